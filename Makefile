@@ -1,0 +1,47 @@
+# `make demo` and `make test` work in a fresh checkout: what they need is installed into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+
+.PHONY: demo test lint bench clean
+
+# The story of a leaking /proc on this kernel, in a throwaway namespace, then `mntscope diff` on the actors of
+# its second act, who really leak: exit code 1 says that it was found.
+demo: $(VENV)/.installed
+	$(VENV)/bin/mntscope lab -- $(VENV)/bin/mntscope diff {pid} --against {host} || test $$? = 1
+
+test: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m pytest $(PYTEST)
+
+lint: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m pytest -q tests/test_standards.py
+
+bench: $(VENV)/.installed-dev
+	for file in tests/benchmarks/*.py; do $(VENV)/bin/python "$$file"; done
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Two steps, so that the demonstration need not wait for the linters.
+$(VENV)/.installed: pyproject.toml | $(VENV)/bin/pip
+	@echo 'installing mntscope into $(VENV)'
+	@$(VENV)/bin/pip install -qq --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml $(VENV)/.installed
+	@echo 'installing the tests and linters into $(VENV)'
+	@$(VENV)/bin/pip install -qq --editable '.[dev]'
+	@touch $@
+
+# Debian keeps the venv module's other half in a package of its own.
+$(VENV)/bin/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo 'mntscope needs Python 3.11 or newer: make PYTHON=python3.11' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo 'installing python3-venv' && apt-get update -qq && apt-get install -qq -y python3-venv >/dev/null; \
+	  else \
+	    echo 'this Python cannot make virtual environments: apt install python3-venv, then run make again' >&2; exit 1; \
+	  fi
+	@$(PYTHON) -m venv $(VENV)

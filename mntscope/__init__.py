@@ -1,0 +1,148 @@
+"""mntscope shows where a Linux mount will go before it goes there.
+
+::
+
+    import mntscope
+    snapshot = mntscope.capture()                       # the live machine, every mount namespace
+    snapshot = mntscope.load("host.mntscope.json.gz")   # or one that was captured
+    result = mntscope.diff(snapshot, 4711)              # against snapshot.host
+    outcome = mntscope.predict(snapshot, 4711, "mount -t proc proc /proc")
+    outcome.errno, outcome.effects, outcome.snapshot    # the world after it
+
+The words, as mount_namespaces(7) and proc_pid_mountinfo(5) use them:
+
+mount
+    One attachment of a filesystem, with a *mount ID* (reused by the kernel: it means something only with its
+    namespace and the moment of capture), a *parent mount*, a *mount point* (a path), a *root* (the path inside the
+    filesystem that it shows) and a *superblock* (named by major:minor).
+mount namespace
+    A tree of mounts that some processes see; named by its inode.
+peer group
+    Mounts of one superblock that exchange propagation events: what is mounted or unmounted at one of them happens
+    at all. ``shared:N`` in mountinfo.
+master
+    The peer group from which a mount *receives* events without sending any back. ``master:N``. A *dominant peer
+    group* is the nearest one, up the chain of masters, that the reader can see (``propagate_from:N``).
+propagation type
+    What follows: *shared* (in a peer group), *slave* (has a master), both, *private* (neither), or *unbindable*
+    (private, and not to be bind mounted).
+overmount
+    A mount on the root of another; what lies below an overmount is *hidden*.
+capture, snapshot, view
+    The act of reading a machine, its result, and what one process sees in it.
+leak
+    An event that would be received across the boundary of a namespace.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mntscope.archive import load, save
+    from mntscope.difference import Change, Damage, Diff, changes, diff
+    from mntscope.errors import (
+        AccessError,
+        KernelError,
+        MntscopeError,
+        ParseError,
+        RefusedError,
+        TargetError,
+        UsageError,
+    )
+    from mntscope.graph import Leak, MountTree, PeerGraph, PeerGroup, Receiver, leaks
+    from mntscope.live import capture
+    from mntscope.model import Mount, Namespace, Problem, Process, View
+    from mntscope.parse import format_mountinfo, parse_mountinfo
+    from mntscope.prediction import predict
+    from mntscope.propagation import Effect, Outcome, simulate
+    from mntscope.snapshot import Snapshot
+
+_HOMES = {
+    "AccessError": "errors",
+    "Change": "difference",
+    "Damage": "difference",
+    "Diff": "difference",
+    "Effect": "propagation",
+    "KernelError": "errors",
+    "Leak": "graph",
+    "MntscopeError": "errors",
+    "Mount": "model",
+    "MountTree": "graph",
+    "Namespace": "model",
+    "Outcome": "propagation",
+    "ParseError": "errors",
+    "PeerGraph": "graph",
+    "PeerGroup": "graph",
+    "Problem": "model",
+    "Process": "model",
+    "Receiver": "graph",
+    "RefusedError": "errors",
+    "Snapshot": "snapshot",
+    "TargetError": "errors",
+    "UsageError": "errors",
+    "View": "model",
+    "capture": "live",
+    "changes": "difference",
+    "diff": "difference",
+    "format_mountinfo": "parse",
+    "leaks": "graph",
+    "load": "archive",
+    "parse_mountinfo": "parse",
+    "predict": "prediction",
+    "save": "archive",
+    "simulate": "propagation",
+}
+"""Where each public name lives: it is imported when it is first used, so that a command loads only what it needs."""
+
+__all__ = [
+    "AccessError",
+    "Change",
+    "Damage",
+    "Diff",
+    "Effect",
+    "KernelError",
+    "Leak",
+    "MntscopeError",
+    "Mount",
+    "MountTree",
+    "Namespace",
+    "Outcome",
+    "ParseError",
+    "PeerGraph",
+    "PeerGroup",
+    "Problem",
+    "Process",
+    "Receiver",
+    "RefusedError",
+    "Snapshot",
+    "TargetError",
+    "UsageError",
+    "View",
+    "capture",
+    "changes",
+    "diff",
+    "format_mountinfo",
+    "leaks",
+    "load",
+    "parse_mountinfo",
+    "predict",
+    "save",
+    "simulate",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        if name == "__version__":
+            from importlib.metadata import version
+
+            return version("mntscope")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"mntscope.{home}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
