@@ -1,0 +1,145 @@
+"""What mntscope speaks of: mounts, the views that show them, and the namespaces they belong to.
+
+Everything here is a frozen record without I/O. Text is :class:`str` with ``surrogateescape``, so a path
+that is not UTF-8 survives (``os.fsencode`` gives its bytes back). The words are those of
+mount_namespaces(7) and proc_pid_mountinfo(5).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Propagation = Literal["shared", "slave", "shared,slave", "private", "unbindable"]
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """What a mount namespace owned by a less privileged user namespace may not undo (mount_namespaces(7)).
+
+    No system call reads it: it is known only where it follows from the history.
+    """
+
+    locked: bool | None = None
+    """MNT_LOCKED: the mount cannot be unmounted or moved on its own; ``None`` where not known."""
+    flags: frozenset[str] | None = None
+    """The options that cannot be cleared (``ro``, ``nosuid``, ``nodev``, ``noexec``, ``atime``), if known."""
+
+
+UNLOCKED = Lock(locked=False, flags=frozenset())
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """One mount, as one line of mountinfo shows it (field numbers as in proc_pid_mountinfo(5))."""
+
+    mount_id: int
+    """(1) Reused by the kernel: means something only with its namespace and the moment of capture."""
+    parent_id: int
+    """(2) The parent mount's ID; may name a mount that the view does not show, or the mount itself."""
+    device: str
+    """(3) ``major:minor`` of the superblock."""
+    root: str
+    """(4) Which directory or file of the filesystem is mounted; not always a path (``mnt:[4026532568]``)."""
+    mount_point: str
+    """(5) Where, relative to the root directory of the process through which the view was read."""
+    options: tuple[str, ...]
+    """(6) Options of the mount, as printed."""
+    fs_type: str
+    """(9) ``proc``, ``ext4``, ``fuse.sshfs``."""
+    source: str
+    """(10) What was mounted; may be empty."""
+    super_options: tuple[str, ...]
+    """(11) Options of the superblock, as printed: each filesystem escapes them its own way."""
+    peer_group: int | None = None
+    """(7) ``shared:N``: the peer group the mount is a member of."""
+    master: int | None = None
+    """(7) ``master:N``: the peer group the mount receives events from."""
+    propagate_from: int | None = None
+    """(7) ``propagate_from:N``: the nearest dominant peer group that the reader's root can reach."""
+    unbindable: bool = False
+    """(7) ``unbindable``."""
+    unknown_tags: tuple[str, ...] = ()
+    """(7) Optional fields of kernels to come, as printed."""
+    spelling: bytes | None = field(default=None, compare=False, repr=False)
+    """The line as it was written, where the kernel would write this mount differently; ``None`` otherwise."""
+    lock: Lock = field(default=Lock(), compare=False, repr=False)
+    """Its lock, as far as known: not at all when read from a kernel."""
+
+    @property
+    def propagation(self) -> Propagation:
+        """The propagation type, derived from the facts; ``shared,slave`` is legal (mount_namespaces(7))."""
+        if self.peer_group is not None:
+            return "shared" if self.master is None else "shared,slave"
+        if self.master is not None:
+            return "slave"
+        return "unbindable" if self.unbindable else "private"
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process, identified by pid *and* start time: a pid alone is reused."""
+
+    pid: int
+    start_time: int | None = None
+    """Field 22 of /proc/PID/stat, in clock ticks since boot."""
+    comm: str = ""
+    root: str = "/"
+    """Where /proc/PID/root pointed to, as the reader saw it; empty where it could not be read."""
+    pid_namespace: int | None = None
+    user_namespace: int | None = None
+    """The user namespace of the process itself (not necessarily the owner of its mount namespace)."""
+    cgroup: str = ""
+    """The text of /proc/PID/cgroup."""
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    """A mount namespace. What could not be read is ``None``."""
+
+    inode: int | None = None
+    """As in ``mnt:[4026531832]``; reused after the namespace is gone."""
+    id: int | None = None
+    """The 64-bit id of kernels since 6.11 (ioctl NS_GET_MNTNS_ID): never reused within a boot."""
+    user_namespace: int | None = None
+    """Inode of the user namespace that owns it."""
+    processes: tuple[Process, ...] = ()
+    owner: str = ""
+    """Whom it belongs to, in words: ``docker 4f66..``, ``systemd-udevd.service``; empty if unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that could not be seen or read, to be shown in every report: *what*, *where*, and why."""
+
+    what: str
+    where: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}" if self.where else self.what
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The mounts of one namespace, as one process (or file) shows them, in the order of the table."""
+
+    label: str
+    """How commands and reports name it: ``host``, ``4711``, ``A``."""
+    mounts: tuple[Mount, ...]
+    namespace: Namespace = Namespace()
+    process: Process | None = None
+    """The process through which it was read."""
+    proc_pid_namespace: int | None = None
+    """Inode of the PID namespace whose processes the topmost mount at /proc shows; ``None`` where there is no
+    proc, or it cannot be told. (Not the device: since Linux 5.8 every proc mount is its own superblock.)"""
+    detached: bool = False
+    """A tree in no namespace, held by a file descriptor (open_tree(2), fsmount(2))."""
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Skeleton:
+    """The directories and files that every filesystem is known to hold, relative to its root, without ``/``."""
+
+    dirs: frozenset[str]
+    files: frozenset[str]

@@ -1,0 +1,96 @@
+"""Views taken together: a machine, or what is known of it, at one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from mntscope.errors import TargetError
+from mntscope.model import Namespace, Problem, Skeleton, View
+from mntscope.parse import format_mountinfo, parse_mountinfo
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Every view of one capture. Labels are unique; mount IDs are unique across the views of a namespace set."""
+
+    views: tuple[View, ...]
+    host_label: str
+    """The label of the view that plays the host."""
+    kernel: str | None = None
+    """The kernel release (``uname -r``); chooses the profile of predictions."""
+    not_seen: tuple[Problem, ...] = ()
+    skeleton: Skeleton | None = None
+    """What every filesystem holds, where that is known; without it a path is taken to exist."""
+    handles: tuple[tuple[str, int], ...] = ()
+    """Names of open mount file descriptors (open_tree(2), fsmount(2)) and the mount ID each refers to."""
+
+    def __post_init__(self) -> None:
+        labels = [view.label for view in self.views]
+        if len(set(labels)) != len(labels):
+            raise ValueError(f"two views bear one label: {labels}")
+
+    @property
+    def host(self) -> View:
+        """The view that plays the host."""
+        return self.view(self.host_label)
+
+    def view(self, target: str | int) -> View:
+        """The view with this label, or of the namespace in which this pid lives.
+
+        :raises TargetError: there is none.
+        """
+        wanted = str(target)
+        for view in self.views:
+            if view.label == wanted:
+                return view
+        if wanted.isdecimal():
+            pid = int(wanted)
+            for view in self.views:
+                if any(process.pid == pid for process in view.namespace.processes):
+                    return view
+        known = ", ".join(view.label for view in self.views[:8])
+        more = ", .." if len(self.views) > 8 else ""
+        raise TargetError(f"the snapshot has no view {wanted!r}", hint=f"it has {known or 'none'}{more}")
+
+    def mountinfo(self, label: str | int) -> bytes:
+        """The view's table, as the kernel would print it."""
+        return format_mountinfo(self.view(label).mounts)
+
+    @classmethod
+    def from_mountinfo(
+        cls,
+        tables: Mapping[str, bytes],
+        *,
+        user_namespaces: Mapping[str, int] | None = None,
+        fs_skeleton: Mapping[str, Iterable[str]] | None = None,
+        kernel: str | None = None,
+    ) -> Snapshot:
+        """A snapshot from tables alone, the first label playing the host.
+
+        *user_namespaces* gives the inode of the user namespace that owns each mount namespace; without it
+        they are taken to have one owner. *fs_skeleton* (``{"dirs": [..], "files": [..]}``) tells what every
+        filesystem holds; without it a path is taken to exist.
+
+        :raises ParseError: a table with a line that is not mountinfo.
+        :raises ValueError: no table at all.
+        """
+        if not tables:
+            raise ValueError("a snapshot needs at least one table")
+        owners = user_namespaces or {}
+        views = tuple(
+            View(
+                label=label,
+                mounts=tuple(parse_mountinfo(data, file=label)),
+                namespace=Namespace(user_namespace=owners.get(label)),
+            )
+            for label, data in tables.items()
+        )
+        skeleton = None
+        if fs_skeleton is not None:
+            skeleton = Skeleton(frozenset(fs_skeleton.get("dirs", ())), frozenset(fs_skeleton.get("files", ())))
+        return cls(views=views, host_label=views[0].label, kernel=kernel, skeleton=skeleton)
+
+    def with_views(self, views: Iterable[View]) -> Snapshot:
+        """The same snapshot with other views."""
+        return replace(self, views=tuple(views))
