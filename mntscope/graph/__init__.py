@@ -1,0 +1,28 @@
+"""How mounts hang together: the tree of one view, and the peer groups of several."""
+
+from __future__ import annotations
+
+from mntscope.graph.crossings import Leak, leaks, leaks_in
+from mntscope.graph.harm import Remedy, Severity
+from mntscope.graph.namespaces import first_of_namespace, same_namespace
+from mntscope.graph.peers import Member, PeerGraph, PeerGroup, Receiver
+from mntscope.graph.tree import MountTree, PathNode, Place, path_at, place_at
+
+__all__ = [
+    "Leak",
+    "Member",
+    "MountTree",
+    "PathNode",
+    "PeerGraph",
+    "PeerGroup",
+    "Place",
+    "Receiver",
+    "Remedy",
+    "Severity",
+    "first_of_namespace",
+    "leaks",
+    "leaks_in",
+    "path_at",
+    "place_at",
+    "same_namespace",
+]

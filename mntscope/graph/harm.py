@@ -1,0 +1,60 @@
+"""How bad it is when an event lands at a path of the host, and what stops it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Literal
+
+from mntscope.places import under
+
+Severity = Literal["critical", "high", "medium", "low"]
+SEVERITIES: tuple[Severity, ...] = ("critical", "high", "medium", "low")
+"""The worst first."""
+Remedy = Literal["make-private", "make-slave"]
+
+CRITICAL = ("/", "/proc", "/sys", "/dev", "/run")
+"""Where a mount on top breaks the host as a whole: no process finds its devices, its sockets or itself."""
+SYSTEM = (
+    "/bin", "/boot", "/etc", "/home", "/lib", "/lib32", "/lib64", "/opt", "/root", "/sbin", "/srv", "/usr", "/var",
+)  # fmt: skip
+"""The other directories of the Filesystem Hierarchy Standard that hold what a host is made of, and its data."""
+
+KERNEL_FILESYSTEMS = frozenset({
+    "binder", "binfmt_misc", "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts", "devtmpfs", "efivarfs",
+    "fusectl", "hugetlbfs", "mqueue", "nsfs", "proc", "pstore", "resctrl", "rpc_pipefs", "securityfs", "selinuxfs",
+    "smackfs", "sysfs", "tracefs",
+})  # fmt: skip
+"""Filesystems that nobody unmounts to free a device."""
+
+
+def severity_at(path: str, *, whole: bool, visible: bool) -> Severity:
+    """How bad a mount or umount at *path* of the host is.
+
+    *critical* at one of :data:`CRITICAL`; *high* below one of these (but ``/``), at or below one of :data:`SYSTEM`,
+    or if the *whole* of a mount of the host is covered; otherwise *medium*. What lands beneath another mount, and so
+    is not *visible*, is medium.
+    """
+    if not visible:
+        return "medium"
+    if path in CRITICAL:
+        return "critical"
+    if whole or any(under(path, directory) for directory in (*CRITICAL[1:], *SYSTEM)):
+        return "high"
+    return "medium"
+
+
+def worst(severities: Collection[Severity]) -> Severity:
+    """The worst of them; *low* if there is none."""
+    for severity in SEVERITIES:
+        if severity in severities:
+            return severity
+    return "low"
+
+
+def remedy_for(fs_type: str) -> Remedy:
+    """What keeps the events of a mount from leaving it.
+
+    A slave still receives: where a filesystem may be unmounted by the host, a private copy of the mount would keep it
+    busy. Kernel filesystems are not unmounted, and the host's new mounts in them are none of the target's.
+    """
+    return "make-private" if fs_type in KERNEL_FILESYSTEMS else "make-slave"

@@ -1,0 +1,43 @@
+"""Which views show one mount namespace: the same mounts, seen by several processes or from several roots."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from mntscope.model import View
+
+
+def same_namespace(one: View, other: View) -> bool:
+    """Whether two views show one mount namespace.
+
+    Its id or inode tells, where both are known. Otherwise the mounts do: a mount ID belongs to one namespace at a
+    time, so the views of two namespaces share none (but by chance, when they are not of one moment).
+    """
+    if one is other:
+        return True
+    for mine, its in ((one.namespace.id, other.namespace.id), (one.namespace.inode, other.namespace.inode)):
+        if mine is not None and its is not None:
+            return mine == its
+    known = {mount.mount_id: (mount.device, mount.root, mount.fs_type) for mount in one.mounts}
+    shared = [mount for mount in other.mounts if mount.mount_id in known]
+    agreeing = sum(known[mount.mount_id] == (mount.device, mount.root, mount.fs_type) for mount in shared)
+    return 2 * agreeing > len(shared)
+
+
+def first_of_namespace(views: Sequence[View]) -> list[int]:
+    """For each view the index of the first one that shows the same mount namespace."""
+    first: list[int] = []
+    by_name: dict[tuple[str, int], int] = {}
+    by_mount: dict[int, int] = {}
+    for number, view in enumerate(views):
+        names = [("id", view.namespace.id), ("inode", view.namespace.inode)]
+        named = [(kind, name) for kind, name in names if name is not None]
+        sharing = Counter(by_mount[mount.mount_id] for mount in view.mounts if mount.mount_id in by_mount)
+        candidates = [by_name[name] for name in named if name in by_name] + [at for at, _ in sharing.most_common(1)]
+        first.append(next((first[at] for at in candidates if same_namespace(views[at], view)), number))
+        for name in named:
+            by_name.setdefault(name, number)
+        for mount in view.mounts:
+            by_mount.setdefault(mount.mount_id, number)
+    return first

@@ -1,0 +1,300 @@
+"""Peer groups across views: who is a member, who is whose slave, and who receives whose events.
+
+mount_namespaces(7), "Shared subtrees"; fs/pnode.c. A mount receives the events of every other member of its peer
+group, and, being a slave, those of its master group, which may itself be the slave of another: the groups form a
+forest, and an event in a group reaches all that lies below it there. What arrives also depends on the place: an event
+at a directory that lies outside of a receiver's root does not exist for it, though it may for *its* slaves.
+
+All mounts of a group belong to one superblock. A group is therefore known here by its number *and* device, which
+keeps tables that disagree with each other, or with any kernel, from mixing filesystems.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal, NamedTuple
+
+from mntscope.graph.forest import NONE, Forest
+from mntscope.graph.namespaces import first_of_namespace
+from mntscope.graph.tree import MountTree
+from mntscope.model import Mount, View
+from mntscope.places import below, relative, under
+
+Via = Literal["peer", "slave"]
+GroupKey = tuple[str, int]
+"""Device and number of a peer group."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A mount, and the label of the view that shows it."""
+
+    label: str
+    mount: Mount
+
+
+@dataclass(frozen=True, slots=True)
+class PeerGroup:
+    """A peer group, as far as the views show it."""
+
+    number: int
+    device: str
+    members: tuple[Member, ...]
+    slaves: tuple[Member, ...]
+    """The mounts that receive directly from it, be they in a group of their own or not."""
+    master: int | None
+    """The number of the group it receives from."""
+    depth: int
+    """How many groups there are above it."""
+
+    @property
+    def external(self) -> bool:
+        """Whether no view shows a member, so that it is known from its slaves only."""
+        return not self.members
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """A mount that receives events of another one."""
+
+    label: str
+    mount: Mount
+    via: Via
+    """``peer`` of the same group; ``slave`` of it, or of a slave group of it, and so on."""
+    path: str
+    """Where the event is, in the sender's view: the path asked for, or the shallowest from which events arrive."""
+    lands_at: str
+    """Where it arrives, in the receiver's view."""
+
+
+class Reach(NamedTuple):
+    """Which mounts a group's events reach: a stretch of :attr:`PeerGraph.tour`."""
+
+    low: int
+    """From here on its members,"""
+    slaves: int
+    """from here its slaves, and theirs,"""
+    high: int
+    """to before here."""
+    family: int
+    """Which tree of groups it belongs to."""
+
+
+@dataclass(slots=True)
+class _Group:
+    members: list[tuple[int, Mount]] = field(default_factory=list)
+    lone_slaves: list[tuple[int, Mount]] = field(default_factory=list)
+    master: GroupKey | None = None
+
+
+class PeerGraph:
+    """The peer groups of several views; :meth:`of` builds it, in time linear in their mounts.
+
+    :raises ValueError: two views bear one label.
+    """
+
+    def __init__(self, views: Iterable[View]) -> None:
+        self.views = tuple(views)
+        self._numbers = {view.label: number for number, view in enumerate(self.views)}
+        if len(self._numbers) != len(self.views):
+            raise ValueError(f"two views bear one label: {[view.label for view in self.views]}")
+        self._namespaces = first_of_namespace(self.views)
+        self._trees: dict[str, MountTree] = {}
+        self._cgroup_depths = _cgroup_depths(self.views)
+        self._groups = _groups(self.views)
+        self.tour: list[tuple[int, Mount]] = []
+        """Every mount that has peers or a master, with the number of its view: first a group's members, then its
+        slaves that are in no group, then its slave groups, each in this way."""
+        self._reaches: dict[GroupKey, Reach] = {}
+        self._depths: dict[GroupKey, int] = {}
+        self._travel()
+        self._positions = {mount: position for position, mount in reversed(list(enumerate(self.tour)))}
+
+    @classmethod
+    def of(cls, views: Iterable[View]) -> PeerGraph:
+        """The graph of *views*."""
+        return cls(views)
+
+    @cached_property
+    def groups(self) -> Mapping[GroupKey, PeerGroup]:
+        """Every group by device and number, each before its slaves."""
+        slaves: dict[GroupKey, list[Member]] = {key: [] for key in self._depths}
+        for key in self._depths:
+            group = self._groups[key]
+            slaves[key].extend(map(self._member, group.lone_slaves))
+            if group.master in slaves:
+                slaves[group.master].extend(map(self._member, group.members))
+        return {
+            key: PeerGroup(
+                number=key[1],
+                device=key[0],
+                members=tuple(map(self._member, self._groups[key].members)),
+                slaves=tuple(slaves[key]),
+                master=None if master is None else master[1],
+                depth=depth,
+            )
+            for key, depth in self._depths.items()
+            for master in [self._groups[key].master]
+        }
+
+    def receivers(self, label: str, mount: Mount, path: str | None = None) -> tuple[Receiver, ...]:
+        """Every mount, of any view, that receives events of *mount*: of those at *path*, or (None) of any.
+
+        Mounts of the same namespace are among them. A path outside of the mount has no receivers.
+        """
+        root = self.root(mount)
+        reach = self.reach(mount)
+        if root is None or reach is None:
+            return ()
+        if path is not None:
+            if not under(path, mount.mount_point):
+                return ()
+            root_or_place = below(root, relative(path, mount.mount_point))
+        else:
+            root_or_place = root
+        sender = (self._namespaces[self._numbers[label]], mount.mount_id)
+        found = []
+        for position in range(reach.low, reach.high):
+            number, receiver = self.tour[position]
+            if self.views[number].detached or (self._namespaces[number], receiver.mount_id) == sender:
+                continue
+            place = self._first_common(root_or_place, receiver, deeper=path is None)
+            if place is not None:
+                via: Via = "peer" if position < reach.slaves else "slave"
+                at = below(mount.mount_point, relative(place, root))
+                found.append(Receiver(self.views[number].label, receiver, via, at, self.landing(receiver, place)))
+        return tuple(found)
+
+    def same_namespace(self, one: str, other: str) -> bool:
+        """Whether the views with these labels show one namespace."""
+        return self._namespaces[self._numbers[one]] == self._namespaces[self._numbers[other]]
+
+    # For those who ask for many mounts at once
+
+    def tree(self, label: str) -> MountTree:
+        """The mount tree of a view, built when it is first asked for."""
+        if label not in self._trees:
+            self._trees[label] = MountTree.of(self.views[self._numbers[label]])
+        return self._trees[label]
+
+    def number(self, label: str) -> int:
+        """The number of the view in :attr:`views`."""
+        return self._numbers[label]
+
+    def reach(self, mount: Mount) -> Reach | None:
+        """What the events of *mount* reach, itself included; ``None`` where it is not shared."""
+        return None if mount.peer_group is None else self._reaches[mount.device, mount.peer_group]
+
+    def master_reach(self, mount: Mount) -> Reach | None:
+        """The same for its master group."""
+        return None if mount.master is None else self._reaches[mount.device, mount.master]
+
+    def position(self, number: int, mount: Mount) -> int:
+        """Where in :attr:`tour` a shared or slave mount of a view is."""
+        return self._positions[number, mount]
+
+    def root(self, mount: Mount) -> str | None:
+        """The root of *mount* as a path that can be compared with those of its peers; ``None`` where none can.
+
+        A removed directory (``/a//deleted``) is one in which nothing can be mounted any more. A root outside of the
+        reader's cgroup namespace (``/../..``, cgroup_namespaces(7)) is counted from the highest that any view
+        shows; directories between whose names are not shown become ``*``.
+        """
+        if mount.root.endswith("//deleted"):
+            return None
+        depth = self._cgroup_depths.get(mount.device)
+        if depth is None:
+            return mount.root
+        climbed = _climbed(mount.root)
+        return "/*" * (depth - climbed) + mount.root[3 * climbed :].removesuffix("/") or "/"
+
+    def landing(self, receiver: Mount, place: str) -> str:
+        """The path at which *receiver* shows *place*, which must lie under its root (:meth:`root`)."""
+        return below(receiver.mount_point, relative(place, self.root(receiver) or "/"))
+
+    def _first_common(self, place: str, receiver: Mount, *, deeper: bool) -> str | None:
+        """The shallowest place under both; only *place* itself unless *deeper*."""
+        root = self.root(receiver)
+        if root is None:
+            return None
+        if under(place, root):
+            return place
+        return root if deeper and under(root, place) else None
+
+    def _member(self, numbered: tuple[int, Mount]) -> Member:
+        return Member(self.views[numbered[0]].label, numbered[1])
+
+    def _travel(self) -> None:
+        keys = list(self._groups)
+        indexes = {key: index for index, key in enumerate(keys)}
+        masters = [self._groups[key].master for key in keys]
+        forest = Forest([NONE if master is None else indexes[master] for master in masters])
+        open_groups: list[tuple[int, GroupKey, int, int]] = []
+        family = 0
+
+        def close(depth: int) -> None:
+            while open_groups and open_groups[-1][0] >= depth:
+                _, key, low, slaves = open_groups.pop()
+                self._reaches[key] = Reach(low, slaves, len(self.tour), family)
+
+        for depth, index in forest.walk():
+            close(depth)
+            if depth == 0:
+                family = index
+            key = keys[index]
+            group = self._groups[key]
+            if forest.above[index] == NONE:
+                group.master = None
+            self._depths[key] = depth
+            low = len(self.tour)
+            self.tour += group.members
+            open_groups.append((depth, key, low, len(self.tour)))
+            self.tour += group.lone_slaves
+        close(0)
+
+
+def _groups(views: tuple[View, ...]) -> dict[GroupKey, _Group]:
+    groups: dict[GroupKey, _Group] = {}
+    beyond: dict[GroupKey, GroupKey] = {}
+    for number, view in enumerate(views):
+        for mount in view.mounts:
+            master = None if mount.master is None else (mount.device, mount.master)
+            if mount.peer_group is not None:
+                group = groups.setdefault((mount.device, mount.peer_group), _Group())
+                group.members.append((number, mount))
+                group.master = group.master or master
+            elif master is not None:
+                groups.setdefault(master, _Group()).lone_slaves.append((number, mount))
+            if master is not None and mount.propagate_from is not None:
+                beyond.setdefault(master, (mount.device, mount.propagate_from))
+    # propagate_from names a group further up, which is all that is known of what is above a group without members.
+    for key, master in beyond.items():
+        group = groups.setdefault(key, _Group())
+        if not group.members:
+            group.master = master
+    for master in [group.master for group in groups.values() if group.master is not None]:
+        groups.setdefault(master, _Group())
+    return groups
+
+
+def _cgroup_depths(views: tuple[View, ...]) -> dict[str, int]:
+    """By device, how far above the reader's cgroup namespace the highest root lies; only where one does."""
+    depths: dict[str, int] = {}
+    for mount in _all(views):
+        if mount.root.startswith("/..") and (climbed := _climbed(mount.root)):
+            depths[mount.device] = max(climbed, depths.get(mount.device, 0))
+    return depths
+
+
+def _climbed(root: str) -> int:
+    """The number of ``/..`` with which *root* begins."""
+    climbed = 0
+    while root.startswith("/..", 3 * climbed) and root[3 * climbed + 3 : 3 * climbed + 4] in ("", "/"):
+        climbed += 1
+    return climbed
+
+
+def _all(views: tuple[View, ...]) -> Iterator[Mount]:
+    return (mount for view in views for mount in view.mounts)

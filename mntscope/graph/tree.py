@@ -1,0 +1,292 @@
+"""The mounts of one view as a tree: what is mounted in what, what covers what, and which mount holds a path.
+
+Mountinfo names a mount's parent by mount ID, and that is all there is to go by: mount points alone cannot
+tell two mounts at one path apart. Tables may come from anywhere: parents may be missing (a process whose root
+directory lies inside a mount sees nothing of that mount) or be the mount itself (the initial rootfs); in
+tables that no kernel wrote they may run in a circle, and IDs may be given twice. Every mount is in the tree
+all the same. Nothing here recurses, and building takes n log n steps.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+from mntscope.graph.forest import NONE, Forest
+from mntscope.model import Mount, View
+from mntscope.places import below, normal, relative, under
+
+
+class Place(NamedTuple):
+    """A directory or file of a filesystem: what the kernel mounts upon, whatever paths lead to it."""
+
+    device: str
+    """``major:minor`` of the superblock."""
+    path: str
+    """From the root of the filesystem."""
+
+
+@dataclass(frozen=True, slots=True)
+class PathNode:
+    """A mount point, and the mounts that lie there."""
+
+    path: str
+    depth: int
+    """How many other mount points lie above it, on the path."""
+    mounts: tuple[Mount, ...]
+    """From the lowest to the topmost."""
+
+
+def place_at(mount: Mount, path: str) -> Place | None:
+    """Where *path* of a view lies in the filesystem of *mount*; ``None`` if it is not below its mount point."""
+    if not under(path, mount.mount_point):
+        return None
+    return Place(mount.device, below(mount.root, relative(path, mount.mount_point)))
+
+
+def path_at(mount: Mount, place: str) -> str | None:
+    """The path at which *mount* shows *place* of its filesystem; ``None`` if it lies outside of its root."""
+    if not under(place, mount.root):
+        return None
+    return below(mount.mount_point, relative(place, mount.root))
+
+
+def path_order(path: str) -> str:
+    """A sort key by which a path comes directly before all that lies below it (``/a``, ``/a/b``, ``/a-``)."""
+    return path.replace("/", "\0")
+
+
+class _Doors(NamedTuple):
+    """The mounts in one mount that a lookup can step onto, by mount point; none lies below another."""
+
+    keys: list[str]
+    mounts: list[int]
+
+
+class MountTree:
+    """The tree of one view; :meth:`of` builds it.
+
+    Mounts are named by their records; of records that are equal in every field, the first is meant. Naming one that
+    the view does not have raises :class:`KeyError`.
+    """
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.mounts = view.mounts
+        self._forest = Forest(_parents(view.mounts))
+        # The process's own root mount. A "/" that has a parent in the table lies over another "/".
+        self._start = next((root for root in self._forest.roots if self.mounts[root].mount_point == "/"), NONE)
+        self._over = _overs(view.mounts, self._forest.above)
+        self._top = _tops(self._over)
+        self._doors: dict[int, _Doors] = {}
+        self._hidden = [True] * len(self.mounts)
+        self._enter()
+
+    @classmethod
+    def of(cls, view: View) -> MountTree:
+        """The tree of *view*."""
+        return cls(view)
+
+    # The tree by mount ID
+
+    @property
+    def roots(self) -> tuple[Mount, ...]:
+        """The mounts without a parent: it is not shown, or the mount names itself. In a circle, its first mount."""
+        return self._named(self._forest.roots)
+
+    def parent(self, mount: Mount) -> Mount | None:
+        """The mount in which *mount* is mounted; ``None`` for a root."""
+        parent = self._forest.above[self._index(mount)]
+        return None if parent == NONE else self.mounts[parent]
+
+    def children(self, mount: Mount) -> tuple[Mount, ...]:
+        """The mounts in *mount*, in table order."""
+        return self._named(self._forest.below[self._index(mount)])
+
+    def walk(self) -> Iterator[tuple[int, Mount]]:
+        """Every mount with its depth, each before its children, in table order."""
+        return ((depth, self.mounts[index]) for depth, index in self._forest.walk())
+
+    def mounted_on(self, mount: Mount) -> Place | None:
+        """The place in the parent's filesystem that *mount* covers; ``None`` where its parent is not shown."""
+        parent = self.parent(mount)
+        return None if parent is None else place_at(parent, mount.mount_point)
+
+    # The tree by path
+
+    def over(self, mount: Mount) -> Mount | None:
+        """The mount that lies directly over the root of *mount*."""
+        over = self._over[self._index(mount)]
+        return None if over == NONE else self.mounts[over]
+
+    def top(self, mount: Mount) -> Mount:
+        """The topmost of the mounts stacked on the root of *mount*; itself where nothing lies over it."""
+        return self.mounts[self._top[self._index(mount)]]
+
+    def stack(self, mount_point: str) -> tuple[Mount, ...]:
+        """The mounts at *mount_point*, from the one that would be found last to the topmost."""
+        return self._stacks.get(mount_point, ())
+
+    def hidden(self, mount: Mount) -> bool:
+        """Whether no path leads into *mount*: something lies over it, or over a directory on the way to it."""
+        return self._hidden[self._index(mount)]
+
+    def containing(self, path: str) -> Mount | None:
+        """The topmost mount that contains *path*: the one that a mount at *path* would be attached to.
+
+        As in path lookup (path_resolution(7), fs/namei.c), each component crosses to the top of what is mounted
+        there; but the way begins *below* what is mounted over ``/``, which counts for the path ``/`` only. The path
+        is taken literally: symbolic links are not known. ``None``: the view shows no mount that contains it.
+        """
+        path = normal(path)
+        if path == "/":
+            return None if self._start == NONE else self.mounts[self._top[self._start]]
+        key = path_order(path)
+        current = self._start
+        while (door := self._door(current, path, key)) != NONE:
+            current = self._top[door]
+        return None if current == NONE else self.mounts[current]
+
+    def named_by(self, path: str) -> Mount | None:
+        """The mount that ``mount --make-private`` and ``umount`` find at *path*: for ``/`` the lowest, else the top."""
+        found = self.mounts[self._start] if path == "/" and self._start != NONE else self.containing(path)
+        return found if found is not None and found.mount_point == path else None
+
+    def shows(self, mount: Mount, path: str) -> bool:
+        """Whether *path*, below the mount point of *mount*, leads into *mount* and to nothing mounted over it there."""
+        index = self._index(mount)
+        if self._hidden[index] or not under(path, mount.mount_point):
+            return False
+        if self._start != NONE:
+            top = self._top[self._start]
+            if path == "/":
+                return index == top
+            if index == top != self._start:
+                return False
+        return self._door(index, path, path_order(path)) == NONE
+
+    def leads_into(self, mount: Mount, path: str) -> bool:
+        """The same, but true too for the lowest mount at ``/``: lookups begin in it, whatever lies over it."""
+        return self.shows(mount, path) or (path == mount.mount_point and not self.hidden(mount))
+
+    def path_tree(self) -> tuple[PathNode, ...]:
+        """The mount points as a tree of paths, each before those below it."""
+        nodes: list[PathNode] = []
+        above: list[str] = []
+        for path in sorted(self._stacks, key=path_order):
+            while above and not under(path, above[-1]):
+                above.pop()
+            nodes.append(PathNode(path, len(above), self._stacks[path]))
+            above.append(path)
+        return tuple(nodes)
+
+    # How it is found
+
+    @cached_property
+    def _position(self) -> dict[Mount, int]:
+        return {mount: index for index, mount in reversed(list(enumerate(self.mounts)))}
+
+    def _index(self, mount: Mount) -> int:
+        return self._position[mount]
+
+    def _named(self, indexes: list[int]) -> tuple[Mount, ...]:
+        return tuple(self.mounts[index] for index in indexes)
+
+    def _inside(self, index: int) -> list[int]:
+        """What is mounted in a mount; mounts that lost their parent count as mounted in the start of lookups."""
+        if index != self._start:
+            return self._forest.below[index]
+        lost = [root for root in self._forest.roots if root != index]
+        return lost if index == NONE else self._forest.below[index] + lost
+
+    def _door(self, index: int, path: str, key: str) -> int:
+        """The mount onto which a lookup of *path* steps from inside the mount *index*."""
+        doors = self._doors.get(index)
+        if doors is None:
+            return NONE
+        at = bisect_right(doors.keys, key) - 1
+        if at >= 0 and under(path, self.mounts[doors.mounts[at]].mount_point):
+            return doors.mounts[at]
+        return NONE
+
+    def _enter(self) -> None:
+        """Go wherever a lookup can go, and note what that is."""
+        pending = [self._start]
+        if self._start != NONE:
+            self._hidden[self._start] = False
+            # Only the path "/" itself leads here; what is mounted inside of it is out of reach.
+            self._hidden[self._top[self._start]] = False
+        while pending:
+            index = pending.pop()
+            doors = self._open_doors(index)
+            if doors.mounts:
+                self._doors[index] = doors
+            for door in doors.mounts:
+                top = self._top[door]
+                self._hidden[top] = False
+                pending.append(top)
+
+    def _open_doors(self, index: int) -> _Doors:
+        mount_point = None if index == NONE else self.mounts[index].mount_point
+        inside = [
+            (path_order(self.mounts[child].mount_point), child)
+            for child in self._inside(index)
+            if mount_point is None
+            or (self.mounts[child].mount_point != mount_point and under(self.mounts[child].mount_point, mount_point))
+        ]
+        doors = _Doors([], [])
+        for key, child in sorted(inside):
+            if not doors.mounts or not under(self.mounts[child].mount_point, self.mounts[doors.mounts[-1]].mount_point):
+                doors.keys.append(key)
+                doors.mounts.append(child)
+        return doors
+
+    @cached_property
+    def _stacks(self) -> dict[str, tuple[Mount, ...]]:
+        # What lies deeper inside a mount is covered by what lies above it, and by what is over the mount's root:
+        # so, of two mounts at one path, the one that a lookup finds comes last when the longer paths go first.
+        stacks: dict[str, list[Mount]] = {}
+        pending = [self._start] if self._start != NONE else self._upward(self._forest.roots)
+        while pending:
+            index = pending.pop()
+            mount = self.mounts[index]
+            stacks.setdefault(mount.mount_point, []).append(mount)
+            pending.extend(self._upward(self._inside(index)))
+        return {path: tuple(mounts) for path, mounts in stacks.items()}
+
+    def _upward(self, indexes: list[int]) -> list[int]:
+        """Shorter paths first (they are taken from the end)."""
+        return sorted(indexes, key=lambda index: (path_order(self.mounts[index].mount_point), index))
+
+
+def _parents(mounts: tuple[Mount, ...]) -> list[int]:
+    """The index of each mount's parent (the initial rootfs, as an initramfs sees it, is its own)."""
+    by_id: dict[int, int] = {}
+    for index, mount in enumerate(mounts):
+        by_id.setdefault(mount.mount_id, index)
+    return [by_id.get(mount.parent_id, NONE) for mount in mounts]
+
+
+def _overs(mounts: tuple[Mount, ...], parents: list[int]) -> list[int]:
+    """For each mount the one that lies over its root: its child at its own mount point."""
+    overs = [NONE] * len(mounts)
+    for index, parent in enumerate(parents):
+        if parent != NONE and overs[parent] == NONE and mounts[index].mount_point == mounts[parent].mount_point:
+            overs[parent] = index
+    return overs
+
+
+def _tops(overs: list[int]) -> list[int]:
+    """For each mount the topmost of the stack on its root."""
+    tops = [NONE] * len(overs)
+    for index in range(len(overs)):
+        passed = [index]
+        while tops[passed[-1]] == NONE and overs[passed[-1]] != NONE:
+            passed.append(overs[passed[-1]])
+        top = passed[-1] if tops[passed[-1]] == NONE else tops[passed[-1]]
+        for below_top in passed:
+            tops[below_top] = top
+    return tops
