@@ -1,0 +1,103 @@
+"""Attaching a tree of mounts, and what every receiver of the event gets.
+
+fs/namespace.c, attach_recursive_mnt(), and fs/pnode.c, propagate_mnt(). If the mount at which a tree is
+attached is private, nothing else happens. If it is shared, the tree becomes shared, and every mount that
+receives its events gets a copy of the tree at the same place: peers get peers of it, slaves get slaves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mntscope.places import under
+from mntscope.propagation.clone import copy_tree, lock_tree
+from mntscope.propagation.world import Group, Node, Space, World
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """Mounts that get copies which are peers of each other: a slave group, or one slave alone."""
+
+    group: Group | None
+    master: Group
+    members: tuple[Node, ...]
+
+
+def attach(world: World, tree: Node, parent: Node, place: str, caller: Space) -> None:
+    """Mount *tree* at *place* of *parent*, for a process of *caller*, and let the event propagate."""
+    hangs = [(tree, parent)]
+    if parent.group is not None:
+        peers = tuple(peer for peer in parent.group.members if peer is not parent and _receives(peer, place))
+        receivers = list(slave_receivers(world, parent.group, place))
+        for node in tree.tree():
+            if node.group is None:
+                node.enter_group(world.new_group())
+        for peer in peers:
+            hangs.append((copy_tree(world, tree, tree.root)[tree], peer))
+        made: dict[Group, Node] = {parent.group: tree}
+        for receiver in receivers:
+            first, *others = receiver.members
+            source = _nearest(made, receiver.master)
+            shared = receiver.group is not None
+            copy = copy_tree(world, source, source.root, slave=True, share=shared)[source]
+            hangs.append((copy, first))
+            for other in others:
+                hangs.append((copy_tree(world, copy, copy.root)[copy], other))
+            if receiver.group is not None:
+                made[receiver.group] = copy
+    for root, onto in hangs:
+        _settle(root, onto, place, caller)
+
+
+def slave_receivers(world: World, group: Group, place: str) -> Iterator[Receiver]:
+    """The slaves that receive an event at *place*, transitively, masters before their slaves.
+
+    A mount whose root does not contain the place gets nothing, but its own slaves still may.
+    """
+    pending = [group]
+    seen = {group}
+    while pending:
+        master = pending.pop()
+        for slave in master.slaves:
+            if slave.group is None:
+                if _receives(slave, place):
+                    yield Receiver(None, master, (slave,))
+            elif slave.group not in seen:
+                seen.add(slave.group)
+                pending.append(slave.group)
+                members = tuple(member for member in slave.group.members if _receives(member, place))
+                if members:
+                    yield Receiver(slave.group, master, members)
+        for unseen in master.unseen_slaves:
+            world.uncertain[
+                f"peer group {unseen.number} lies between the event and mounts that receive it, and no view shows "
+                "its members: whether they receive it, and so which group its slaves get, is not known"
+            ] = None
+            pending.append(unseen)
+
+
+def _receives(node: Node, place: str) -> bool:
+    """A copy in the making and a detached tree receive nothing."""
+    return node.space is not None and not node.space.detached and under(place, node.root)
+
+
+def _nearest(made: dict[Group, Node], master: Group) -> Node:
+    """The copy in the nearest dominant group that got one: what the next copy receives from."""
+    return next(made[group] for group in master.dominant() if group in made)
+
+
+def _settle(tree: Node, parent: Node, place: str, caller: Space) -> None:
+    """Hang *tree* where it belongs; what is mounted there already ends up on top of it (it is *tucked*)."""
+    assert parent.space is not None
+    for node in tree.tree():
+        node.space = parent.space
+    if parent.space.user_namespace != caller.user_namespace:
+        lock_tree(tree)
+    upper = parent.mounted.get(place)
+    if upper is not None:
+        upper.unhang()
+    tree.hang(parent, place)
+    if upper is not None:
+        top = tree.top()
+        upper.hang(top, top.root)

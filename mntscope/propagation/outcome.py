@@ -1,0 +1,41 @@
+"""What an operation does: an errno, or effects in every namespace, and the world after it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from mntscope.model import Mount
+from mntscope.propagation.operations import Operation
+from mntscope.snapshot import Snapshot
+
+Change = Literal["mount", "umount", "move", "propagation", "remount"]
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """One mount of one namespace that an operation creates, removes, moves or retypes."""
+
+    namespace: str
+    """The label of the view; for a detached tree, the name of its handle."""
+    change: Change
+    path: str
+    """Its mount point: the new one, or the last one for an ``umount``."""
+    before: Mount | None
+    after: Mount | None
+    crosses: bool
+    """Whether the namespace is another than the one of the process that acts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the kernel does when *operation* is carried out on a snapshot."""
+
+    operation: Operation
+    errno: str | None
+    """``None`` for success, else the errno's name; a failing operation changes nothing."""
+    effects: tuple[Effect, ...]
+    snapshot: Snapshot
+    """The world after it."""
+    uncertain: tuple[str, ...] = ()
+    """What the snapshot cannot tell and the result depends on, each with the reason; empty: it is exact."""

@@ -1,0 +1,147 @@
+"""Unmounting a tree, and what every receiver of the event loses.
+
+fs/namespace.c, umount_tree(), and fs/pnode.c, propagate_umount() as rewritten in Linux 6.17. Removing a
+mount is an event of its *parent*: every mount that receives the parent's events loses what it has mounted at
+that place, whatever it is. But nothing is pulled away from under a mount that stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from mntscope.propagation.change_type import hand_over
+from mntscope.propagation.world import Group, Node, World
+
+
+def umount_tree(world: World, target: Node) -> None:
+    """Unmount *target* and all below it, here and in every receiver."""
+    for copy in copies_of(target):
+        copy.lock = replace(copy.lock, locked=False)
+    asked = dict.fromkeys(target.tree())
+    doomed = dict(asked)
+    for node in asked:
+        doomed.update(dict.fromkeys(copies_of(node)))
+    wanted = len(doomed)
+    _spare_parents_of_survivors(doomed, asked)
+    _spare_locked(world, doomed, asked)
+    slid = _let_survivors_slide(doomed)
+    if (slid or len(doomed) < wanted) and not world.kernel_since(6, 17):
+        world.uncertain[
+            "before Linux 6.17, what an umount leaves standing in other namespaces differed where mounts are "
+            "stacked, tucked or locked"
+        ] = None
+    remove(world, doomed)
+
+
+def receivers(group: Group) -> Iterator[Node]:
+    """Every member of the group, and of the groups and mounts below it."""
+    pending = [group]
+    seen = {group}
+    while pending:
+        current = pending.pop()
+        yield from current.members
+        for slave in current.slaves:
+            if slave.group is None:
+                yield slave
+            elif slave.group not in seen:
+                seen.add(slave.group)
+                pending.append(slave.group)
+        for unseen in current.unseen_slaves:
+            if unseen not in seen:
+                seen.add(unseen)
+                pending.append(unseen)
+
+
+def copies_of(node: Node) -> Iterator[Node]:
+    """What the receivers of the parent's events have mounted where *node* is mounted."""
+    parent = node.parent
+    if parent is not None and parent.group is not None:
+        for receiver in receivers(parent.group):
+            if receiver is not parent:
+                child = receiver.mounted.get(node.place)
+                if child is not None:
+                    yield child
+
+
+def _spare_parents_of_survivors(doomed: dict[Node, None], asked: dict[Node, None]) -> None:
+    """Spare every mount on which something that stays is mounted, and so on upwards.
+
+    What covers the mount's root does not count: it slides down when the mount goes.
+    """
+    survivors = [child for node in doomed for child in node.children if child not in doomed]
+    while survivors:
+        survivor: Node | None = survivors.pop()
+        # Where it ends up if all it stands on goes.
+        while survivor is not None and survivor.parent in doomed and survivor.place == survivor.parent.root:
+            survivor = survivor.parent
+        parent = survivor.parent if survivor is not None else None
+        if parent is not None and parent in doomed and parent not in asked:
+            del doomed[parent]
+            survivors.append(parent)
+
+
+def _spare_locked(world: World, doomed: dict[Node, None], asked: dict[Node, None]) -> None:
+    """Spare the locked mounts whose parent stays: they only go together with it."""
+    for node in [node for node in doomed if node not in asked]:
+        if node not in doomed or node.parent is None or node.parent in doomed:
+            continue
+        stack = [node]
+        while stack:
+            spared = stack.pop()
+            if spared in doomed and spared not in asked and world.is_locked(spared):
+                del doomed[spared]
+                stack.extend(spared.children)
+
+
+def _let_survivors_slide(doomed: dict[Node, None]) -> bool:
+    """What covered a removed mount takes its place; whether that happened."""
+    slid = False
+    for node in list(doomed):
+        over = node.over
+        if over is None or over in doomed:
+            continue
+        base = node
+        while base.parent in doomed and base.place == base.parent.root:
+            base = base.parent
+        parent, place = base.parent, base.place
+        if parent is None:
+            continue
+        over.unhang()
+        base.unhang()
+        over.hang(parent, place)
+        slid = True
+    return slid
+
+
+def remove(world: World, doomed: Iterable[Node]) -> None:
+    """Take mounts out of every tree and group; their slaves go to the nearest dominant group that is left."""
+    dead = dict.fromkeys(doomed)
+    emptied: dict[Group, Group | None] = {}
+    for node in dead:
+        group = node.group
+        master = node.master
+        node.leave_group()
+        if group is not None and not group.members:
+            emptied[group] = master
+        if node.parent is None:
+            if node.space is not None and node in node.space.tops:
+                node.space.tops.remove(node)
+        elif node.parent not in dead:
+            node.unhang()
+    for group in emptied:
+        heir = next((left for left in _masters(emptied, group) if left not in emptied), None)
+        if any(slave not in dead for slave in group.slaves):
+            world.doubt_unseen_members(group)
+        hand_over(group, heir)
+    for node in dead:
+        node.obey(None)
+        node.space = None
+
+
+def _masters(emptied: dict[Group, Group | None], group: Group) -> Iterator[Group]:
+    """The masters above *group*, as far as they were emptied too, and the first that was not."""
+    master = emptied[group]
+    while master is not None:
+        yield master
+        master = emptied.get(master)
