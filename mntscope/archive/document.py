@@ -1,0 +1,208 @@
+r"""A snapshot as a document of plain JSON values, and back; the description of the file format.
+
+::
+
+    {"format": "mntscope.snapshot/1",
+     "kernel": "6.18.0",                     the release, or null
+     "host": "host",                         the label of the view that plays the host
+     "not_seen": [{"what": .., "where": ..}],
+     "skeleton": {"dirs": [..], "files": [..]} or null,
+     "handles": [["h1", 1403]],
+     "views": [{"label": .., "detached": false,
+                "namespace": {"inode", "id", "user_namespace", "owner",
+                              "processes": [{"pid", "start_time", "comm", "root", "pid_namespace",
+                                             "user_namespace", "cgroup"}]},
+                "process": {..},             the one through which it was read, or null
+                "proc_pid_namespace": 4026531836,
+                "problems": [{"what", "where"}],
+                "mountinfo": ["22 27 0:21 / /proc rw,relatime - proc proc rw", ..]}]}
+
+Names and tables are text whose bytes that are not UTF-8 are lone surrogates (``\udcff``). What could not be
+read is null. Members may be added; unknown ones are ignored. The same snapshot always gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any, NoReturn, TypeVar
+
+from mntscope.errors import MntscopeError
+from mntscope.model import Namespace, Problem, Process, Skeleton, View
+from mntscope.parse import format_mountinfo, parse_mountinfo
+from mntscope.snapshot import Snapshot
+
+FORMAT = "mntscope.snapshot/1"
+
+LARGEST_NUMBER = 1 << 64
+
+T = TypeVar("T")
+
+
+def to_document(snapshot: Snapshot) -> dict[str, Any]:
+    """*snapshot* as JSON values."""
+    skeleton = snapshot.skeleton
+    return {
+        "format": FORMAT,
+        "kernel": snapshot.kernel,
+        "host": snapshot.host_label,
+        "not_seen": [_problem(problem) for problem in snapshot.not_seen],
+        "skeleton": skeleton and {"dirs": sorted(skeleton.dirs), "files": sorted(skeleton.files)},
+        "handles": [list(handle) for handle in snapshot.handles],
+        "views": [_view(view) for view in snapshot.views],
+    }
+
+
+def _view(view: View) -> dict[str, Any]:
+    table = format_mountinfo(view.mounts).decode("utf-8", "surrogateescape")
+    namespace = view.namespace
+    return {
+        "label": view.label,
+        "detached": view.detached,
+        "namespace": {
+            "inode": namespace.inode,
+            "id": namespace.id,
+            "user_namespace": namespace.user_namespace,
+            "owner": namespace.owner,
+            "processes": [_process(process) for process in namespace.processes],
+        },
+        "process": _process(view.process) if view.process is not None else None,
+        "proc_pid_namespace": view.proc_pid_namespace,
+        "problems": [_problem(problem) for problem in view.problems],
+        "mountinfo": table.split("\n")[:-1],
+    }
+
+
+def _process(process: Process) -> dict[str, Any]:
+    return {field.name: getattr(process, field.name) for field in fields(process)}
+
+
+def _problem(problem: Problem) -> dict[str, str]:
+    return {"what": problem.what, "where": problem.where}
+
+
+def from_document(text: str, file: str) -> Snapshot:
+    """The snapshot that *text*, read from *file*, describes.
+
+    :raises MntscopeError: it is not such a document; says which member is not as it should be.
+    """
+    try:
+        document = json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise MntscopeError(f"it is not JSON ({str(error)[:100]})", where=file) from None
+    return _Reader(file).snapshot(document)
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number")
+
+
+class _Reader:
+    """Reads JSON values that may be anything; an error names the member (``views[3].label``)."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+
+    def wrong(self, at: str, expected: str) -> MntscopeError:
+        return MntscopeError(f"it is not a snapshot: {at} is not {expected}", where=self.file)
+
+    def member(self, value: Any, at: str, name: str, read: Callable[[Any, str], T]) -> T:
+        if not isinstance(value, dict):
+            raise self.wrong(at, "an object")
+        return read(value.get(name), f"{at}.{name}" if at else name)
+
+    def text(self, value: Any, at: str) -> str:
+        if not isinstance(value, str):
+            raise self.wrong(at, "text")
+        return value
+
+    def number(self, value: Any, at: str) -> int:
+        if type(value) is not int or not 0 <= value < LARGEST_NUMBER:
+            raise self.wrong(at, "a number")
+        return value
+
+    def truth(self, value: Any, at: str) -> bool:
+        if value not in (True, False, None):
+            raise self.wrong(at, "true or false")
+        return bool(value)
+
+    def maybe(self, read: Callable[[Any, str], T]) -> Callable[[Any, str], T | None]:
+        return lambda value, at: None if value is None else read(value, at)
+
+    def each(self, read: Callable[[Any, str], T]) -> Callable[[Any, str], tuple[T, ...]]:
+        def read_all(value: Any, at: str) -> tuple[T, ...]:
+            if not isinstance(value, list):
+                raise self.wrong(at, "a list")
+            return tuple(read(item, f"{at}[{index}]") for index, item in enumerate(value))
+
+        return read_all
+
+    def snapshot(self, value: Any) -> Snapshot:
+        if self.member(value, "", "format", self.text) != FORMAT:
+            raise MntscopeError(f"it is not a snapshot of format {FORMAT}", where=self.file)
+        views = self.member(value, "", "views", self.each(self.view))
+        host = self.member(value, "", "host", self.text)
+        labels = [view.label for view in views]
+        if host not in labels:
+            raise self.wrong("host", "the label of a view")
+        if len(set(labels)) < len(labels):
+            raise self.wrong("views", "a list of views with different labels")
+        return Snapshot(
+            views=views,
+            host_label=host,
+            kernel=self.member(value, "", "kernel", self.maybe(self.text)),
+            not_seen=self.member(value, "", "not_seen", self.each(self.problem)),
+            skeleton=self.member(value, "", "skeleton", self.maybe(self.skeleton)),
+            handles=self.member(value, "", "handles", self.each(self.handle)),
+        )
+
+    def view(self, value: Any, at: str) -> View:
+        lines = self.member(value, at, "mountinfo", self.each(self.text))
+        try:
+            table = "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:
+            raise self.wrong(f"{at}.mountinfo", "text made of bytes") from None
+        return View(
+            label=self.member(value, at, "label", self.text),
+            mounts=tuple(parse_mountinfo(table, file=f"{self.file}: {at}.mountinfo")),
+            namespace=self.member(value, at, "namespace", self.namespace),
+            process=self.member(value, at, "process", self.maybe(self.process)),
+            proc_pid_namespace=self.member(value, at, "proc_pid_namespace", self.maybe(self.number)),
+            detached=self.member(value, at, "detached", self.truth),
+            problems=self.member(value, at, "problems", self.each(self.problem)),
+        )
+
+    def namespace(self, value: Any, at: str) -> Namespace:
+        return Namespace(
+            inode=self.member(value, at, "inode", self.maybe(self.number)),
+            id=self.member(value, at, "id", self.maybe(self.number)),
+            user_namespace=self.member(value, at, "user_namespace", self.maybe(self.number)),
+            owner=self.member(value, at, "owner", self.text),
+            processes=self.member(value, at, "processes", self.each(self.process)),
+        )
+
+    def process(self, value: Any, at: str) -> Process:
+        return Process(
+            pid=self.member(value, at, "pid", self.number),
+            start_time=self.member(value, at, "start_time", self.maybe(self.number)),
+            comm=self.member(value, at, "comm", self.text),
+            root=self.member(value, at, "root", self.text),
+            pid_namespace=self.member(value, at, "pid_namespace", self.maybe(self.number)),
+            user_namespace=self.member(value, at, "user_namespace", self.maybe(self.number)),
+            cgroup=self.member(value, at, "cgroup", self.text),
+        )
+
+    def problem(self, value: Any, at: str) -> Problem:
+        return Problem(self.member(value, at, "what", self.text), self.member(value, at, "where", self.text))
+
+    def skeleton(self, value: Any, at: str) -> Skeleton:
+        return Skeleton(
+            dirs=frozenset(self.member(value, at, "dirs", self.each(self.text))),
+            files=frozenset(self.member(value, at, "files", self.each(self.text))),
+        )
+
+    def handle(self, value: Any, at: str) -> tuple[str, int]:
+        if not isinstance(value, list) or len(value) != 2:
+            raise self.wrong(at, "a name and a mount ID")
+        return self.text(value[0], at), self.number(value[1], at)
