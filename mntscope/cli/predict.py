@@ -1,0 +1,45 @@
+"""``mntscope predict TARGET -- COMMAND``."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+
+from mntscope.cli.common import TARGETS, add_against, add_output_options, page, write_output
+from mntscope.report.prediction import FORMATS
+
+HELP = "what the kernel will do, in every namespace, if a command runs there"
+
+EPILOG = """\
+COMMAND is a command line of mount(8), umount(8) or unshare(1), as words or as one quoted text, which may hold several:
+  mntscope predict 4711 -- mount -t proc proc /proc
+  mntscope predict 4711 -- "mount --make-private /proc && mount -t proc proc /proc"
+Nothing is carried out.
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("target", metavar="TARGET", help="in whose mount namespace: a process, a file, ...")
+    # As with subcommands, all that follows the first word is the command's: its -o is not ours.
+    parser.add_argument("command", metavar="COMMAND", nargs=argparse.PARSER, help="what would be run there")
+    add_against(parser)
+    parser.add_argument("--all", action="store_true", help="show long lists in full")
+    add_output_options(parser, FORMATS)
+    exit_codes = "Exit codes: 0 nothing outside the target's namespace would change, 1 something would, 2 trouble"
+    parser.epilog = f"{EPILOG}\n{TARGETS}\n{exit_codes}"
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Read every mount namespace, predict the command, and say what it does."""
+    from mntscope.cli.targets import resolve
+    from mntscope.prediction import predict_commands
+
+    words = arguments.command[1:] if arguments.command[0] == "--" else arguments.command
+    command = words[0] if len(words) == 1 else shlex.join(words)
+    resolved = resolve(arguments.target, arguments.against, everything=True)
+    # A pid says more than the view of its namespace: in which PID namespace it lives, whose processes proc will show.
+    asked = arguments.target if arguments.target.isdecimal() else resolved.target
+    prediction = predict_commands(resolved.snapshot, asked, command)
+    write_output(arguments, FORMATS[arguments.format](prediction, page(arguments)))
+    return 1 if prediction.outside else 0
