@@ -73,7 +73,8 @@ class _Expression:
                 return f"(?:{'|'.join(self.text(child) for child in children)})"
             case "expr" if len(children) == 2 and str(children[1]) in "?*+":
                 # Possessive: as the alternatives exclude each other, giving back could only cost time and memory.
-                return f"(?:{self.text(children[0])}){children[1]}+"
+                # Atomic within: before 3.11.5, CPython misses matches where a possessive group backtracks (gh-106052).
+                return f"(?>{self.text(children[0])}){children[1]}+"
             case "literal":
                 return _literal(str(children[0]))
             case "name":
