@@ -1,0 +1,187 @@
+"""The TARGET language: what a word on the command line names, as a view of a snapshot."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal
+
+from mntscope.errors import AccessError, TargetError, UsageError
+from mntscope.model import Problem, View
+from mntscope.parse import parse_mountinfo
+from mntscope.snapshot import Snapshot
+
+LARGEST = 1 << 28
+"""A mount table of more bytes is refused; the hundred thousand mounts that a namespace may hold take a tenth of it."""
+
+_FORMS = "a pid, self, host, ns:PATH, file:PATH, snapshot:PATH#LABEL or container:NAME"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What a command works on."""
+
+    snapshot: Snapshot
+    """Its host is who plays the host."""
+    target: str
+    """The label of the target's view; the host's own where the target lives in the host's namespace."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Name:
+    """A TARGET taken apart."""
+
+    kind: Literal["process", "host", "ns", "file", "snapshot"]
+    text: str
+    pid: int = 0
+    path: str = ""
+    label: str = ""
+
+    @property
+    def live(self) -> bool:
+        """Whether it is on this machine, and running."""
+        return self.kind in ("process", "host", "ns")
+
+
+def resolve(target: str, against: str = "host", *, everything: bool = False) -> Resolved:
+    """A snapshot that holds the view *target* names, and as its host the view *against* names.
+
+    A view of a captured snapshot is compared with that snapshot's host, unless *against* says otherwise. Of the
+    running machine only the two are read; all other mount namespaces are read as well with *everything*, or where
+    a mount of the two has a master that neither shows, so that no chain through a third namespace is missed.
+
+    :raises UsageError: a word that is no TARGET.
+    :raises TargetError: it names nothing, or something that went away.
+    :raises AccessError: it may not be read.
+    :raises ParseError: a file that is no mount table.
+    """
+    wanted, host = _parse(target), _parse(against)
+    if wanted.kind == "snapshot" and against == "host":
+        host = replace(wanted, label="")
+    sources = _Sources((wanted, host), everything=everything)
+    world, host_label = sources.find(host)
+    world = replace(world, host_label=host_label)
+    elsewhere, label = sources.find(wanted)
+    if sources.same(wanted, host):
+        return Resolved(world, label)
+    return _joined(world, elsewhere, label, wanted.text)
+
+
+class _Sources:
+    """Where views come from: the running machine, read once for all that is on it, and files, each read once."""
+
+    def __init__(self, names: tuple[_Name, ...], *, everything: bool) -> None:
+        self._live = [name for name in names if name.live]
+        self._everything = everything
+        self._files: dict[tuple[str, str], Snapshot] = {}
+
+    @cached_property
+    def _machine(self) -> Snapshot:
+        from mntscope.live import capture
+
+        pids = [name.pid for name in self._live if name.kind == "process"]
+        files = [name.path for name in self._live if name.kind == "ns"]
+        host = any(name.kind == "host" for name in self._live)
+        snapshot = capture(pids, namespace_files=files, everything=self._everything, host=host)
+        mounts = [mount for view in snapshot.views for mount in view.mounts]
+        unseen = {mount.master for mount in mounts} - {mount.peer_group for mount in mounts} - {None}
+        if unseen and not self._everything:
+            snapshot = capture(pids, namespace_files=files, everything=True)
+        return snapshot
+
+    def find(self, name: _Name) -> tuple[Snapshot, str]:
+        """The snapshot that holds the view, and its label there."""
+        if name.live:
+            return self._machine, self._live_label(name)
+        key = (name.kind, name.path)
+        if key not in self._files:
+            self._files[key] = _read_file(name) if name.kind == "file" else _load(name.path)
+        snapshot = self._files[key]
+        return snapshot, snapshot.view(name.label).label if name.label else snapshot.host_label
+
+    def _live_label(self, name: _Name) -> str:
+        machine = self._machine
+        if name.kind == "ns":
+            with suppress(OSError):
+                inode = os.stat(name.path).st_ino
+                return next((view.label for view in machine.views if view.namespace.inode == inode), name.text)
+        return machine.view(name.pid or name.text).label
+
+    def same(self, one: _Name, other: _Name) -> bool:
+        """Whether both come from the same place."""
+        return one.live and other.live if one.live or other.live else (one.kind, one.path) == (other.kind, other.path)
+
+
+def _load(path: str) -> Snapshot:
+    from mntscope.archive import load
+
+    return load(path)
+
+
+def _read_file(name: _Name) -> Snapshot:
+    table = parse_mountinfo(_bytes(name.path), strict=False, file=name.text)
+    if not table:
+        if table.problems:
+            raise table.problems[0]
+        hint = "a mount table has a line for each mount; make one with `cat /proc/PID/mountinfo`"
+        raise TargetError("it is empty", where=name.text, hint=hint)
+    problems = tuple(Problem(error.what, where=error.where) for error in table.problems)
+    view = View(label=name.text, mounts=tuple(table), problems=problems)
+    return Snapshot(views=(view,), host_label=view.label)
+
+
+def _bytes(path: str) -> bytes:
+    where = "standard input" if path == "-" else path
+    data = bytearray()
+    try:
+        with open(0 if path == "-" else path, "rb", closefd=path != "-") as file:
+            while len(data) <= LARGEST and (chunk := file.read(1 << 20)):
+                data += chunk
+    except PermissionError as error:
+        raise AccessError("permission denied", where=where) from error
+    except OSError as error:
+        raise TargetError(f"it cannot be read ({error.strerror})", where=where) from error
+    if len(data) > LARGEST:
+        raise TargetError(f"it is no mount table: larger than {LARGEST >> 20} MiB", where=where)
+    return bytes(data)
+
+
+def _joined(world: Snapshot, elsewhere: Snapshot, label: str, text: str) -> Resolved:
+    """*world* with one more view, of another capture."""
+    unique = text
+    while any(view.label == unique for view in world.views):
+        unique = f"{unique}*"
+    view = replace(elsewhere.view(label), label=unique)
+    note = Problem("mount IDs and peer groups are compared as if both had been captured at the same moment", where=text)
+    joined = replace(world.with_views((*world.views, view)), not_seen=(*world.not_seen, *elsewhere.not_seen, note))
+    return Resolved(joined, unique)
+
+
+def _parse(text: str) -> _Name:
+    kind, _, rest = text.partition(":")
+    if text == "host":
+        return _Name("host", text)
+    if text == "self":
+        return _Name("process", text, pid=os.getpid())
+    if text.isascii() and text.isdecimal():
+        if len(text) > len(str(1 << 31)):
+            raise TargetError("there is no such process", where=f"process {text[:20]}", hint="see `ps -e`")
+        return _Name("process", text, pid=int(text))
+    if not rest or "\0" in rest:
+        raise UsageError(f"{text!r} is no TARGET", hint=f"give {_FORMS}")
+    if kind == "ns":
+        return _Name("ns", text, path=rest)
+    if kind == "file":
+        return _Name("file", text, path=rest)
+    if kind == "container":
+        from mntscope.live.containers import find
+
+        return _Name("process", text, pid=find(rest))
+    if kind == "snapshot":
+        path, _, label = rest.rpartition("#")
+        if not path or not label:
+            raise UsageError(f"{text!r} names no view", hint="give snapshot:PATH#LABEL")
+        return _Name("snapshot", text, path=path, label=label)
+    raise UsageError(f"{text!r} is no TARGET", hint=f"give {_FORMS}")

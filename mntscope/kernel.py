@@ -1,0 +1,297 @@
+"""The system calls mntscope makes, one function each, under the kernel's own names and argument order.
+
+Every function raises :class:`mntscope.errors.KernelError`, which names the call, the errno and the path.
+Paths are :class:`str` (``surrogateescape``) or :class:`bytes`. Descriptors that a call returns are open
+close-on-exec where the call has a flag for it and the flag was given, as in C.
+
+Calls that the C library wraps go through the wrapper. The newer ones go through ``syscall(2)``: since Linux
+5.1 a new call bears one number on every architecture (arch/*/kernel/syscalls/syscall.tbl, scripts/syscall.tbl;
+alpha excepted). The ioctl numbers are those of asm-generic/ioctl.h (x86, arm, riscv, s390; not mips, powerpc, sparc).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import struct
+from functools import cache
+from typing import NamedTuple
+
+from mntscope.errors import KernelError
+
+AnyPath = str | bytes
+
+AT_FDCWD = -100
+AT_SYMLINK_NOFOLLOW = 0x100
+AT_NO_AUTOMOUNT = 0x800
+AT_EMPTY_PATH = 0x1000
+AT_RECURSIVE = 0x8000
+
+# include/uapi/linux/mount.h: mount(2)
+MS_RDONLY = 0x1
+MS_NOSUID = 0x2
+MS_NODEV = 0x4
+MS_NOEXEC = 0x8
+MS_REMOUNT = 0x20
+MS_BIND = 0x1000
+MS_MOVE = 0x2000
+MS_REC = 0x4000
+MS_UNBINDABLE = 0x20000
+MS_PRIVATE = 0x40000
+MS_SLAVE = 0x80000
+MS_SHARED = 0x100000
+
+# include/linux/fs.h: umount2(2)
+MNT_FORCE = 0x1
+MNT_DETACH = 0x2
+UMOUNT_NOFOLLOW = 0x8
+
+# include/uapi/linux/sched.h: unshare(2), setns(2)
+CLONE_NEWNS = 0x20000
+CLONE_NEWCGROUP = 0x2000000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+
+# include/uapi/linux/mount.h: the calls on file descriptors
+OPEN_TREE_CLONE = 0x1
+OPEN_TREE_CLOEXEC = os.O_CLOEXEC
+MOVE_MOUNT_F_SYMLINKS = 0x1
+MOVE_MOUNT_F_EMPTY_PATH = 0x4
+MOVE_MOUNT_T_SYMLINKS = 0x10
+MOVE_MOUNT_T_EMPTY_PATH = 0x40
+MOVE_MOUNT_SET_GROUP = 0x100
+MOVE_MOUNT_BENEATH = 0x200
+FSOPEN_CLOEXEC = 0x1
+FSCONFIG_SET_FLAG = 0
+FSCONFIG_SET_STRING = 1
+FSCONFIG_CMD_CREATE = 6
+FSMOUNT_CLOEXEC = 0x1
+MOUNT_ATTR_RDONLY = 0x1
+MOUNT_ATTR_NOSUID = 0x2
+MOUNT_ATTR_NODEV = 0x4
+MOUNT_ATTR_NOEXEC = 0x8
+
+# include/uapi/linux/mount.h: statmount(2), listmount(2)
+LSMT_ROOT = 0xFFFF_FFFF_FFFF_FFFF
+STATMOUNT_SB_BASIC = 0x1
+STATMOUNT_MNT_BASIC = 0x2
+STATMOUNT_PROPAGATE_FROM = 0x4
+STATMOUNT_MNT_ROOT = 0x8
+STATMOUNT_MNT_POINT = 0x10
+STATMOUNT_FS_TYPE = 0x20
+STATMOUNT_MNT_NS_ID = 0x40
+
+# include/uapi/linux/nsfs.h
+NS_GET_USERNS = 0xB701
+NS_GET_NSTYPE = 0xB703
+NS_GET_MNTNS_ID = 0x8008B705
+NS_MNT_GET_NEXT = 0x8010B70B
+NS_MNT_GET_PREV = 0x8010B70C
+
+# include/uapi/linux/prctl.h
+PR_SET_PDEATHSIG = 1
+PR_SET_DUMPABLE = 4
+PR_SET_NAME = 15
+
+_NUMBERS = {
+    "pidfd_send_signal": 424,
+    "open_tree": 428,
+    "move_mount": 429,
+    "fsopen": 430,
+    "fsconfig": 431,
+    "fsmount": 432,
+    "pidfd_open": 434,
+    "mount_setattr": 442,
+    "statmount": 457,
+    "listmount": 458,
+}
+
+
+class MountNamespaceInfo(NamedTuple):
+    """``struct mnt_ns_info`` (include/uapi/linux/nsfs.h)."""
+
+    nr_mounts: int
+    mnt_ns_id: int
+
+
+# mount(2) and its relatives
+
+
+def mount(
+    source: AnyPath | None, target: AnyPath, fs_type: AnyPath | None, flags: int, data: AnyPath | None = None
+) -> None:
+    """mount(2): a new mount, a bind, a move, a remount or a change of propagation, as *flags* say."""
+    _call("mount", source, target, fs_type, ctypes.c_ulong(flags), data, where=target)
+
+
+def umount2(target: AnyPath, flags: int = 0) -> None:
+    """umount2(2)."""
+    _call("umount2", target, flags, where=target)
+
+
+def pivot_root(new_root: AnyPath, put_old: AnyPath) -> None:
+    """pivot_root(2)."""
+    _call("pivot_root", new_root, put_old, where=new_root)
+
+
+def open_tree(dirfd: int, path: AnyPath, flags: int) -> int:
+    """open_tree(2) (Linux 5.2): a descriptor of a mount, or with OPEN_TREE_CLONE of a detached copy."""
+    return _syscall("open_tree", dirfd, path, flags, where=path)
+
+
+def move_mount(from_dirfd: int, from_path: AnyPath, to_dirfd: int, to_path: AnyPath, flags: int) -> None:
+    """move_mount(2) (Linux 5.2): attach, move, or with MOVE_MOUNT_SET_GROUP join a peer group."""
+    _syscall("move_mount", from_dirfd, from_path, to_dirfd, to_path, flags, where=to_path or from_path)
+
+
+def fsopen(fs_type: AnyPath, flags: int = 0) -> int:
+    """fsopen(2) (Linux 5.2): a descriptor with which to configure a new filesystem."""
+    return _syscall("fsopen", fs_type, flags, where=fs_type)
+
+
+def fsconfig(fd: int, cmd: int, key: AnyPath | None, value: AnyPath | None, aux: int = 0) -> None:
+    """fsconfig(2) (Linux 5.2)."""
+    _syscall("fsconfig", fd, cmd, key, value, aux, where=key or "")
+
+
+def fsmount(fd: int, flags: int, attr_flags: int) -> int:
+    """fsmount(2) (Linux 5.2): a descriptor of a detached mount of the filesystem configured in *fd*."""
+    return _syscall("fsmount", fd, flags, attr_flags)
+
+
+def mount_setattr(
+    dirfd: int, path: AnyPath, flags: int, *, attr_set: int = 0, attr_clr: int = 0, propagation: int = 0
+) -> None:
+    """mount_setattr(2) (Linux 5.12); the keywords are the fields of ``struct mount_attr``."""
+    attr = struct.pack("=4Q", attr_set, attr_clr, propagation, 0)
+    _syscall("mount_setattr", dirfd, path, flags, attr, len(attr), where=path)
+
+
+def listmount(mnt_id: int, last_mnt_id: int = 0, flags: int = 0, *, mnt_ns_id: int = 0, count: int = 1024) -> list[int]:
+    """listmount(2) (Linux 6.8): the unique ids of the mounts below *mnt_id*, at most *count* after *last_mnt_id*.
+
+    *mnt_ns_id* (Linux 6.11) names another mount namespace by its 64-bit id; 0 is the caller's own.
+    """
+    ids = (ctypes.c_uint64 * count)()
+    found = _syscall("listmount", _mnt_id_req(mnt_id, last_mnt_id, mnt_ns_id), ids, count, flags)
+    return list(ids[:found])
+
+
+def statmount(mnt_id: int, mask: int, *, mnt_ns_id: int = 0, size: int = 4096) -> bytes:
+    """statmount(2) (Linux 6.8): ``struct statmount`` and its strings, as the kernel wrote them into *size* bytes.
+
+    :raises KernelError: EOVERFLOW where *size* is too small.
+    """
+    buffer = ctypes.create_string_buffer(size)
+    _syscall("statmount", _mnt_id_req(mnt_id, mask, mnt_ns_id), buffer, size, 0)
+    (written,) = struct.unpack_from("=I", buffer)
+    return buffer.raw[:written]
+
+
+def _mnt_id_req(mnt_id: int, param: int, mnt_ns_id: int) -> bytes:
+    """``struct mnt_id_req``; the first version ends before mnt_ns_id, and is all that Linux before 6.11 takes."""
+    if not mnt_ns_id:
+        return struct.pack("=2I2Q", 24, 0, mnt_id, param)
+    return struct.pack("=2I3Q", 32, 0, mnt_id, param, mnt_ns_id)
+
+
+# Namespaces and processes
+
+
+def unshare(flags: int) -> None:
+    """unshare(2)."""
+    _call("unshare", flags)
+
+
+def setns(fd: int, nstype: int = 0) -> None:
+    """setns(2); EINVAL for a mount or user namespace in a process of several threads."""
+    _call("setns", fd, nstype)
+
+
+def pidfd_open(pid: int, flags: int = 0) -> int:
+    """pidfd_open(2) (Linux 5.3)."""
+    return _syscall("pidfd_open", pid, flags, where=f"pid {pid}")
+
+
+def pidfd_send_signal(pidfd: int, sig: int) -> None:
+    """pidfd_send_signal(2) (Linux 5.1); signal 0 only asks whether the process still exists."""
+    _syscall("pidfd_send_signal", pidfd, sig, None, 0)
+
+
+def prctl(option: int, arg2: int | bytes = 0) -> int:
+    """prctl(2)."""
+    argument = ctypes.c_ulong(arg2) if isinstance(arg2, int) else arg2
+    return _call("prctl", option, argument, ctypes.c_ulong(0), ctypes.c_ulong(0), ctypes.c_ulong(0))
+
+
+def ns_get_userns(fd: int) -> int:
+    """ioctl_ns(2) NS_GET_USERNS: a descriptor of the user namespace that owns the namespace *fd*."""
+    return _ioctl("NS_GET_USERNS", fd, NS_GET_USERNS)
+
+
+def ns_get_nstype(fd: int) -> int:
+    """ioctl_ns(2) NS_GET_NSTYPE: the CLONE_NEW* constant of the namespace *fd*; ENOTTY where it is none."""
+    return _ioctl("NS_GET_NSTYPE", fd, NS_GET_NSTYPE)
+
+
+def ns_get_mntns_id(fd: int) -> int:
+    """The ioctl NS_GET_MNTNS_ID (Linux 6.11): the 64-bit id of the mount namespace *fd*."""
+    argument = bytearray(8)
+    _ioctl("NS_GET_MNTNS_ID", fd, NS_GET_MNTNS_ID, argument)
+    return int(struct.unpack("=Q", argument)[0])
+
+
+def ns_mnt_get_next(fd: int) -> tuple[int, MountNamespaceInfo]:
+    """The ioctl NS_MNT_GET_NEXT (Linux 6.12): a descriptor of the next mount namespace by id, ENOENT after the last."""
+    return _neighbour("NS_MNT_GET_NEXT", fd, NS_MNT_GET_NEXT)
+
+
+def ns_mnt_get_prev(fd: int) -> tuple[int, MountNamespaceInfo]:
+    """The ioctl NS_MNT_GET_PREV (Linux 6.12): the namespace before *fd*; ENOENT before the first."""
+    return _neighbour("NS_MNT_GET_PREV", fd, NS_MNT_GET_PREV)
+
+
+def _neighbour(name: str, fd: int, request: int) -> tuple[int, MountNamespaceInfo]:
+    argument = bytearray(struct.pack("=2IQ", 16, 0, 0))
+    neighbour = _ioctl(name, fd, request, argument)
+    _, nr_mounts, mnt_ns_id = struct.unpack("=2IQ", argument)
+    return neighbour, MountNamespaceInfo(nr_mounts, mnt_ns_id)
+
+
+# The one error path
+
+
+@cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _syscall(name: str, *arguments: object, where: AnyPath = "") -> int:
+    number = ctypes.c_long(_NUMBERS[name])
+    # syscall(2) is variadic: an int would be passed as 32 bits with the upper half undefined.
+    words = [ctypes.c_long(a) if isinstance(a, int) else _c_argument(a) for a in arguments]
+    return _checked(name, _libc().syscall(number, *words), where)
+
+
+def _call(name: str, *arguments: object, where: AnyPath = "") -> int:
+    return _checked(name, getattr(_libc(), name)(*(_c_argument(a) for a in arguments)), where)
+
+
+def _c_argument(argument: object) -> object:
+    if isinstance(argument, str):
+        argument = os.fsencode(argument)
+    return argument
+
+
+def _checked(name: str, result: int, where: AnyPath) -> int:
+    if result < 0:
+        raise KernelError(name, ctypes.get_errno(), where=os.fsdecode(where))
+    return result
+
+
+def _ioctl(name: str, fd: int, request: int, argument: bytearray | int = 0) -> int:
+    try:
+        return fcntl.ioctl(fd, request, argument)
+    except OSError as error:
+        raise KernelError(f"ioctl {name}", error.errno or 0, where=f"fd {fd}") from None

@@ -1,0 +1,73 @@
+"""Fixtures that give a test namespaces of its own; ``tests/throwaway.py`` says how they are used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from mntscope import kernel
+from tests.throwaway import Host, Scratch, WorkerFailed, in_fork, own_mounts
+
+T = TypeVar("T")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def machine_untouched() -> Iterator[None]:
+    """The tests leave the machine's own mount tables, byte for byte, as they found them."""
+
+    def tables() -> dict[str, bytes]:
+        paths = (Path("/proc/1/mountinfo"), Path("/proc/self/mountinfo"))
+        return {str(path): path.read_bytes() for path in paths}
+
+    before = tables()
+    yield
+    assert tables() == before, "the tests have changed the machine's own mounts"
+
+
+@pytest.fixture(scope="session")
+def namespaces() -> None:
+    """Skips where mount and PID namespaces cannot be made."""
+    try:
+        in_fork(kernel.unshare, kernel.CLONE_NEWNS | kernel.CLONE_NEWPID)
+    except WorkerFailed as failure:
+        reason = str(failure).splitlines()[-1].partition(": ")[2]
+        pytest.skip(f"cannot make namespaces (that takes CAP_SYS_ADMIN): {reason}")
+
+
+@pytest.fixture
+def scratch(namespaces: None) -> Scratch:
+    """Runs a function in a forked worker with a private mount namespace, and returns its result."""
+
+    def run(function: Callable[..., T], *arguments: object) -> T:
+        def body() -> T:
+            own_mounts()
+            return function(*arguments)
+
+        return in_fork(body)
+
+    return run
+
+
+@pytest.fixture
+def host(namespaces: None) -> Iterator[Host]:
+    """A throwaway mount namespace that plays the host."""
+    with closing(Host()) as playing:
+        yield playing
+
+
+@pytest.fixture
+def machine(namespaces: None) -> Iterator[Host]:
+    """A throwaway host with a PID namespace of its own, in which pid 1 is the host."""
+    with closing(Host(own_pids=True)) as playing:
+        yield playing
+
+
+@pytest.fixture
+def open_machine(namespaces: None) -> Iterator[Host]:
+    """A ``machine`` in which every user can run the tests' interpreter."""
+    with closing(Host(own_pids=True, for_everyone=True)) as playing:
+        yield playing
