@@ -1,0 +1,7 @@
+"""``python -m mntscope``."""
+
+import sys
+
+from mntscope.cli import main
+
+sys.exit(main())

@@ -1,0 +1,130 @@
+"""What the commands share: their options, and how a report leaves the program."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import shutil
+import stat
+import sys
+from collections.abc import Iterable
+
+from mntscope.errors import AccessError
+from mntscope.report.page import Page
+
+TARGETS = """\
+A TARGET is one of
+  1234, self           a process
+  host                 the mount namespace of pid 1
+  ns:PATH              a namespace file, such as /run/docker/netns or /proc/1234/ns/mnt
+  file:PATH            a mountinfo text; file:- is standard input
+  snapshot:PATH#LABEL  a view of a captured snapshot or sosreport
+  container:NAME       a container, by name or id
+"""
+
+
+def add_output_options(parser: argparse.ArgumentParser, formats: Iterable[str]) -> None:
+    """``--format`` (*formats* by name, the first by default) and ``-o FILE``."""
+    names = list(formats)
+    parser.add_argument(
+        "--format", choices=names, default=names[0], help=f"how to write the result (default: {names[0]})"
+    )
+    parser.add_argument("-o", "--output", metavar="FILE", help="write to FILE (all of it, or nothing) instead")
+
+
+def add_against(parser: argparse.ArgumentParser) -> None:
+    """``--against TARGET``."""
+    parser.add_argument(
+        "--against", metavar="TARGET", default="host", help="who plays the host (default: host, pid 1's namespace)"
+    )
+
+
+def page(arguments: argparse.Namespace) -> Page:
+    """The page the report will be read on: the terminal, or plain text for a file or a pipe."""
+    terminal = _to_standard_output(arguments) and sys.stdout is not None and sys.stdout.isatty()
+    return Page(
+        width=shutil.get_terminal_size(fallback=(100, 24)).columns,
+        terminal=terminal,
+        colour=terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb",
+        everything=bool(getattr(arguments, "all", False)),
+    )
+
+
+def write_output(arguments: argparse.Namespace, text: str) -> None:
+    """Write the finished report where ``-o`` says, or to standard output.
+
+    :raises AccessError: it cannot be written there.
+    """
+    if _to_standard_output(arguments):
+        write_standard_output(text)
+    else:
+        write_file(arguments.output, text.encode("utf-8", "surrogateescape"))
+
+
+def write_standard_output(text: str) -> None:
+    """Write *text*, and what is still buffered, now.
+
+    A terminal gets its own encoding; a file or a pipe gets UTF-8, with the bytes that were not UTF-8 put back.
+
+    :raises AccessError: it cannot be written.
+    :raises BrokenPipeError: nobody reads any more.
+    """
+    if sys.stdout is None:
+        raise AccessError("cannot write: it is closed", where="standard output")
+    if sys.stdout.isatty():
+        data = text.encode(sys.stdout.encoding, "backslashreplace")
+    else:
+        data = text.encode("utf-8", "surrogateescape")
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        # What could not be written must not be tried again when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise AccessError(f"cannot write: {error.strerror}", where="standard output") from error
+
+
+def write_file(path: str, data: bytes) -> None:
+    """Make *path* hold *data*, all of it or, where that fails, what it held before.
+
+    :raises AccessError: it cannot be written.
+    """
+    # A link is followed, so that what it names is replaced and not the link.
+    path = os.path.realpath(path)
+    try:
+        mode = _mode_of(path)
+        if mode is not None and not stat.S_ISREG(mode):
+            # A device or a pipe (/dev/null, /dev/stdout) is written to: renaming over it would destroy it.
+            with open(path, "wb", buffering=0) as stream:
+                stream.write(data)
+            return
+        temporary = f"{path}.{secrets.token_hex(6)}.tmp"
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        try:
+            with open(descriptor, "wb") as stream:
+                if mode is not None:
+                    os.fchmod(descriptor, stat.S_IMODE(mode))
+                stream.write(data)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise AccessError(f"cannot write: {error.strerror}", where=path) from error
+
+
+def _mode_of(path: str) -> int | None:
+    try:
+        return os.stat(path).st_mode
+    except FileNotFoundError:
+        return None
+
+
+def _to_standard_output(arguments: argparse.Namespace) -> bool:
+    return arguments.output in (None, "-")

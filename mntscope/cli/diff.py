@@ -1,0 +1,49 @@
+"""``mntscope diff TARGET [PATH]``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mntscope.cli.common import TARGETS, add_against, add_output_options, page, write_output
+from mntscope.report.difference import FORMATS
+
+if TYPE_CHECKING:
+    from mntscope.cli.targets import Resolved
+    from mntscope.model import View
+
+HELP = "what a process sees that the host does not, and what leaks between them"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("target", metavar="TARGET", help="whose mounts: a process, a file, ...")
+    parser.add_argument("path", metavar="PATH", nargs="?", help="ask about this path only, as the target sees it")
+    add_against(parser)
+    parser.add_argument("--all", action="store_true", help="show long lists in full")
+    add_output_options(parser, FORMATS)
+    parser.epilog = f"{TARGETS}\nExit codes: 0 isolated or receives, 1 leaks or same-namespace, 2 trouble"
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Read both views, compare them, and say so."""
+    from mntscope.cli.targets import resolve
+    from mntscope.difference import diff
+
+    resolved = resolve(arguments.target, arguments.against)
+    result = diff(resolved.snapshot, _as_asked(resolved, arguments.target), arguments.path)
+    result = replace(result, not_seen=(*resolved.snapshot.not_seen, *result.not_seen))
+    write_output(arguments, FORMATS[arguments.format](result, page(arguments)))
+    return 1 if result.found else 0
+
+
+def _as_asked(resolved: Resolved, target: str) -> View:
+    """The target's view, named as it was asked for also where it is the host's: a namespace has one view."""
+    view = resolved.snapshot.view(resolved.target)
+    if resolved.target != resolved.snapshot.host_label or target in (resolved.target, "host"):
+        return view
+    pid = os.getpid() if target == "self" else int(target) if target.isdecimal() else None
+    process = next((process for process in view.namespace.processes if process.pid == pid), None)
+    return replace(view, label=target, process=process)

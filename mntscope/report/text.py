@@ -1,0 +1,51 @@
+"""Untrusted text made fit to be shown: paths, sources, options and names come from anyone who may mount."""
+
+from __future__ import annotations
+
+import os
+import shlex
+
+# Characters that Unicode counts as printable and every terminal draws as nothing at all.
+_INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0")
+
+
+def visible(text: str) -> str:
+    r"""*text* with everything a reader could not see, or a terminal would obey, shown escaped.
+
+    Control characters, bidirectional overrides, zero-width characters, line separators, a space at the end and
+    spaces other than the plain one become ``\x1b``, ``\u202e``, ``\U000e0001``; a byte that was not UTF-8 (a
+    surrogate of ``surrogateescape``) becomes ``\xff``. Letters, marks, digits, punctuation and symbols of any
+    script are left as they are, and so is a backslash. The result is one line.
+    """
+    # A blank at the end is the one blank that cannot be seen.
+    text, end = (text[:-1], _escaped(" ")) if text.endswith(" ") else (text, "")
+    if not (text.isprintable() and _INVISIBLE.isdisjoint(text)):
+        text = "".join(
+            character if character.isprintable() and character not in _INVISIBLE else _escaped(character)
+            for character in text
+        )
+    return text + end
+
+
+def shell_word(text: str) -> str:
+    r"""*text* as one word of a shell command that is safe to show and to paste: ``/a``, ``'/a b'``, ``$'/a\012'``."""
+    if visible(text) == text:
+        return shlex.quote(text)
+    return "$'" + "".join(_shell_byte(byte) for byte in os.fsencode(text)) + "'"
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def _shell_byte(byte: int) -> str:
+    # Three octal digits end by themselves; bash would read a hexadecimal digit that follows \xNN as part of it
+    # in some versions, and dash knows only octal.
+    if 0x20 <= byte < 0x7F and byte not in b"'\\":
+        return chr(byte)
+    return f"\\{byte:03o}"
