@@ -4,32 +4,36 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import time
+
+from mntscope.cli.common import page, write_standard_output
+from mntscope.report.captured import FORMATS
 
 HELP = "write what can be seen of this machine to a snapshot file"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+    """Add the command's arguments."""
     parser.add_argument(
         "pids", nargs="*", type=int, metavar="PID", help="only the host and these processes (default: every namespace)"
     )
     parser.add_argument("-o", "--output", metavar="FILE", help="where to (default: HOSTNAME-TIME.mntscope.json.gz)")
     parser.add_argument("--force", action="store_true", help="overwrite FILE if it exists")
+    parser.add_argument("--format", choices=list(FORMATS), default="table", help="how to say what was written")
+    parser.epilog = (
+        "The file is read back as snapshot:FILE#LABEL, where LABEL is host or a pid, and by mntscope.load in Python."
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Carries the command out; the exit code."""
+    """Carry the command out; the exit code."""
     from mntscope.archive import save
     from mntscope.live import capture
-    from mntscope.report.text import visible
+    from mntscope.report.captured import Captured
 
     snapshot = capture(arguments.pids or None)
-    path = arguments.output or f"{os.uname().nodename}-{time.strftime('%Y%m%dT%H%M%S')}.mntscope.json.gz"
-    save(snapshot, path, force=arguments.force)
-    mounts = sum(len(view.mounts) for view in snapshot.views)
-    sys.stdout.write(f"{visible(path)}: {len(snapshot.views)} mount namespaces, {mounts} mounts\n")
-    for problem in snapshot.not_seen:
-        sys.stdout.write(f"not seen: {visible(str(problem))}\n")
+    file = arguments.output or f"{os.uname().nodename}-{time.strftime('%Y%m%dT%H%M%S')}.mntscope.json.gz"
+    save(snapshot, file, force=arguments.force)
+    arguments.output = None
+    write_standard_output(FORMATS[arguments.format](Captured(snapshot, file), page(arguments)))
     return 0
