@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -108,14 +108,19 @@ def predict(snapshot: Snapshot, target: str | int, command: str) -> Outcome:
     return outcome
 
 
-def predict_commands(snapshot: Snapshot, target: str | int, command: str) -> Prediction:
+def predict_commands(
+    snapshot: Snapshot, target: str | int, command: str, *, real_path: Callable[[str], str | None] | None = None
+) -> Prediction:
     """Like :func:`predict`, step by step.
+
+    *real_path* follows symbolic links for the process that acts, and gives ``None`` for what does not exist; without
+    it, paths are taken literally.
 
     :raises ParseError: a command line that is not understood, with its line and column.
     :raises TargetError: the snapshot has no such view.
     """
     view = snapshot.view(target)
-    run = _Run(snapshot, _process(view, str(target)))
+    run = _Run(snapshot, _process(view, str(target)), real_path)
     run.sequence(parse_commands(command, view.label, taken=[view.label for view in snapshot.views]), 0)
     return Prediction(command, view.label, snapshot, tuple(run.predictions), run.snapshot)
 
@@ -136,8 +141,11 @@ def _pids_of_the_host(host: View, process: Process | None) -> int | None:
 class _Run:
     """A sequence being carried out, from snapshot to snapshot."""
 
-    def __init__(self, snapshot: Snapshot, process: Process | None) -> None:
+    def __init__(
+        self, snapshot: Snapshot, process: Process | None, real_path: Callable[[str], str | None] | None
+    ) -> None:
         self.snapshot = snapshot
+        self._real_path = real_path
         self.predictions: list[StepPrediction] = []
         self._own_pids = process.pid_namespace if process else None
         self._host_pids = _pids_of_the_host(snapshot.host, process)
@@ -186,6 +194,7 @@ class _Run:
         """Carry out what a call comes to; the outcome of the last operation it took."""
         outcome = None
         doubts += call.doubts
+        call = replace(call, operation=self._followed(call.operation, doubts))
         for described in self._operations(call, doubts):
             if call.errno:
                 outcome = Outcome(described, call.errno, (), self.snapshot)
@@ -196,6 +205,22 @@ class _Run:
             if outcome.errno:
                 break
         return outcome
+
+    def _followed(self, described: Mapping[str, Any], doubts: list[str]) -> Mapping[str, Any]:
+        """The operation with its paths as they really lead, where that is known."""
+        if self._real_path is None:
+            return described
+        names = ("target",) if described["op"] == "mount" else ("source", "target")
+        followed = dict(described)
+        for name in names:
+            path = described.get(name)
+            if isinstance(path, str) and path.startswith("/"):
+                real = self._real_path(path)
+                if real is None:
+                    doubts.append(f"{path} does not exist now: unless something makes it first, this fails with ENOENT")
+                else:
+                    followed[name] = real
+        return followed
 
     def _operations(self, call: Call, doubts: list[str]) -> Iterator[Operation]:
         described = call.operation

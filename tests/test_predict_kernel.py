@@ -185,3 +185,16 @@ def test_mount_proc_on_a_plain_directory_of_a_shared_mount(
     landed = [m.fs_type for m in parse_mountinfo(host.mountinfo()) if m.mount_point == str(tmp_path)]
     assert landed == ["proc"] * lands
     assert predict(host, target, *command)[0] == 0
+
+
+def test_a_symbolic_link_is_followed_and_a_missing_directory_said(machine: Host, tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    target = machine.unshare("unchanged")
+    done = machine.mntscope(
+        "predict", target.inner, "--format", "json", "--", "mount", "-t", "tmpfs", "x", tmp_path / "link"
+    )
+    document = json.loads(done.stdout)
+    assert {effect["path"] for effect in document["effects"]} == {str(tmp_path / "real")}
+    done = machine.mntscope("predict", target.inner, "--", "mount", "-t", "tmpfs", "x", tmp_path / "missing")
+    assert "does not exist now" in " ".join(done.stdout.split())

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
 
 from mntscope.cli.common import TARGETS, add_against, add_output_options, page, write_output
+from mntscope.errors import AccessError
 from mntscope.report.prediction import FORMATS
+
+if TYPE_CHECKING:
+    from mntscope.cli.targets import Resolved
 
 HELP = "what the kernel will do, in every namespace, if a command runs there"
 
@@ -40,6 +47,21 @@ def run(arguments: argparse.Namespace) -> int:
     resolved = resolve(arguments.target, arguments.against, everything=True)
     # A pid says more than the view of its namespace: in which PID namespace it lives, whose processes proc will show.
     asked = arguments.target if arguments.target.isdecimal() else resolved.target
-    prediction = predict_commands(resolved.snapshot, asked, command)
+    prediction = predict_commands(resolved.snapshot, asked, command, real_path=_links_of(resolved, arguments.target))
     write_output(arguments, FORMATS[arguments.format](prediction, page(arguments)))
     return 1 if prediction.outside else 0
+
+
+def _links_of(resolved: Resolved, target: str) -> Callable[[str], str | None] | None:
+    """How the target's symbolic links are followed, where it is a process of this machine that may be looked into."""
+    from mntscope.live import real_path
+
+    process = resolved.snapshot.view(resolved.target).process
+    if process is None or target.startswith(("file:", "snapshot:", "ns:")):
+        return None
+    follow = partial(real_path, int(target) if target.isdecimal() else process.pid)
+    try:
+        follow("/")
+    except AccessError:
+        return None
+    return follow

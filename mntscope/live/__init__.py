@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from mntscope.live.machine import capture
+from mntscope.live.paths import real_path
 
-__all__ = ["capture"]
+__all__ = ["capture", "real_path"]
