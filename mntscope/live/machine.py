@@ -234,7 +234,9 @@ class _Machine:
 
 
 def _unidentified(pid: int) -> Problem:
-    what = "its inode and owner are not known: permission denied; run mntscope as root"
+    # A hardened machine keeps even root from looking into pid 1.
+    hint = "; run mntscope as root" if os.geteuid() else ""
+    what = f"its inode and owner may not be read, its table tells which it is{hint}"
     return Problem(what, where=f"the mount namespace of process {pid}")
 
 
