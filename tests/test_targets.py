@@ -193,10 +193,10 @@ def test_a_file_that_may_not_be_read(open_machine: Host) -> None:
 
 
 def test_a_file_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mntscope.cli.targets.LARGEST", 3 << 20)
+    monkeypatch.setattr("mntscope.archive.files.LARGEST", 3 << 20)
     assert error_of(resolve, "file:/dev/zero") == (
         TargetError,
-        "/dev/zero: it is no mount table: larger than 3 MiB",
+        "/dev/zero: it is no snapshot or mount table: larger than 3 MiB",
     )
 
 

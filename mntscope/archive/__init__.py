@@ -6,6 +6,6 @@ described here is an error that says where it stops being so.
 
 from __future__ import annotations
 
-from mntscope.archive.files import load, save
+from mntscope.archive.files import load, load_table, save
 
-__all__ = ["load", "save"]
+__all__ = ["load", "load_table", "save"]

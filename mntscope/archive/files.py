@@ -10,6 +10,7 @@ import stat
 import zlib
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from mntscope.archive.document import from_document, to_document
 from mntscope.errors import AccessError, MntscopeError, RefusedError, TargetError
@@ -17,7 +18,7 @@ from mntscope.model import Namespace, Problem, Process, View
 from mntscope.parse import parse_mountinfo
 from mntscope.snapshot import Snapshot
 
-LARGEST = 1 << 30
+LARGEST = 1 << 28
 """No more bytes than these are read from a file, or unpacked from one."""
 
 _GZIP = b"\x1f\x8b"
@@ -96,21 +97,43 @@ def _unpack(data: bytes, where: str) -> bytes:
 
 
 def _read(path: Path) -> bytes:
-    """The bytes of a regular file, without following a link at its end in a directory of tables."""
+    """The bytes of a regular file."""
     try:
         with path.open("rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise TargetError("it is neither a file nor a directory", where=str(path))
-            data = file.read(LARGEST + 1)
+            return _bounded(file, str(path))
     except FileNotFoundError:
         raise TargetError("there is no such file", where=str(path)) from None
     except PermissionError:
         raise AccessError("permission denied", where=str(path)) from None
     except OSError as error:
         raise TargetError(f"it cannot be read ({error.strerror})", where=str(path)) from None
+
+
+def _bounded(file: BinaryIO, where: str) -> bytes:
+    data = bytearray()
+    while len(data) <= LARGEST and (chunk := file.read(1 << 20)):
+        data += chunk
     if len(data) > LARGEST:
-        raise TargetError(f"it is no snapshot: larger than {LARGEST >> 20} MiB", where=str(path))
-    return data
+        raise TargetError(f"it is no snapshot or mount table: larger than {LARGEST >> 20} MiB", where=where)
+    return bytes(data)
+
+
+def load_table(path: str, label: str) -> Snapshot:
+    """The one mount table in *path*, whatever kind of file it is; ``-`` is standard input.
+
+    :raises MntscopeError: as :func:`load`.
+    """
+    where = "standard input" if path == "-" else path
+    try:
+        with open(0 if path == "-" else path, "rb", closefd=path != "-") as file:
+            data = _bounded(file, where)
+    except PermissionError:
+        raise AccessError("permission denied", where=where) from None
+    except OSError as error:
+        raise TargetError(f"it cannot be read ({error.strerror})", where=where) from None
+    return Snapshot(views=(_table(data, label, label),), host_label=label)
 
 
 def _table(data: bytes, label: str, where: str) -> View:
@@ -118,7 +141,8 @@ def _table(data: bytes, label: str, where: str) -> View:
     if not mounts:
         if mounts.problems:
             raise mounts.problems[0]
-        raise TargetError("it is empty", where=where, hint="a mount table has a line for each mount")
+        hint = "a mount table has a line for each mount; make one with `cat /proc/PID/mountinfo`"
+        raise TargetError("it is empty", where=where, hint=hint)
     problems = tuple(Problem(error.what, where=error.where) for error in mounts.problems)
     return View(label=label, mounts=tuple(mounts), problems=problems)
 

@@ -8,13 +8,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
-from mntscope.errors import AccessError, TargetError, UsageError
-from mntscope.model import Problem, View
-from mntscope.parse import parse_mountinfo
+from mntscope.errors import TargetError, UsageError
+from mntscope.model import Problem
 from mntscope.snapshot import Snapshot
-
-LARGEST = 1 << 28
-"""A mount table of more bytes is refused; the hundred thousand mounts that a namespace may hold take a tenth of it."""
 
 _FORMS = "a pid, self, host, ns:PATH, file:PATH, snapshot:PATH#LABEL or container:NAME"
 
@@ -97,7 +93,7 @@ class _Sources:
             return self._machine, self._live_label(name)
         key = (name.kind, name.path)
         if key not in self._files:
-            self._files[key] = _read_file(name) if name.kind == "file" else _load(name.path)
+            self._files[key] = _read_file(name)
         snapshot = self._files[key]
         return snapshot, snapshot.view(name.label).label if name.label else snapshot.host_label
 
@@ -114,38 +110,10 @@ class _Sources:
         return one.live and other.live if one.live or other.live else (one.kind, one.path) == (other.kind, other.path)
 
 
-def _load(path: str) -> Snapshot:
-    from mntscope.archive import load
-
-    return load(path)
-
-
 def _read_file(name: _Name) -> Snapshot:
-    table = parse_mountinfo(_bytes(name.path), strict=False, file=name.text)
-    if not table:
-        if table.problems:
-            raise table.problems[0]
-        hint = "a mount table has a line for each mount; make one with `cat /proc/PID/mountinfo`"
-        raise TargetError("it is empty", where=name.text, hint=hint)
-    problems = tuple(Problem(error.what, where=error.where) for error in table.problems)
-    view = View(label=name.text, mounts=tuple(table), problems=problems)
-    return Snapshot(views=(view,), host_label=view.label)
+    from mntscope.archive import load, load_table
 
-
-def _bytes(path: str) -> bytes:
-    where = "standard input" if path == "-" else path
-    data = bytearray()
-    try:
-        with open(0 if path == "-" else path, "rb", closefd=path != "-") as file:
-            while len(data) <= LARGEST and (chunk := file.read(1 << 20)):
-                data += chunk
-    except PermissionError as error:
-        raise AccessError("permission denied", where=where) from error
-    except OSError as error:
-        raise TargetError(f"it cannot be read ({error.strerror})", where=where) from error
-    if len(data) > LARGEST:
-        raise TargetError(f"it is no mount table: larger than {LARGEST >> 20} MiB", where=where)
-    return bytes(data)
+    return load_table(name.path, name.text) if name.kind == "file" else load(name.path)
 
 
 def _joined(world: Snapshot, elsewhere: Snapshot, label: str, text: str) -> Resolved:
