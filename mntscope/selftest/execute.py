@@ -1,0 +1,391 @@
+"""Operations carried out on the running kernel, in throwaway namespaces.
+
+Every label of a trace is a process of its own: forked, single-threaded, alone in its mount namespace, with its
+root and working directory at the namespace's root. The first namespace holds nothing but one tmpfs, so nothing
+that happens there can reach a mount of the machine; all others are copies of it, or of copies of it. The
+processes die with the one that made them, and their namespaces with them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Container
+from dataclasses import dataclass
+from functools import singledispatchmethod
+from types import TracebackType
+from typing import NoReturn, Self
+
+from mntscope import kernel
+from mntscope.errors import AccessError, KernelError, MntscopeError
+from mntscope.propagation.operations import (
+    Attach,
+    Bind,
+    CloneNamespace,
+    CloseHandle,
+    EndNamespace,
+    MountNew,
+    Move,
+    MoveBeneath,
+    NewDetached,
+    OpenTree,
+    Operation,
+    PivotRoot,
+    Remount,
+    SetGroup,
+    SetHandlePropagation,
+    SetPropagation,
+    Umount,
+    operation,
+)
+from mntscope.selftest.traces import SKELETON, Skeleton, State, Table
+
+FIRST = "A"
+"""The label of the namespace that a world begins with."""
+
+PATIENCE = 30.0
+"""Seconds a process may take for one operation."""
+
+MESSAGE = 1 << 16
+"""Bytes of the longest message between the processes: an operation, or the ids of the mounts of a namespace."""
+
+PROPAGATION = {
+    "shared": kernel.MS_SHARED,
+    "slave": kernel.MS_SLAVE,
+    "private": kernel.MS_PRIVATE,
+    "unbindable": kernel.MS_UNBINDABLE,
+}
+
+
+def possible(op: Operation, labels: Container[str], handles: Container[str]) -> bool:
+    """Whether *op* can be carried out where these namespaces exist and these handles are open."""
+    if isinstance(op, Attach | SetHandlePropagation | CloseHandle) and op.handle not in handles:
+        return False
+    return op.ns in labels and not (isinstance(op, CloneNamespace) and op.new in labels)
+
+
+@dataclass(frozen=True, slots=True)
+class _Actor:
+    """The process of a namespace, as the process that made it sees it."""
+
+    pid: int
+    channel: socket.socket
+    userns: int
+    mntns: int | None
+
+    def ask(self, request: object) -> object:
+        self.channel.send(json.dumps(request).encode())
+        try:
+            answer = self.channel.recv(MESSAGE)
+        except TimeoutError:
+            answer = b""
+        if not answer:
+            raise MntscopeError(
+                "the process that acts in a throwaway namespace gave no answer", where=f"pid {self.pid}"
+            )
+        return json.loads(answer)
+
+    def table(self, *, unique: bool) -> Table:
+        with open(f"/proc/{self.pid}/mountinfo", "rb", buffering=0) as file:
+            mountinfo = b"".join(iter(lambda: file.read(1 << 20), b""))
+        ids: object = self.ask({"list": True}) if unique else []
+        if not isinstance(ids, list) or len(ids) != mountinfo.count(b"\n"):
+            ids = []
+        return Table(mountinfo, self.userns, self.mntns, tuple(ids))
+
+    def end(self) -> None:
+        self.channel.close()
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+
+
+class World:
+    """Throwaway namespaces on this kernel; a context manager, at whose end all of them are gone.
+
+    :raises AccessError: namespaces may not be made here.
+    """
+
+    def __init__(self, skeleton: Skeleton = SKELETON) -> None:
+        self.skeleton = skeleton
+        self._actors: dict[str, _Actor] = {}
+
+    def __enter__(self) -> Self:
+        try:
+            self._actors[FIRST] = self._fork(self._first_namespace)
+        except KernelError as error:
+            raise AccessError(
+                f"cannot make a throwaway mount namespace: {error}", hint="run as root, or allow user namespaces"
+            ) from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        while self._actors:
+            self._actors.popitem()[1].end()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The namespaces there are, oldest first."""
+        return tuple(self._actors)
+
+    def state(self, *, unique: bool = False) -> State:
+        """What every namespace shows; with the 64-bit mount ids if *unique* is set and the kernel has them."""
+        return {label: actor.table(unique=unique) for label, actor in self._actors.items()}
+
+    def perform(self, op: Operation) -> str | None:
+        """Carry out *op*, which must be :func:`possible`; the errno's name, or ``None`` for success."""
+        if isinstance(op, EndNamespace):
+            self._actors.pop(op.ns).end()
+            return None
+        if isinstance(op, CloneNamespace):
+            try:
+                self._actors[op.new] = self._fork(lambda: self._copied_namespace(op))
+            except KernelError as error:
+                return error.errno_name
+            return None
+        answer = self._actors[op.ns].ask(op.to_dict())
+        return None if answer is None else str(answer)
+
+    def _fork(self, enter: Callable[[], None]) -> _Actor:
+        """A process that enters its namespace and then waits for requests.
+
+        :raises KernelError: it could not enter.
+        """
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        maker = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            _live(ours, theirs, maker, enter, self.skeleton)
+        theirs.close()
+        ours.settimeout(PATIENCE)
+        started = ours.recv(MESSAGE)
+        if started != b"null":
+            ours.close()
+            os.waitpid(pid, 0)
+            call, number = json.loads(started or '["fork", 3]')
+            raise KernelError(call, number)
+        userns = os.stat(f"/proc/{pid}/ns/user").st_ino
+        return _Actor(pid, ours, userns, _namespace_id(pid))
+
+    def _first_namespace(self) -> None:
+        proc = os.open("/proc/self", os.O_PATH)
+        _unshare(proc, new_userns=os.geteuid() != 0)
+        os.close(proc)
+        kernel.mount(None, "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
+        # Any directory will do; /proc is one that is always there.
+        kernel.mount("root0", "/proc", "tmpfs", 0)
+        os.chdir("/proc")
+        # pivot_root(2): the old root ends up over the new one, where it can be removed without a directory for it.
+        kernel.pivot_root(".", ".")
+        kernel.umount2(".", kernel.MNT_DETACH)
+        os.chdir("/")
+        _populate(os.open("/", os.O_PATH), self.skeleton)
+
+    def _copied_namespace(self, op: CloneNamespace) -> None:
+        source = self._actors[op.ns]
+        own_userns = os.stat("/proc/self/ns/user").st_ino
+        proc = os.open("/proc/self", os.O_PATH)
+        root = os.open(f"/proc/{source.pid}/root", os.O_PATH)
+        pidfd = kernel.pidfd_open(source.pid)
+        kernel.setns(pidfd, kernel.CLONE_NEWNS | (kernel.CLONE_NEWUSER if source.userns != own_userns else 0))
+        # setns leads to the top of what is stacked on the namespace's root; the process there may be further down.
+        os.fchdir(root)
+        os.chroot(".")
+        os.close(root)
+        os.close(pidfd)
+        _unshare(proc, new_userns=op.new_userns)
+        os.close(proc)
+
+
+def _live(
+    ours: socket.socket, theirs: socket.socket, maker: int, enter: Callable[[], None], skeleton: Skeleton
+) -> NoReturn:
+    """The life of a forked process: enter the namespace, say so, serve requests until the maker is gone."""
+    with contextlib.suppress(BaseException):
+        kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        ours.close()
+        if os.getppid() == maker:
+            try:
+                enter()
+            except KernelError as error:
+                theirs.send(json.dumps([error.call, error.errno]).encode())
+            except OSError as error:
+                theirs.send(json.dumps(["enter", error.errno]).encode())
+            else:
+                theirs.send(b"null")
+                _serve(theirs, _Performer(skeleton))
+    os._exit(0)
+
+
+def _serve(channel: socket.socket, performer: _Performer) -> None:
+    while request := channel.recv(MESSAGE):
+        described = json.loads(request)
+        answer: object = None
+        try:
+            if "list" in described:
+                answer = performer.unique_ids()
+            else:
+                performer.perform(operation(described))
+        except OSError as error:
+            answer = errno.errorcode.get(error.errno or 0, str(error.errno))
+        channel.send(json.dumps(answer).encode())
+
+
+class _Performer:
+    """What the process of a namespace can do there; keeps the descriptors that handles name."""
+
+    def __init__(self, skeleton: Skeleton) -> None:
+        self.skeleton = skeleton
+        self.handles: dict[str, int] = {}
+
+    @singledispatchmethod
+    def perform(self, op: Operation) -> None:
+        """The system call that *op* is.
+
+        :raises OSError: as the kernel says.
+        """
+        raise NotImplementedError(op.op)
+
+    @perform.register
+    def _(self, op: MountNew) -> None:
+        kernel.mount(op.source, op.target, op.fstype, 0)
+        _populate(_way_to_new(op.target), self.skeleton)
+
+    @perform.register
+    def _(self, op: Bind) -> None:
+        kernel.mount(op.source, op.target, None, kernel.MS_BIND | (kernel.MS_REC if op.recursive else 0))
+
+    @perform.register
+    def _(self, op: Move) -> None:
+        kernel.mount(op.source, op.target, None, kernel.MS_MOVE)
+
+    @perform.register
+    def _(self, op: Umount) -> None:
+        # Whoever looks through /proc at this namespace keeps a mount busy for a moment: that is not its own doing.
+        for moment in (0.001, 0.01, 0):
+            try:
+                kernel.umount2(op.target, kernel.MNT_DETACH if op.lazy else 0)
+            except KernelError as error:
+                if error.errno != errno.EBUSY or not moment:
+                    raise
+                time.sleep(moment)
+            else:
+                return
+
+    @perform.register
+    def _(self, op: SetPropagation) -> None:
+        kernel.mount(None, op.target, None, PROPAGATION[op.type] | (kernel.MS_REC if op.recursive else 0))
+
+    @perform.register
+    def _(self, op: Remount) -> None:
+        flags = kernel.MS_REMOUNT | kernel.MS_BIND | (kernel.MS_RDONLY if op.ro else 0)
+        kernel.mount(None, op.target, None, flags)
+
+    @perform.register
+    def _(self, op: MoveBeneath) -> None:
+        kernel.move_mount(kernel.AT_FDCWD, op.source, kernel.AT_FDCWD, op.target, kernel.MOVE_MOUNT_BENEATH)
+
+    @perform.register
+    def _(self, op: SetGroup) -> None:
+        kernel.move_mount(kernel.AT_FDCWD, op.source, kernel.AT_FDCWD, op.target, kernel.MOVE_MOUNT_SET_GROUP)
+
+    @perform.register
+    def _(self, op: PivotRoot) -> None:
+        kernel.pivot_root(op.new_root, op.put_old)
+
+    @perform.register
+    def _(self, op: OpenTree) -> None:
+        flags = kernel.OPEN_TREE_CLONE | kernel.OPEN_TREE_CLOEXEC | (kernel.AT_RECURSIVE if op.recursive else 0)
+        self.handles[op.handle] = kernel.open_tree(kernel.AT_FDCWD, op.source, flags)
+
+    @perform.register
+    def _(self, op: NewDetached) -> None:
+        self.handles[op.handle] = _detached(op)
+        _populate(os.dup(self.handles[op.handle]), self.skeleton)
+
+    @perform.register
+    def _(self, op: Attach) -> None:
+        flags = kernel.MOVE_MOUNT_F_EMPTY_PATH | (kernel.MOVE_MOUNT_BENEATH if op.beneath else 0)
+        kernel.move_mount(self.handles[op.handle], "", kernel.AT_FDCWD, op.target, flags)
+
+    @perform.register
+    def _(self, op: SetHandlePropagation) -> None:
+        flags = kernel.AT_EMPTY_PATH | (kernel.AT_RECURSIVE if op.recursive else 0)
+        kernel.mount_setattr(self.handles[op.handle], "", flags, propagation=PROPAGATION[op.type])
+
+    @perform.register
+    def _(self, op: CloseHandle) -> None:
+        os.close(self.handles.pop(op.handle))
+
+    def unique_ids(self) -> list[int]:
+        """The 64-bit ids of the mounts below the root, in the order of mountinfo."""
+        return kernel.listmount(kernel.LSMT_ROOT, count=4096)
+
+
+def _detached(op: NewDetached) -> int:
+    context = kernel.fsopen(op.fstype, kernel.FSOPEN_CLOEXEC)
+    try:
+        kernel.fsconfig(context, kernel.FSCONFIG_SET_STRING, "source", op.source)
+        kernel.fsconfig(context, kernel.FSCONFIG_CMD_CREATE, None, None)
+        return kernel.fsmount(context, kernel.FSMOUNT_CLOEXEC, 0)
+    finally:
+        os.close(context)
+
+
+def _way_to_new(target: str) -> int:
+    """A descriptor of the root of the filesystem that has just been mounted at *target*, and is empty."""
+    # No path leads from / to what is mounted over it, except that through its parent, which is / again.
+    path = target if target != "/" else "/.."
+    while True:
+        try:
+            return os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            # The mount has propagated to a place on the way to it, so the way ends there: in the same filesystem.
+            path = os.path.dirname(path)
+
+
+def _populate(root: int, skeleton: Skeleton) -> None:
+    """Make the directories and files of *skeleton* in the empty directory *root*, a descriptor that is closed."""
+    try:
+        for name in skeleton.dirs:
+            os.mkdir(name, 0o755, dir_fd=root)
+        for name in skeleton.files:
+            os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=root))
+    finally:
+        os.close(root)
+
+
+def _unshare(proc: int, *, new_userns: bool) -> None:
+    """A new mount namespace; with *new_userns* in a new user namespace, where this user is root.
+
+    *proc* is /proc/self, opened where there still was a /proc.
+    """
+    if not new_userns:
+        kernel.unshare(kernel.CLONE_NEWNS)
+        return
+    uid, gid = os.geteuid(), os.getegid()
+    kernel.unshare(kernel.CLONE_NEWUSER | kernel.CLONE_NEWNS)
+    for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
+        file = os.open(name, os.O_WRONLY, dir_fd=proc)
+        try:
+            os.write(file, text.encode())
+        finally:
+            os.close(file)
+
+
+def _namespace_id(pid: int) -> int | None:
+    """The 64-bit id of a process's mount namespace; ``None`` before Linux 6.11."""
+    fd = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return kernel.ns_get_mntns_id(fd)
+    except KernelError:
+        return None
+    finally:
+        os.close(fd)
