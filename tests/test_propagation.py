@@ -265,6 +265,12 @@ class TestUnmounting:
         assert outcome.errno is None
         assert {m.super_options for view in outcome.snapshot.views for m in view.mounts} == {("ro",)}
 
+    def test_what_covers_the_root_goes_first(self) -> None:
+        world = machine({"host": "1 0 0:1 / /\n2 1 0:2 / /"})
+        uncovered = do(world, "umount", target="/").snapshot
+        assert [m.device for m in uncovered.host.mounts] == ["0:1"]
+        assert do(uncovered, "umount", target="/", lazy=True).snapshot.host.mounts == ()
+
     def test_where_open_files_are_not_known_success_is_not_certain(self) -> None:
         world = Snapshot.from_mountinfo({"host": table("1 0 0:1 / /\n2 1 0:2 / /a")})
         (reason,) = do(world, "umount", target="/a").uncertain
@@ -383,6 +389,32 @@ class TestTwoViewsOfOneNamespace:
         assert types(outcome, "host")["/a/b"] == "shared"
         assert types(outcome, "jail")["/b"] == "shared"
         assert not any(effect.crosses for effect in outcome.effects)
+
+
+class TestPaths:
+    WORLD = "1 0 0:1 / /\n2 1 0:2 / /\n3 1 0:3 / /a\n4 3 0:4 / /a/b"
+
+    @pytest.mark.parametrize(
+        ("path", "device"),
+        [
+            ("/", "0:1"),  # a lookup begins below what covers the root,
+            ("/..", "0:2"),  # and ".." steps onto it
+            ("/a/..", "0:2"),
+            ("/a", "0:3"),
+            ("/a/b", "0:4"),
+            ("/a/b/..", "0:3"),
+            ("/a//./b/", "0:4"),
+        ],
+    )
+    def test_where_a_path_leads(self, path: str, device: str) -> None:
+        bound = do(machine({"host": self.WORLD}), "bind", source=path, target="/b").snapshot.host.mounts[-1]
+        assert bound.device == device
+
+    @pytest.mark.parametrize(
+        ("path", "errno"), [("/nope/../a", "ENOENT"), ("/f/../a", "ENOTDIR"), ("/f/", "ENOTDIR"), ("/f/.", "ENOTDIR")]
+    )
+    def test_every_step_must_be_a_directory(self, path: str, errno: str) -> None:
+        assert do(machine(PRIVATE_COPY), "bind", source=path, target="/b").errno == errno
 
 
 class TestOperations:

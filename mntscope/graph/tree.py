@@ -151,7 +151,7 @@ class MountTree:
         return None if current == NONE else self.mounts[current]
 
     def named_by(self, path: str) -> Mount | None:
-        """The mount that ``mount --make-private`` and ``umount`` find at *path*: for ``/`` the lowest, else the top."""
+        """The mount that ``mount --make-private`` finds at *path*: for ``/`` the lowest, else the top."""
         found = self.mounts[self._start] if path == "/" and self._start != NONE else self.containing(path)
         return found if found is not None and found.mount_point == path else None
 

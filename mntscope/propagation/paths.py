@@ -1,8 +1,8 @@
 """Path lookup: from a path, as a process sees it, to a mount and a place in its filesystem.
 
 fs/namei.c. A lookup begins at the process's root directory *without* stepping onto what is mounted over it;
-at every later component it crosses to the topmost mount there. So the result of ``/`` may be covered, the
-result of any other path is not.
+at every later component, ``..`` too, it crosses to the topmost mount there. So the result of ``/`` may be
+covered, the result of any other path is not.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from mntscope.errors import UsageError
-from mntscope.places import below, normal
+from mntscope.places import below
 from mntscope.propagation.failure import Failure
 from mntscope.propagation.world import Node, Viewpoint, World
 
@@ -35,32 +35,45 @@ def lookup(world: World, viewpoint: Viewpoint, path: str) -> Found:
     """
     if not path.startswith("/"):
         raise UsageError(f"{path!r} is not an absolute path", hint="the working directory is not known")
-    node, place = viewpoint.root, viewpoint.directory
-    for name in normal(path).split("/")[1:]:
-        if not name:
-            continue
-        if is_file(world, place):
+    here = Found(viewpoint.root, viewpoint.directory)
+    for name in path.split("/")[1:]:
+        if is_file(world, here.place):
             raise Failure("ENOTDIR")
-        place = below(place, f"/{name}")
-        child = node.mounted.get(place)
-        if child is None and not exists(world, place):
-            raise Failure("ENOENT")
-        while child is not None:
-            node, place = child, child.root
-            child = node.mounted.get(place)
-    if node.hidden:
+        if name == "..":
+            here = _topmost(_parent(viewpoint, here))
+        elif name not in ("", "."):
+            place = below(here.place, f"/{name}")
+            if place not in here.node.mounted and not exists(world, place):
+                raise Failure("ENOENT")
+            here = _topmost(Found(here.node, place))
+    if here.node.hidden:
         world.uncertain[f"{path} lies in a mount that no view shows: whether it is shared is not known"] = None
-    return Found(node, place)
+    return here
 
 
 def lookup_target(world: World, viewpoint: Viewpoint, path: str) -> Found:
-    """What a mount, bind or move onto *path* is attached to: the top of the stack, for ``/`` too."""
-    found = lookup(world, viewpoint, path)
+    """What is mounted, bound or moved onto, and what umount(2) takes: the top of the stack, for ``/`` too."""
+    return _topmost(lookup(world, viewpoint, path))
+
+
+def _topmost(found: Found) -> Found:
+    """What is seen there: the root of the topmost mount, if anything is mounted."""
     child = found.node.mounted.get(found.place)
     if child is None:
         return found
     top = child.top()
     return Found(top, top.root)
+
+
+def _parent(viewpoint: Viewpoint, found: Found) -> Found:
+    """The directory ``..`` names; in the root directory, and in what covers it, the same again (follow_dotdot())."""
+    root = Found(viewpoint.root, viewpoint.directory)
+    step = found
+    while step != root and step.is_mount_root and step.node.parent is not None:
+        step = Found(step.node.parent, step.node.place)
+    if step == root or step.is_mount_root:
+        return found
+    return Found(step.node, step.place.rpartition("/")[0] or "/")
 
 
 def exists(world: World, place: str) -> bool:

@@ -99,7 +99,7 @@ def _move(operation: ops.Move, world: World, actor: Viewpoint) -> None:
 
 @carry_out.register
 def _umount(operation: ops.Umount, world: World, actor: Viewpoint) -> None:
-    target = lookup(world, actor, operation.target)
+    target = lookup_target(world, actor, operation.target)
     node = target.node
     need(target.is_mount_root and in_space(node, actor.space) and not world.is_locked(node), "EINVAL")
     if node is actor.root and not operation.lazy:

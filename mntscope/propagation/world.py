@@ -174,6 +174,8 @@ class Viewpoint:
 
     def reach(self) -> Iterator[tuple[Node, str]]:
         """Every mount that can be seen from here, with its path; parents first."""
+        if self.root.space is None:
+            return  # The process's own root was unmounted: nothing can be reached from it any more.
         if self.directory == self.root.root and not self.root.hidden:
             yield self.root, "/"
         stack = [(self.root, "/", self.directory)]
