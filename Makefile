@@ -17,7 +17,7 @@ lint: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m pytest -q tests/test_standards.py
 
 bench: $(VENV)/.installed-dev
-	for file in tests/benchmarks/*.py; do $(VENV)/bin/python "$$file"; done
+	set -e; for file in tests/benchmarks/*.py; do $(VENV)/bin/python "$$file"; done
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 TOOLS = Path(sys.executable).parent
 
-PYTHON = sorted(path for room in ("mntscope", "grammar", "tests", "benchmarks") for path in (ROOT / room).rglob("*.py"))
+PYTHON = sorted(path for room in ("mntscope", "grammar", "tests") for path in (ROOT / room).rglob("*.py"))
 TEXTS = [
     path
     for pattern in ("*.md", "*.toml", "*.py", "Makefile", ".ci/run", "grammar/*.lark", "fixtures/**/*.md")
