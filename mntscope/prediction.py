@@ -9,7 +9,7 @@ from typing import Any, Literal
 from mntscope.errors import UsageError
 from mntscope.model import Mount, Process, View
 from mntscope.parse.mountcmd import Call, Step, parse_commands
-from mntscope.propagation import Effect, Operation, Outcome, operation, simulate
+from mntscope.propagation import FLAGS, Effect, Operation, Outcome, operation, simulate
 from mntscope.snapshot import Snapshot
 
 Whose = Literal["the host's", "another", "an unknown"]
@@ -228,8 +228,17 @@ class _Run:
             yield from self._umounts(described, whole_tree=call.whole_tree)
         elif described["op"] == "mount":
             yield self._mount(call, doubts)
+        elif call.but_for is not None:
+            shown = self._options(described["ns"], described["target"])
+            added = (flag for flag in FLAGS if flag in shown and flag not in call.but_for)
+            yield operation({**described, "flags": tuple(dict.fromkeys((*described["flags"], *added)))})
         else:
             yield operation(described)
+
+    def _options(self, ns: str, target: str) -> tuple[str, ...]:
+        """What the table shows of the topmost mount there, as mount(8) reads it."""
+        mounts = self.snapshot.view(ns).mounts
+        return next((mount.options for mount in reversed(mounts) if mount.mount_point == target), ())
 
     def _umounts(self, described: Mapping[str, Any], *, whole_tree: bool) -> list[Operation]:
         """umount(8) reads the table once: for the mount points of a device, and for what is mounted below."""

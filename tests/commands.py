@@ -1,7 +1,8 @@
 """The command lines that are understood, each with the system calls it makes, in words.
 
 The paths are those of a scene that can be built anywhere: ``/mnt/a`` and ``/mnt/a/s`` are mount points of the
-filesystems ``x`` and ``y``; ``/mnt/b`` and ``/mnt/plain`` are directories.
+filesystems ``x`` and ``y``; ``/mnt/b`` and ``/mnt/plain`` are directories. Two dots stand for the options that the
+mount has already.
 """
 
 from __future__ import annotations
@@ -35,13 +36,13 @@ FORMS: list[tuple[str, list[str]]] = [
     ("mount -w --bind /mnt/a /mnt/b", ["bind /mnt/a /mnt/b"]),
     ("mount -o bind,rw,suid,dev,exec,async,loud /mnt/a /mnt/b", ["bind /mnt/a /mnt/b"]),
     ("mount -o bind,defaults,nofail,x-systemd.after=y /mnt/a /mnt/b", ["bind /mnt/a /mnt/b"]),
-    ("mount -o bind,,nosuid, /mnt/a /mnt/b", ["bind /mnt/a /mnt/b", "remount rw /mnt/b"]),
-    ("mount -o rbind,ro -o nodev /mnt/a /mnt/b", ["rbind /mnt/a /mnt/b", "remount ro /mnt/b"]),
-    ("mount --options=remount,bind,ro /mnt/a", ["remount ro /mnt/a"]),
-    ("mount -o remount,bind,ro,rw /mnt/a", ["remount rw /mnt/a"]),
+    ("mount -o bind,,nosuid, /mnt/a /mnt/b", ["bind /mnt/a /mnt/b", "remount rw,nosuid /mnt/b"]),
+    ("mount -o rbind,ro -o nodev /mnt/a /mnt/b", ["rbind /mnt/a /mnt/b", "remount ro,nodev /mnt/b"]),
+    ("mount --options=remount,bind,ro /mnt/a", ["remount ro,.. /mnt/a"]),
+    ("mount -o remount,bind,ro,rw /mnt/a", ["remount rw,.. /mnt/a"]),
     ("mount -o remount,bind none /mnt/a", ["remount rw /mnt/a"]),
-    ("mount --rbind -o remount,ro /mnt/a", ["remount ro /mnt/a"]),
-    ("mount -o remount,bind,private,ro /mnt/a", ["remount ro /mnt/a", "make-private /mnt/a"]),
+    ("mount --rbind -o remount,ro /mnt/a", ["remount ro,.. /mnt/a"]),
+    ("mount -o remount,bind,private,ro /mnt/a", ["remount ro,.. /mnt/a", "make-private /mnt/a"]),
     # propagation types, alone or after something else, in the order given
     *[
         (f"mount --make-{r}{kind} /mnt/a", [f"make-{r}{kind} /mnt/a"])
@@ -136,7 +137,8 @@ def brief(operation: Mapping[str, Any]) -> str:
         case "propagation":
             return f"make-{recursive}{operation['type']} {operation['target']}"
         case "remount":
-            return f"remount {'ro' if operation['ro'] else 'rw'} {operation['target']}"
+            flags = ",".join(["ro" if operation["ro"] else "rw", *operation["flags"]])
+            return f"remount {flags} {operation['target']}"
         case "mount":
             options = ",".join(operation["options"])
             return f"new {operation['fstype']} {operation['source']} {operation['target']} {options}"

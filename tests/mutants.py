@@ -251,8 +251,8 @@ SIMULATE = [
     ),
     (
         "a locked read-only mount may be made writable",
-        '        need(not world.is_flag_locked(node, "ro"), "EPERM")\n',
-        "        pass\n",
+        '            need(not world.is_flag_locked(node, flag), "EPERM")\n',
+        "            pass\n",
     ),
     (
         "a locked mount may be unmounted",

@@ -44,7 +44,7 @@ def _expanded(calls: list[str]) -> Iterator[str]:
             start, target = call.split("-R ")
             yield from (start + mount_point for mount_point in BELOW[target])
         else:
-            yield call
+            yield call.replace(",..", ",relatime")
 
 
 def _traced(command: str, trace: Path) -> list[str]:
@@ -91,7 +91,8 @@ def _in_words(line: str) -> str | None:
     source, target, fs_type = (os.path.normpath(word) if word.startswith("/") else word for word in words[:3])
     recursive = "r" * ("MS_REC" in flags)
     if {"MS_REMOUNT", "MS_BIND"} <= flags:
-        return f"remount {'ro' if 'MS_RDONLY' in flags else 'rw'} {target}"
+        shown = [flag for flag in ORDER if f"MS_{flag.upper()}" in flags]
+        return f"remount {','.join(['ro' if 'MS_RDONLY' in flags else 'rw', *shown])} {target}"
     if "MS_BIND" in flags:
         return f"{recursive}bind {source} {target}"
     if "MS_MOVE" in flags:
@@ -102,11 +103,16 @@ def _in_words(line: str) -> str | None:
     return f"new {fs_type} {source} {target} {_field_6(flags)}"
 
 
+ORDER = ("nosuid", "nodev", "noexec", "noatime", "nodiratime", "relatime", "strictatime", "nosymfollow")
+
+
 def _field_6(flags: set[str]) -> str:
     """The options that mountinfo shows of a mount made with these flags."""
     atime = "MS_NOATIME" if "MS_NOATIME" in flags else "MS_RELATIME"
     shown = flags - {"MS_RELATIME"} if "MS_STRICTATIME" in flags else flags - {"MS_RELATIME"} | {atime}
-    order = ("nosuid", "nodev", "noexec", "noatime", "nodiratime", "relatime", "nosymfollow")
     return ",".join(
-        ["ro" if "MS_RDONLY" in flags else "rw", *(name for name in order if f"MS_{name.upper()}" in shown)]
+        [
+            "ro" if "MS_RDONLY" in flags else "rw",
+            *(name for name in ORDER if name != "strictatime" and f"MS_{name.upper()}" in shown),
+        ]
     )

@@ -278,6 +278,30 @@ class TestUnmounting:
         assert do(world, "umount", target="/a", lazy=True).uncertain == ()
 
 
+class TestRemounting:
+    @pytest.mark.parametrize(
+        ("before", "ro", "flags", "after"),
+        [
+            ("rw,relatime", True, (), "ro,relatime"),
+            ("rw,nosuid,nodev,noatime", True, (), "ro,noatime"),  # what is not given is cleared, but for atime
+            ("rw,noatime", False, ("nosuid", "relatime"), "rw,nosuid,relatime"),
+            ("ro,relatime", True, ("strictatime",), "ro"),
+            ("rw,relatime,idmapped", False, ("nodiratime",), "rw,nodiratime,relatime,idmapped"),
+        ],
+    )
+    def test_the_options_become_those_given(self, before: str, ro: bool, flags: tuple[str, ...], after: str) -> None:
+        world = Snapshot.from_mountinfo({"host": f"1 0 0:1 / / {before} - tmpfs x rw\n".encode()})
+        remounted = do(world, "remount", target="/", ro=ro, flags=flags).snapshot.host.mounts[0]
+        assert ",".join(remounted.options) == after
+
+    def test_what_a_user_namespace_may_not_loosen_it_cannot(self) -> None:
+        world = Snapshot.from_mountinfo({"host": b"1 0 0:1 / / rw,nosuid,relatime shared:1 - tmpfs x rw\n"})
+        world = do(world, "clone_ns", new="box", new_userns=True).snapshot
+        assert do(world, "remount", "box", target="/", ro=True).errno == "EPERM"
+        assert do(world, "remount", "box", target="/", ro=True, flags=("nosuid",)).errno is None
+        assert do(world, "remount", "box", target="/", ro=True, flags=("nosuid", "noatime")).errno == "EPERM"
+
+
 class TestChangingTheType:
     @pytest.mark.parametrize(
         ("kind", "own", "slaves_master"),

@@ -32,6 +32,8 @@ class Call:
     """The program goes on, and succeeds, where the call fails with EINVAL."""
     errno: str | None = None
     """The errno it fails with, whatever the mounts are; ``None`` where they decide."""
+    but_for: frozenset[str] | None = None
+    """Of a remount to which mount(8) adds the options that mountinfo shows: those it does not; ``None`` of others."""
     new_namespaces: frozenset[str] = frozenset()
     """Which new namespaces (``pid``, ``net``, ``ipc``, ``user``) the process is in that makes it."""
     doubts: tuple[str, ...] = ()
@@ -161,6 +163,7 @@ _TAKES_BACK = {
     "loud": "silent",
 }
 _BINDS = ("bind", "rbind")
+_OF_A_MOUNT = ("nosuid", "nodev", "noexec", "noatime", "nodiratime", "relatime", "strictatime", "nosymfollow")
 
 
 def _mount(arguments: Arguments, actor: _Actor) -> Iterator[Call]:
@@ -290,13 +293,17 @@ def _remount(words: Sequence[Argument], flags: frozenset[str], source: Text | No
     if source is None and not any(_flag(word) in ("ro", "rw") for word in words):
         # mount(8) would keep what it reads from /proc/self/mountinfo.
         raise asked.text.error("mount: remount,bind without ro or rw is not predicted", hint="say which")
-    return _set_flags(target, flags, actor)
+    call = _set_flags(target, flags, actor)
+    if source is None:
+        taken_back = {_TAKES_BACK[flag] for word in words if (flag := _flag(word)) in _TAKES_BACK}
+        call = replace(call, but_for=frozenset(taken_back))
+    return call
 
 
 def _set_flags(target: str, flags: frozenset[str], actor: _Actor) -> Call:
-    others = sorted(flags - {"ro"})
-    doubts = (f"{target}: {', '.join(others)}: set too, and not shown",) if others else ()
-    return replace(actor.does("remount", target=target, ro="ro" in flags), doubts=doubts)
+    # The others belong to the superblock, which a bind leaves alone.
+    others = tuple(flag for flag in _OF_A_MOUNT if flag in flags)
+    return actor.does("remount", target=target, ro="ro" in flags, flags=others)
 
 
 def _fs_type(arguments: Arguments, source: Text) -> str:

@@ -6,8 +6,8 @@ Read it in this order: :mod:`world` (mounts, peer groups, masters, as the kernel
 :mod:`simulate`, which puts them together into one operation.
 """
 
-from mntscope.propagation.operations import OPERATIONS, Operation, operation
+from mntscope.propagation.operations import FLAGS, OPERATIONS, Operation, operation
 from mntscope.propagation.outcome import Effect, Outcome
 from mntscope.propagation.simulate import simulate
 
-__all__ = ["OPERATIONS", "Effect", "Operation", "Outcome", "operation", "simulate"]
+__all__ = ["FLAGS", "OPERATIONS", "Effect", "Operation", "Outcome", "operation", "simulate"]

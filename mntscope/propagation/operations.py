@@ -12,6 +12,9 @@ from typing import Any, ClassVar, Literal
 
 from mntscope.errors import UsageError
 
+FLAGS = ("nosuid", "nodev", "noexec", "noatime", "nodiratime", "relatime", "nosymfollow")
+"""The options of a mount that a remount sets or clears, beside ro and rw; in the order of field 6."""
+
 PropagationType = Literal["shared", "slave", "private", "unbindable"]
 
 
@@ -90,11 +93,14 @@ class SetPropagation(Operation):
 
 @dataclass(frozen=True, slots=True)
 class Remount(Operation):
-    """mount(2) with MS_REMOUNT|MS_BIND: the mount becomes read-only, or read-write."""
+    """mount(2) with MS_REMOUNT|MS_BIND: the options of one mount become those given, and no others."""
 
     op = "remount"
     target: str
     ro: bool
+    flags: tuple[str, ...] = ()
+    """Beside ``ro``: ``nosuid``, ``nodev``, ``noexec``, ``nosymfollow``, and those of atime, which are kept if none is
+    given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +225,5 @@ def operation(described: Operation | Mapping[str, Any]) -> Operation:
     if missing or unknown:
         wrong = [f"{n!r} is missing" for n in missing] + [f"{n!r} is not known" for n in unknown]
         raise UsageError(f"operation {kind.op}: {', '.join(wrong)}", hint=f"it takes {', '.join(known)}")
-    if "options" in given:
-        given["options"] = tuple(given["options"])
+    given |= {name: tuple(given[name]) for name in ("options", "flags") if name in given}
     return kind(**given)

@@ -27,6 +27,8 @@ from mntscope.propagation.umount import copies_of, remove, umount_tree
 from mntscope.propagation.world import Node, Space, Viewpoint, World
 from mntscope.snapshot import Snapshot
 
+ATIME = {"noatime", "nodiratime", "relatime"}
+
 
 def simulate(snapshot: Snapshot, operation: ops.Operation | Mapping[str, Any]) -> Outcome:
     """What the kernel does, in every namespace of *snapshot*, when *operation* is carried out.
@@ -129,9 +131,14 @@ def _remount(operation: ops.Remount, world: World, actor: Viewpoint) -> None:
     target = lookup(world, actor, operation.target)
     need(target.is_mount_root and in_space(target.node, actor.space), "EINVAL")
     node = target.node
-    if not operation.ro and "ro" in node.options:
-        need(not world.is_flag_locked(node, "ro"), "EPERM")
-    node.options = with_access(node.options, ro=operation.ro)
+    options = remounted(node.options, operation)
+    # What can_change_locked_flags() of fs/namespace.c does not allow.
+    for flag in ("ro", "nosuid", "nodev", "noexec"):
+        if flag in node.options and flag not in options:
+            need(not world.is_flag_locked(node, flag), "EPERM")
+    if ATIME & {*node.options} != ATIME & {*options}:
+        need(not world.is_flag_locked(node, "atime"), "EPERM")
+    node.options = options
 
 
 @carry_out.register
@@ -383,6 +390,19 @@ def make_superblock_read_only(world: World, device: str) -> None:
     for node in (node for space in spaces for top in space.tops for node in top.tree()):
         if node.device == device:
             node.mount = replace(node.mount, super_options=with_access(node.mount.super_options, ro=True))
+
+
+def remounted(options: tuple[str, ...], operation: ops.Remount) -> tuple[str, ...]:
+    """Field 6 after a remount: fs/namespace.c, path_mount(); what is kept is atime, and what it cannot set."""
+    flags = set(operation.flags)
+    if flags.isdisjoint(ATIME | {"strictatime"}):
+        flags |= ATIME & {*options}
+    elif "strictatime" in flags:
+        flags -= {"noatime", "relatime"}
+    else:
+        flags = flags - {"relatime"} if "noatime" in flags else flags | {"relatime"}
+    kept = (option for option in options if option not in (*ops.FLAGS, "ro", "rw"))
+    return ("ro" if operation.ro else "rw", *(flag for flag in ops.FLAGS if flag in flags), *kept)
 
 
 def with_access(options: tuple[str, ...], *, ro: bool) -> tuple[str, ...]:
