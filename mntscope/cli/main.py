@@ -18,6 +18,9 @@ from mntscope.report.text import visible
 COMMANDS = {
     "diff": "what a process sees that the host does not, and what leaks between them",
     "predict": "what the kernel will do, in every namespace, if a command runs there",
+    "isolate": "stop what is mounted at a path from reaching other namespaces: verified, and undoable",
+    "undo": "put back what isolate changed, the peer group included",
+    "run": "run a command in a mount namespace of its own, from which nothing leaks",
     "lab": "the whole story of a leaking mount on this kernel, act by act, harmlessly",
     "selftest": "compare predictions with this kernel, in throwaway namespaces",
     "capture": "write what can be seen of this machine to a snapshot file",

@@ -7,10 +7,10 @@ from typing import Any
 
 from mntscope.difference import Change, Damage, Diff
 from mntscope.graph import Leak
-from mntscope.model import Mount, Problem, View
+from mntscope.model import Mount, View
 from mntscope.parse import format_mountinfo
 from mntscope.report.csvs import csv_text
-from mntscope.report.jsons import json_text, mount_json
+from mntscope.report.jsons import json_text, mount_json, problems_json
 from mntscope.report.page import Format, Page
 from mntscope.report.remedy import command
 from mntscope.report.verdict import as_table, problems
@@ -29,7 +29,7 @@ def as_json(diff: Diff, page: Page) -> str:  # noqa: ARG001
             "changes": [_change_json(change) for change in diff.changes],
             "leaks": [_leak_json(leak, diff) for leak in diff.leaks],
             "hidden": [mount_json(mount) for mount in diff.hidden],
-            "not_seen": [_problem_json(problem) for problem in problems(diff)],
+            "not_seen": problems_json(problems(diff)),
         },
     )
 
@@ -128,10 +128,6 @@ def _leak_json(leak: Leak, diff: Diff) -> dict[str, Any]:
         "covered": leak.covered,
         "complete": leak.complete,
     }
-
-
-def _problem_json(problem: Problem) -> dict[str, str]:
-    return {"what": problem.what, "where": problem.where}
 
 
 def _mount_json(mount: Mount | None) -> dict[str, Any] | None:

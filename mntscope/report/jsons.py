@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
-from mntscope.model import Mount
+from mntscope.model import Mount, Problem
+
+if TYPE_CHECKING:
+    from mntscope.propagation import Effect
 
 
 def mount_json(mount: Mount) -> dict[str, Any]:
@@ -28,6 +31,23 @@ def mount_json(mount: Mount) -> dict[str, Any]:
         "propagation": mount.propagation,
         "unknown_tags": list(mount.unknown_tags),
     }
+
+
+def effect_json(effect: Effect) -> dict[str, Any]:
+    """One effect of a prediction."""
+    return {
+        "namespace": effect.namespace,
+        "change": effect.change,
+        "path": effect.path,
+        "before": None if effect.before is None else mount_json(effect.before),
+        "after": None if effect.after is None else mount_json(effect.after),
+        "crosses": effect.crosses,
+    }
+
+
+def problems_json(problems: Iterable[Problem]) -> list[dict[str, str]]:
+    """What was not seen."""
+    return [{"what": problem.what, "where": problem.where} for problem in problems]
 
 
 def json_text(command: str, document: Mapping[str, Any]) -> str:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from mntscope.model import Mount
 from mntscope.prediction import Prediction, StepPrediction
-from mntscope.propagation import Effect
 from mntscope.report.foretold import as_table
-from mntscope.report.jsons import json_text, mount_json
+from mntscope.report.jsons import effect_json, json_text, problems_json
 from mntscope.report.page import Format, Page
 
 
@@ -24,10 +22,10 @@ def as_json(prediction: Prediction, page: Page) -> str:  # noqa: ARG001
             "outside": len(prediction.outside),
             "operation": outcome.operation.to_dict() if outcome else None,
             "errno": outcome.errno if outcome else None,
-            "effects": [_effect_json(effect) for effect in prediction.effects],
+            "effects": [effect_json(effect) for effect in prediction.effects],
             "uncertain": list(prediction.uncertain),
             "steps": [_step_json(step) for step in prediction.steps],
-            "not_seen": [{"what": problem.what, "where": problem.where} for problem in prediction.before.not_seen],
+            "not_seen": problems_json(prediction.before.not_seen),
         },
     )
 
@@ -44,20 +42,5 @@ def _step_json(step: StepPrediction) -> dict[str, Any]:
         "skipped": step.skipped,
         "errno": step.failed.errno if step.failed else None,
         "operations": [{**outcome.operation.to_dict(), "errno": outcome.errno} for outcome in step.outcomes],
-        "effects": [_effect_json(effect) for effect in step.effects],
+        "effects": [effect_json(effect) for effect in step.effects],
     }
-
-
-def _effect_json(effect: Effect) -> dict[str, Any]:
-    return {
-        "namespace": effect.namespace,
-        "change": effect.change,
-        "path": effect.path,
-        "before": _mount_json(effect.before),
-        "after": _mount_json(effect.after),
-        "crosses": effect.crosses,
-    }
-
-
-def _mount_json(mount: Mount | None) -> dict[str, Any] | None:
-    return None if mount is None else mount_json(mount)

@@ -1,0 +1,114 @@
+"""``mntscope isolate TARGET [PATH...]``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from functools import partial
+
+from mntscope.cli.common import add_against, add_output_options, page, write_output
+from mntscope.errors import MntscopeError, RefusedError, UsageError
+from mntscope.isolate import RolledBackError, isolate
+from mntscope.report.plan import FORMATS, Isolating
+
+HELP = "stop what is mounted at a path from reaching other namespaces: verified, and undoable"
+
+EPILOG = """\
+TARGET is a process (1234, self, container:NAME) or a namespace file (ns:PATH). For each PATH the mount that contains it
+leaves its peer group, so that what is mounted there stays there. Nothing is done that cannot be done completely.
+
+Exit codes: 0 applied and verified, nothing to do, or --dry-run; 2 refused, or all put back; 130 interrupted, put back
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("target", metavar="TARGET", help="whose mounts: a process or a namespace file")
+    parser.add_argument(
+        "paths", metavar="PATH", nargs="*", default=["/proc"], help="where, as the target sees it (default: /proc)"
+    )
+    parser.add_argument(
+        "--mount-proc", action="store_true", help="then mount a proc there that shows the target's own processes"
+    )
+    parser.add_argument(
+        "--type",
+        dest="kind",
+        choices=["private", "slave"],
+        help="what the mount becomes (default: private for kernel filesystems, else slave: the host's umounts arrive)",
+    )
+    parser.add_argument("--recursive", action="store_true", help="also what is mounted below it")
+    parser.add_argument("--dry-run", action="store_true", help="show the plan, and change nothing")
+    parser.add_argument("--force", action="store_true", help="even where the plan says that it harms")
+    parser.add_argument(
+        "--in-host-namespace", action="store_true", help="even if the target lives in the host's own namespace"
+    )
+    parser.add_argument("--journal", metavar="FILE", help="where to write the journal (default: in /run/mntscope)")
+    add_against(parser)
+    parser.add_argument("--all", action="store_true", help="show long lists in full")
+    add_output_options(parser, FORMATS)
+    parser.epilog = EPILOG
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Plan, carry out, and say so."""
+    from mntscope.cli.targets import resolve
+
+    try:
+        done = isolate(
+            _target(arguments),
+            arguments.paths or ["/proc"],
+            look=partial(resolve, against=arguments.against, everything=True),
+            mount_proc=arguments.mount_proc,
+            kind=arguments.kind,
+            recursive=arguments.recursive,
+            force=arguments.force,
+            in_host_namespace=arguments.in_host_namespace,
+            dry_run=arguments.dry_run,
+            journal=arguments.journal,
+        )
+    except (RefusedError, RolledBackError) as error:
+        told = Isolating(
+            arguments.target,
+            refused=str(error),
+            plan=error.plan if isinstance(error, RolledBackError) else None,
+            journal=error.journal if isinstance(error, RolledBackError) else None,
+        )
+        if arguments.format != "table":
+            write_output(arguments, FORMATS[arguments.format](told, page(arguments)))
+        raise
+    told = Isolating(arguments.target, done, dry_run=arguments.dry_run)
+    try:
+        write_output(arguments, FORMATS[arguments.format](told, page(arguments)))
+    except (MntscopeError, BrokenPipeError) as error:
+        if not done.applied:
+            raise
+        # It is done: what cannot be written must not read as if it were not.
+        raise MntscopeError(f"applied, but {error}", hint=f"the journal is {done.journal}") from error
+    return 0
+
+
+def _target(arguments: argparse.Namespace) -> int | str:
+    """A pid, or the path of a namespace file."""
+    text: str = arguments.target
+    kind, _, rest = text.partition(":")
+    if text == "self":
+        return os.getpid()
+    if text.isascii() and text.isdecimal():
+        return int(text)
+    if text == "host":
+        if arguments.in_host_namespace:
+            return 1
+        raise RefusedError(
+            "a mount made private in the host's own mount namespace is a change of the host",
+            where=text,
+            hint="name a process that has a namespace of its own (mntscope run -- COMMAND makes one)",
+        )
+    if kind == "ns" and rest:
+        return rest
+    if kind == "container" and rest:
+        from mntscope.live.containers import find
+
+        return find(rest)
+    raise UsageError(
+        f"{text!r} cannot be isolated", hint="give a process (1234, self, container:NAME) or a namespace (ns:PATH)"
+    )

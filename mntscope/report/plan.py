@@ -1,0 +1,196 @@
+"""What isolate plans and does, and what undo puts back, for people and for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mntscope.isolate import Action, Isolation, Plan, Running, Undoing
+from mntscope.model import Mount
+from mntscope.propagation import Effect
+from mntscope.propagation.operations import SetPropagation
+from mntscope.report.jsons import effect_json, json_text, problems_json
+from mntscope.report.page import Format, Page
+from mntscope.report.text import shell_word, visible
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.text import Text
+
+SHOWN = 6
+"""How many effects of one action are listed before the rest is counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Isolating:
+    """What there is to report: what became of it, or, where there is nothing else, why it was refused."""
+
+    target: str
+    isolation: Isolation | None = None
+    dry_run: bool = False
+    refused: str | None = None
+    journal: str | None = None
+    """Of one that was rolled back."""
+    plan: Plan | None = None
+
+
+def isolation_table(told: Isolating, page: Page) -> str:
+    """The plan, what became of it, and how to undo it."""
+    return page.draw(*_blocks(told, page))
+
+
+def isolation_json(told: Isolating, page: Page) -> str:  # noqa: ARG001
+    """The document ``mntscope.isolate/1``."""
+    done = told.isolation
+    plan = done.plan if done else told.plan
+    return json_text(
+        "isolate",
+        {
+            "target": told.target,
+            "host": plan.snapshot.host_label if plan else None,
+            "paths": list(plan.paths) if plan else [],
+            "plan": [_action_json(action) for action in plan.actions] if plan else [],
+            "applied": bool(done and done.applied),
+            "verified": bool(done and done.verified),
+            "journal": done.journal if done else told.journal,
+            "refused": told.refused,
+            "dry_run": told.dry_run,
+            "attempts": done.attempts if done else 0,
+            "notes": list(plan.notes) if plan else [],
+            "uncertain": list(plan.uncertain) if plan else [],
+            "unread": list(done.unread) if done else [],
+            "not_seen": problems_json(plan.snapshot.not_seen) if plan else [],
+        },
+    )
+
+
+def undoing_table(undoing: Undoing, page: Page) -> str:
+    """What was put back."""
+    from rich.text import Text
+
+    heading = "UNDONE" if undoing.done else "NOTHING TO UNDO"
+    sentence = "" if undoing.done else "  all is as it was before already."
+    lines = [Text.assemble((heading, "bold green"), sentence)]
+    lines += [Text(f"  {visible(line)}") for line in undoing.done]
+    lines += [Text(f"Note: {visible(note)}.", style="yellow") for note in undoing.notes]
+    return page.draw(*lines)
+
+
+def undoing_json(undoing: Undoing, page: Page) -> str:  # noqa: ARG001
+    """The document ``mntscope.undo/1``."""
+    return json_text("undo", {"journal": undoing.journal, "done": list(undoing.done), "notes": list(undoing.notes)})
+
+
+def running_table(running: Running, page: Page) -> str:
+    """What is about to run, in one line."""
+    from rich.text import Text
+
+    count = len(running.plan.snapshot.views) - 1
+    proc = " Its proc is in none of them." if running.new_pids else ""
+    sentence = f"  what process {running.pid} mounts at /proc reaches none of the {count} other namespaces.{proc}"
+    return page.draw(Text.assemble(("ISOLATED", "bold green"), sentence))
+
+
+def running_json(running: Running, page: Page) -> str:  # noqa: ARG001
+    """The document ``mntscope.run/1``."""
+    return json_text(
+        "run",
+        {
+            "pid": running.pid,
+            "namespace": running.plan.target.namespace.inode,
+            "new_pid_namespace": running.new_pids,
+            "verified": True,
+            "namespaces": [view.label for view in running.plan.snapshot.views],
+            "not_seen": problems_json(running.plan.snapshot.not_seen),
+        },
+    )
+
+
+FORMATS: dict[str, Format[Isolating]] = {"table": isolation_table, "json": isolation_json}
+RUN_FORMATS: dict[str, Format[Running]] = {"table": running_table, "json": running_json}
+UNDO_FORMATS: dict[str, Format[Undoing]] = {"table": undoing_table, "json": undoing_json}
+
+
+def _blocks(told: Isolating, page: Page) -> Iterator[RenderableType]:
+    from rich.text import Text
+
+    done = told.isolation
+    plan = done.plan if done else told.plan
+    if done is not None:
+        yield _headline(told, done)
+    if plan is None:
+        return
+    for number, action in enumerate(plan.actions, 1):
+        yield Text.assemble("\n", f"{number}. ", (_said(action), "bold"))
+        yield Text(f"   {visible(action.why)}", style="dim")
+        yield from _effects(action, page)
+    if plan.notes:
+        yield Text("")
+    yield from (Text(f"{visible(note)}.") for note in plan.notes)
+    yield from (Text(f"Uncertain: {visible(reason)}.", style="yellow") for reason in plan.uncertain)
+    yield from (Text(f"Not seen: {visible(str(problem))}.", style="dim") for problem in plan.snapshot.not_seen)
+    if done is not None and done.unread:
+        yield Text(f"Ended meanwhile, and not read again: {visible(', '.join(done.unread))}.", style="dim")
+    if done is not None and done.applied and done.journal:
+        yield Text("")
+        yield Text(f"mntscope undo {shell_word(done.journal)}", style="bold", no_wrap=True)
+
+
+def _headline(told: Isolating, done: Isolation) -> Text:
+    from rich.text import Text
+
+    paths = visible(", ".join(done.plan.paths))
+    who = visible(told.target)
+    nothing = f"what is mounted at {paths} of {who} reaches no other namespace"
+    if not done.plan.actions:
+        return Text.assemble(("NOTHING TO DO", "bold green"), f"  {nothing}.")
+    if told.dry_run:
+        return Text.assemble(("PLAN", "bold yellow"), f"  nothing is changed; carried out, {nothing}.")
+    again = f" (attempt {done.attempts})" if done.attempts > 1 else ""
+    return Text.assemble(
+        ("ISOLATED", "bold green"), f"  {nothing}. Every namespace was read again after each action{again}."
+    )
+
+
+def _said(action: Action) -> str:
+    """An action as the command it amounts to."""
+    operation = action.operation
+    path = shell_word(action.path)
+    if isinstance(operation, SetPropagation):
+        return f"mount --make-{'r' if operation.recursive else ''}{operation.type} {path}"
+    return f"mount -t proc -o nosuid,nodev,noexec proc {path}"
+
+
+def _effects(action: Action, page: Page) -> Iterator[Text]:
+    from rich.text import Text
+
+    effects = action.effects
+    for effect in effects if page.everything else effects[:SHOWN]:
+        style = "bold red" if effect.crosses else ""
+        yield Text(f"   {visible(effect.namespace)}: {visible(effect.path)}  {_became(effect)}", style=style)
+    if len(effects) > SHOWN and not page.everything:
+        yield Text(f"   and {len(effects) - SHOWN} more (--all)", style="dim")
+
+
+def _became(effect: Effect) -> str:
+    if effect.before is not None and effect.after is not None:
+        return f"{_tags(effect.before)} -> {_tags(effect.after)}"
+    mount = effect.after or effect.before
+    assert mount is not None
+    return f"{'mounted' if effect.after else 'unmounted'}: {visible(mount.fs_type)}, {_tags(mount)}"
+
+
+def _tags(mount: Mount) -> str:
+    tags = [f"{name}:{group}" for name, group in (("shared", mount.peer_group), ("master", mount.master)) if group]
+    return " ".join(tags) or mount.propagation
+
+
+def _action_json(action: Action) -> dict[str, Any]:
+    return {
+        "action": action.operation.op,
+        "path": action.path,
+        "why": action.why,
+        "operation": action.operation.to_dict(),
+        "effects": [effect_json(effect) for effect in action.effects],
+    }
