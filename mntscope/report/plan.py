@@ -128,6 +128,8 @@ def _blocks(told: Isolating, page: Page) -> Iterator[RenderableType]:
     if plan.notes:
         yield Text("")
     yield from (Text(f"{visible(note)}.") for note in plan.notes)
+    if plan.uncertain or plan.snapshot.not_seen:
+        yield Text("")
     yield from (Text(f"Uncertain: {visible(reason)}.", style="yellow") for reason in plan.uncertain)
     yield from (Text(f"Not seen: {visible(str(problem))}.", style="dim") for problem in plan.snapshot.not_seen)
     if done is not None and done.unread:
