@@ -39,7 +39,7 @@ ATTACH = [
     ),
     (
         "a copy for a slave's slave receives from the original",
-        "source = _nearest(made, receiver.master)",
+        "source = next((made[group] for group in dominant if group in made), tree)",
         "source = tree",
     ),
     ("copies for a slave that shares are not shared", "slave=True, share=shared)", "slave=True)"),
@@ -49,7 +49,7 @@ ATTACH = [
         "copy_tree(world, source, source.root, slave=True, share=shared)[source]",
     ),
     ("the copies in between are forgotten", "made[receiver.group] = copy", "pass"),
-    ("slaves of slaves receive nothing", "                pending.append(slave.group)\n", ""),
+    ("groups of slaves receive nothing", "for reached in group.reach():", "for reached in [group]:"),
     ("what is tucked goes between the copies", "upper.hang(top, top.root)", "upper.hang(tree, tree.root)"),
     ("nothing is tucked", "        upper.unhang()\n", "        pass\n"),
     ("copies for another user namespace are not locked", "        lock_tree(tree)\n", "        pass\n"),
@@ -99,7 +99,7 @@ CLONE = [
         "locked=node.lock.locked if node is root else True",
         "locked=True",
     ),
-    ("read-only is not locked", 'for flag in ("ro", "nosuid",', 'for flag in ("nosuid",'),
+    ("read-only is not locked", 'LOCKABLE = ("ro", "nosuid",', 'LOCKABLE = ("nosuid",'),
 ]
 
 CHANGE_TYPE = [
@@ -149,11 +149,11 @@ UMOUNT = [
         "heir = next((left for left in _masters(emptied, group) if left not in emptied), None)",
         "heir = None",
     ),
-    ("umount does not reach slaves of slaves", "                pending.append(slave.group)\n", ""),
+    ("umount does not reach groups of slaves", "for reached in group.reach():", "for reached in [group]:"),
     (
         "umount does not reach lone slaves",
-        "            if slave.group is None:\n                yield slave\n",
-        "            if slave.group is None:\n                pass\n",
+        "        yield from (slave for slave in reached.slaves if slave.group is None)\n",
+        "",
     ),
 ]
 
@@ -181,6 +181,7 @@ PATHS = [
 ]
 
 WORLD = [
+    ("an event ends at the slaves of slaves", "pending += below_it", "pending += below_it if group is self else []"),
     (
         "propagate_from repeats the master",
         "if dominant is not None and dominant is not node.master else None",

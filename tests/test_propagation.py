@@ -465,3 +465,9 @@ class TestOperations:
     def test_a_relative_path_is_an_error(self) -> None:
         with pytest.raises(UsageError, match="not an absolute path"):
             mount(machine(PRIVATE_COPY), "mnt")
+
+
+def test_a_table_that_disagrees_on_masters_is_predicted_all_the_same() -> None:
+    relay = "3 1 0:2 /x /b shared:2\n4 1 0:2 /x /c shared:2 master:1"
+    world = machine({"host": f"1 0 0:1 / /\n2 1 0:2 / /a shared:1\n{relay}\n5 1 0:2 / /mnt master:2"})
+    assert "/mnt/b" in types(mount(world, "/a/b"), "host")

@@ -20,7 +20,6 @@ class Receiver:
     """Mounts that get copies which are peers of each other: a slave group, or one slave alone."""
 
     group: Group | None
-    master: Group
     members: tuple[Node, ...]
 
 
@@ -38,7 +37,9 @@ def attach(world: World, tree: Node, parent: Node, place: str, caller: Space) ->
         made: dict[Group, Node] = {parent.group: tree}
         for receiver in receivers:
             first, *others = receiver.members
-            source = _nearest(made, receiver.master)
+            # What it receives from: the copy in the nearest dominant group that got one.
+            dominant = first.master.dominant() if first.master is not None else ()
+            source = next((made[group] for group in dominant if group in made), tree)
             shared = receiver.group is not None
             copy = copy_tree(world, source, source.root, slave=True, share=shared)[source]
             hangs.append((copy, first))
@@ -55,36 +56,24 @@ def slave_receivers(world: World, group: Group, place: str) -> Iterator[Receiver
 
     A mount whose root does not contain the place gets nothing, but its own slaves still may.
     """
-    pending = [group]
-    seen = {group}
-    while pending:
-        master = pending.pop()
-        for slave in master.slaves:
-            if slave.group is None:
-                if _receives(slave, place):
-                    yield Receiver(None, master, (slave,))
-            elif slave.group not in seen:
-                seen.add(slave.group)
-                pending.append(slave.group)
-                members = tuple(member for member in slave.group.members if _receives(member, place))
-                if members:
-                    yield Receiver(slave.group, master, members)
-        for unseen in master.unseen_slaves:
+    for reached in group.reach():
+        if not reached.members:
             world.uncertain[
-                f"peer group {unseen.number} lies between the event and mounts that receive it, and no view shows "
+                f"peer group {reached.number} lies between the event and mounts that receive it, and no view shows "
                 "its members: whether they receive it, and so which group its slaves get, is not known"
             ] = None
-            pending.append(unseen)
+        elif reached is not group:
+            members = tuple(member for member in reached.members if _receives(member, place))
+            if members:
+                yield Receiver(reached, members)
+        for slave in reached.slaves:
+            if slave.group is None and _receives(slave, place):
+                yield Receiver(None, (slave,))
 
 
 def _receives(node: Node, place: str) -> bool:
     """A copy in the making and a detached tree receive nothing."""
     return node.space is not None and not node.space.detached and under(place, node.root)
-
-
-def _nearest(made: dict[Group, Node], master: Group) -> Node:
-    """The copy in the nearest dominant group that got one: what the next copy receives from."""
-    return next(made[group] for group in master.dominant() if group in made)
 
 
 def _settle(tree: Node, parent: Node, place: str, caller: Space) -> None:

@@ -13,6 +13,9 @@ from mntscope.places import under
 from mntscope.propagation.failure import Failure
 from mntscope.propagation.world import Node, World
 
+LOCKABLE = ("ro", "nosuid", "nodev", "noexec")
+"""The options that, once locked, cannot be cleared; atime, once locked, cannot be changed."""
+
 
 def clone(world: World, old: Node, root: str, *, slave: bool = False, share: bool = False) -> Node:
     """A copy of *old* that shows its filesystem from *root*, mounted nowhere yet.
@@ -90,5 +93,5 @@ def lock_tree(root: Node) -> None:
     fs/namespace.c, lock_mnt_tree(). The root of the tree itself is not locked to its place.
     """
     for node in root.tree():
-        flags = {flag for flag in ("ro", "nosuid", "nodev", "noexec") if flag in node.options} | {"atime"}
+        flags = {flag for flag in LOCKABLE if flag in node.options} | {"atime"}
         node.lock = Lock(locked=node.lock.locked if node is root else True, flags=frozenset(flags))

@@ -18,7 +18,7 @@ from mntscope.places import under
 from mntscope.propagation import operations as ops
 from mntscope.propagation.attach import attach
 from mntscope.propagation.change_type import change_type
-from mntscope.propagation.clone import clone, copy_tree, has_locked_child, lock_tree
+from mntscope.propagation.clone import LOCKABLE, clone, copy_tree, has_locked_child, lock_tree
 from mntscope.propagation.effects import effects
 from mntscope.propagation.failure import Failure
 from mntscope.propagation.outcome import Outcome
@@ -133,7 +133,7 @@ def _remount(operation: ops.Remount, world: World, actor: Viewpoint) -> None:
     node = target.node
     options = remounted(node.options, operation)
     # What can_change_locked_flags() of fs/namespace.c does not allow.
-    for flag in ("ro", "nosuid", "nodev", "noexec"):
+    for flag in LOCKABLE:
         if flag in node.options and flag not in options:
             need(not world.is_flag_locked(node, flag), "EPERM")
     if ATIME & {*node.options} != ATIME & {*options}:

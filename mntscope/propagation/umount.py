@@ -36,21 +36,9 @@ def umount_tree(world: World, target: Node) -> None:
 
 def receivers(group: Group) -> Iterator[Node]:
     """Every member of the group, and of the groups and mounts below it."""
-    pending = [group]
-    seen = {group}
-    while pending:
-        current = pending.pop()
-        yield from current.members
-        for slave in current.slaves:
-            if slave.group is None:
-                yield slave
-            elif slave.group not in seen:
-                seen.add(slave.group)
-                pending.append(slave.group)
-        for unseen in current.unseen_slaves:
-            if unseen not in seen:
-                seen.add(unseen)
-                pending.append(unseen)
+    for reached in group.reach():
+        yield from reached.members
+        yield from (slave for slave in reached.slaves if slave.group is None)
 
 
 def copies_of(node: Node) -> Iterator[Node]:

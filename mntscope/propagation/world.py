@@ -48,6 +48,18 @@ class Group:
             member = next(iter(group.members), None)
             group = group.master if member is None else member.master
 
+    def reach(self) -> Iterator[Group]:
+        """This group and every group that receives its events, masters before their slaves."""
+        pending: list[Group] = [self]
+        seen: set[Group] = {self}
+        while pending:
+            group = pending.pop()
+            yield group
+            shared = (slave.group for slave in group.slaves if slave.group is not None)
+            below_it = [slave for slave in dict.fromkeys((*shared, *group.unseen_slaves)) if slave not in seen]
+            seen.update(below_it)
+            pending += below_it
+
 
 class Space:
     """A mount namespace, or (*detached*) a tree that only a descriptor holds."""
@@ -254,7 +266,7 @@ class World:
             elif parent is node:
                 space.tops.append(node)
             else:
-                self._hang_on_hidden(node, mount, space, nodes)
+                node.hang(self._hidden(mount.parent_id, space, nodes), mount.mount_point)
         _cut_loops([nodes[mount.mount_id] for mount in new], space)
         root, directory = self._root_of(shown, space, nodes)
         viewpoint = self.viewpoints[view.label] = Viewpoint(view, space, root, directory)
@@ -280,9 +292,6 @@ class World:
         child = nodes[outer[0].mount_id]
         parent = child.parent or self._hidden(outer[0].parent_id, space, nodes)
         return parent, child.place.removesuffix(outer[0].mount_point) or "/"
-
-    def _hang_on_hidden(self, node: Node, mount: Mount, space: Space, nodes: dict[int, Node]) -> None:
-        node.hang(self._hidden(mount.parent_id, space, nodes), mount.mount_point)
 
     def _hidden(self, number: int, space: Space, nodes: dict[int, Node]) -> Node:
         """The mount of this ID, which no view shows; its places are named by the paths of the view."""
