@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from functools import partial
 
 from mntscope.cli.common import add_against, add_output_options, page, write_output
@@ -89,26 +88,26 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _target(arguments: argparse.Namespace) -> int | str:
     """A pid, or the path of a namespace file."""
-    text: str = arguments.target
-    kind, _, rest = text.partition(":")
-    if text == "self":
-        return os.getpid()
-    if text.isascii() and text.isdecimal():
-        return int(text)
-    if text == "host":
+    from mntscope.cli.targets import parse_target
+
+    other = UsageError(
+        f"{arguments.target!r} cannot be isolated",
+        hint="give a process (1234, self, container:NAME) or a namespace (ns:PATH)",
+    )
+    try:
+        name = parse_target(arguments.target)
+    except UsageError as error:
+        raise other from error
+    if name.kind == "process":
+        return name.pid
+    if name.kind == "ns":
+        return name.path
+    if name.kind == "host":
         if arguments.in_host_namespace:
             return 1
         raise RefusedError(
             "a mount made private in the host's own mount namespace is a change of the host",
-            where=text,
+            where=name.text,
             hint="name a process that has a namespace of its own (mntscope run -- COMMAND makes one)",
         )
-    if kind == "ns" and rest:
-        return rest
-    if kind == "container" and rest:
-        from mntscope.live.containers import find
-
-        return find(rest)
-    raise UsageError(
-        f"{text!r} cannot be isolated", hint="give a process (1234, self, container:NAME) or a namespace (ns:PATH)"
-    )
+    raise other

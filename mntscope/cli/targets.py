@@ -26,7 +26,7 @@ class Resolved:
 
 
 @dataclass(frozen=True, slots=True)
-class _Name:
+class Name:
     """A TARGET taken apart."""
 
     kind: Literal["process", "host", "ns", "file", "snapshot"]
@@ -53,7 +53,7 @@ def resolve(target: str, against: str = "host", *, everything: bool = False) -> 
     :raises AccessError: it may not be read.
     :raises ParseError: a file that is no mount table.
     """
-    wanted, host = _parse(target), _parse(against)
+    wanted, host = parse_target(target), parse_target(against)
     if wanted.kind == "snapshot" and against == "host":
         host = replace(wanted, label="")
     sources = _Sources((wanted, host), everything=everything)
@@ -68,7 +68,7 @@ def resolve(target: str, against: str = "host", *, everything: bool = False) -> 
 class _Sources:
     """Where views come from: the running machine, read once for all that is on it, and files, each read once."""
 
-    def __init__(self, names: tuple[_Name, ...], *, everything: bool) -> None:
+    def __init__(self, names: tuple[Name, ...], *, everything: bool) -> None:
         self._live = [name for name in names if name.live]
         self._everything = everything
         self._files: dict[tuple[str, str], Snapshot] = {}
@@ -87,7 +87,7 @@ class _Sources:
             snapshot = capture(pids, namespace_files=files, everything=True)
         return snapshot
 
-    def find(self, name: _Name) -> tuple[Snapshot, str]:
+    def find(self, name: Name) -> tuple[Snapshot, str]:
         """The snapshot that holds the view, and its label there."""
         if name.live:
             return self._machine, self._live_label(name)
@@ -97,7 +97,7 @@ class _Sources:
         snapshot = self._files[key]
         return snapshot, snapshot.view(name.label).label if name.label else snapshot.host_label
 
-    def _live_label(self, name: _Name) -> str:
+    def _live_label(self, name: Name) -> str:
         machine = self._machine
         if name.kind == "ns":
             with suppress(OSError):
@@ -105,12 +105,12 @@ class _Sources:
                 return next((view.label for view in machine.views if view.namespace.inode == inode), name.text)
         return machine.view(name.pid or name.text).label
 
-    def same(self, one: _Name, other: _Name) -> bool:
+    def same(self, one: Name, other: Name) -> bool:
         """Whether both come from the same place."""
         return one.live and other.live if one.live or other.live else (one.kind, one.path) == (other.kind, other.path)
 
 
-def _read_file(name: _Name) -> Snapshot:
+def _read_file(name: Name) -> Snapshot:
     from mntscope.archive import load, load_table
 
     return load_table(name.path, name.text) if name.kind == "file" else load(name.path)
@@ -127,29 +127,34 @@ def _joined(world: Snapshot, elsewhere: Snapshot, label: str, text: str) -> Reso
     return Resolved(joined, unique)
 
 
-def _parse(text: str) -> _Name:
+def parse_target(text: str) -> Name:
+    """The TARGET *text* taken apart; a container is the process that it is found by.
+
+    :raises UsageError: a word that is no TARGET.
+    :raises TargetError: a container that does not run.
+    """
     kind, _, rest = text.partition(":")
     if text == "host":
-        return _Name("host", text)
+        return Name("host", text)
     if text == "self":
-        return _Name("process", text, pid=os.getpid())
+        return Name("process", text, pid=os.getpid())
     if text.isascii() and text.isdecimal():
         if len(text) > len(str(1 << 31)):
             raise TargetError("there is no such process", where=f"process {text[:20]}", hint="see `ps -e`")
-        return _Name("process", text, pid=int(text))
+        return Name("process", text, pid=int(text))
     if not rest or "\0" in rest:
         raise UsageError(f"{text!r} is no TARGET", hint=f"give {_FORMS}")
     if kind == "ns":
-        return _Name("ns", text, path=rest)
+        return Name("ns", text, path=rest)
     if kind == "file":
-        return _Name("file", text, path=rest)
+        return Name("file", text, path=rest)
     if kind == "container":
         from mntscope.live.containers import find
 
-        return _Name("process", text, pid=find(rest))
+        return Name("process", text, pid=find(rest))
     if kind == "snapshot":
         path, _, label = rest.rpartition("#")
         if not path or not label:
             raise UsageError(f"{text!r} names no view", hint="give snapshot:PATH#LABEL")
-        return _Name("snapshot", text, path=path, label=label)
+        return Name("snapshot", text, path=path, label=label)
     raise UsageError(f"{text!r} is no TARGET", hint=f"give {_FORMS}")
