@@ -291,7 +291,9 @@ def own_mounts() -> None:
 def reachable_by_everyone(*paths: str) -> None:
     """Covers the directories on the way to *paths* that others may not search by ones that they may."""
     flags = kernel.OPEN_TREE_CLONE | kernel.AT_RECURSIVE
-    trees = {path: kernel.open_tree(kernel.AT_FDCWD, path, flags) for path in paths if _closed_above(path)}
+    # The shortest first: what lies in one that is put back is put back with it.
+    closed_off = sorted((path for path in paths if _closed_above(path)), key=len)
+    trees = {path: kernel.open_tree(kernel.AT_FDCWD, path, flags) for path in closed_off}
     for path, tree in trees.items():
         if closed := _closed_above(path):
             kernel.mount("none", str(closed), "tmpfs", 0, "mode=755")
