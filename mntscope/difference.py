@@ -17,6 +17,7 @@ from mntscope.errors import TargetError
 from mntscope.graph import Leak, MountTree, PeerGraph, leaks_in, same_namespace
 from mntscope.model import Mount, Problem, View
 from mntscope.places import normal
+from mntscope.showing import Framed, Records, Shown
 from mntscope.snapshot import Snapshot
 
 Verdict = Literal["same-namespace", "leaks", "receives", "isolated"]
@@ -24,7 +25,7 @@ Kind = Literal["added", "removed", "moved", "remounted", "propagation-changed"]
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class Change(Shown):
     """One way in which the target differs from the host. A mount may differ in several: these are several changes."""
 
     kind: Kind
@@ -60,7 +61,7 @@ class Damage:
 
 
 @dataclass(frozen=True, slots=True)
-class Diff:
+class Diff(Framed, Shown):
     """What :func:`diff` found."""
 
     host: View
@@ -72,9 +73,9 @@ class Diff:
     verdict: Verdict
     """``same-namespace``; ``leaks`` if any event of the target's mounts reaches the host, be the mount hidden or not
     (what hides it can be unmounted); ``receives`` if only the host's reach the target; else ``isolated``."""
-    changes: tuple[Change, ...]
+    changes: Records[Change]
     """In the order of the target's paths; then what is removed, in that of the host's."""
-    leaks: tuple[Leak, ...]
+    leaks: Records[Leak]
     """The worst first."""
     hidden: tuple[Mount, ...]
     """The target's mounts that the host has too, and sees, but that are covered in the target."""
@@ -127,9 +128,9 @@ def diff(
         target=seen,
         path=path,
         containing=containing,
-        verdict=_verdict(leaks) if apart else "same-namespace",
-        changes=changes,
-        leaks=leaks,
+        verdict=verdict_of(leaks) if apart else "same-namespace",
+        changes=Records(changes, Change, namespace=seen.label),
+        leaks=Records(leaks, Leak, namespace=seen.label),
         hidden=hidden,
         damage=_damage(graph.tree(host.label), tree),
         not_seen=tuple(_not_seen(graph, host, seen)) if apart else (),
@@ -172,7 +173,8 @@ def _pid_namespace(view: View) -> int | None:
     return None if view.process is None else view.process.pid_namespace
 
 
-def _verdict(leaks: Iterable[Leak]) -> Verdict:
+def verdict_of(leaks: Iterable[Leak]) -> Verdict:
+    """What the leaks between two different namespaces come to."""
     directions = {leak.direction for leak in leaks}
     if directions & {"out", "both"}:
         return "leaks"

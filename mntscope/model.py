@@ -7,8 +7,11 @@ mount_namespaces(7) and proc_pid_mountinfo(5).
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Literal
+
+from mntscope.showing import Framed, Shown
 
 Propagation = Literal["shared", "slave", "shared,slave", "private", "unbindable"]
 
@@ -30,7 +33,7 @@ UNLOCKED = Lock(locked=False, flags=frozenset())
 
 
 @dataclass(frozen=True, slots=True)
-class Mount:
+class Mount(Shown):
     """One mount, as one line of mountinfo shows it (field numbers as in proc_pid_mountinfo(5))."""
 
     mount_id: int
@@ -94,6 +97,45 @@ class Process:
 
 
 @dataclass(frozen=True, slots=True)
+class Owner:
+    """Whom a mount namespace belongs to: a container, a unit of systemd, a sandboxed application, or a process."""
+
+    kind: str
+    """The runtime (``docker``, ``podman``, ``containerd``, ``cri-o``, ``runc``, ``lxc``, ``nspawn``, ``snap``,
+    ``flatpak``, ``bwrap`` ..), ``unit``, or ``process`` where no more than a command's name is known."""
+    name: str
+    """What people call it; of a container without a name, its id."""
+    id: str = ""
+    """The container's id, in full."""
+    pod: str = ""
+    """The uid of the Kubernetes pod it is part of."""
+
+    @property
+    def known(self) -> bool:
+        """Whether it is more than the name of a command."""
+        return self.kind != "process"
+
+    def __str__(self) -> str:
+        # 64 digits are an id, of which tools show 12.
+        name = self.name[:12] if re.fullmatch("[0-9a-f]{64}", self.name) else self.name
+        return name if self.kind in ("unit", "") else f"{self.kind} {name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What keeps a mount namespace alive beside the processes that live in it."""
+
+    kind: Literal["thread", "mount", "fd"]
+    """A thread that lives in another namespace than its process; a bind mount of the namespace's file; a descriptor."""
+    where: str
+    """``4712`` (the thread's id), ``/run/snapd/ns/foo.mnt`` (the mount point), ``/proc/4711/fd/7``."""
+    label: str = ""
+    """Of a mount: the view that shows it."""
+    process: Process | None = None
+    """Whose thread or descriptor it is."""
+
+
+@dataclass(frozen=True, slots=True)
 class Namespace:
     """A mount namespace. What could not be read is ``None``."""
 
@@ -104,8 +146,11 @@ class Namespace:
     user_namespace: int | None = None
     """Inode of the user namespace that owns it."""
     processes: tuple[Process, ...] = ()
-    owner: str = ""
-    """Whom it belongs to, in words: ``docker 4f66..``, ``systemd-udevd.service``; empty if unknown."""
+    owner: Owner | None = None
+    """Whom it belongs to; ``None`` if unknown."""
+    holds: tuple[Hold, ...] = ()
+    """What keeps it alive beside its processes, as far as it was looked for: not in a namespace that has processes,
+    threads excepted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +165,7 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class View(Framed, Shown):
     """The mounts of one namespace, as one process (or file) shows them, in the order of the table."""
 
     label: str

@@ -10,6 +10,7 @@ from mntscope.errors import UsageError
 from mntscope.model import Mount, Process, View
 from mntscope.parse.mountcmd import Call, Step, parse_commands
 from mntscope.propagation import FLAGS, Effect, Operation, Outcome, operation, simulate
+from mntscope.showing import Framed, Records, Shown
 from mntscope.snapshot import Snapshot
 
 Whose = Literal["the host's", "another", "an unknown"]
@@ -34,13 +35,13 @@ class StepPrediction:
     """Of which PID namespace the proc shows the processes that it mounts; ``None`` if it mounts none."""
 
     @property
-    def effects(self) -> tuple[Effect, ...]:
+    def effects(self) -> Records[Effect]:
         """Everything it changes, call by call."""
-        return tuple(effect for outcome in self.outcomes for effect in outcome.effects)
+        return Records((effect for outcome in self.outcomes for effect in outcome.effects), Effect)
 
 
 @dataclass(frozen=True, slots=True)
-class Prediction:
+class Prediction(Framed, Shown):
     """What a sequence of commands does."""
 
     command: str
@@ -52,9 +53,9 @@ class Prediction:
     after: Snapshot
 
     @property
-    def effects(self) -> tuple[Effect, ...]:
+    def effects(self) -> Records[Effect]:
         """Everything that changes, step by step."""
-        return tuple(effect for step in self.steps for effect in step.effects)
+        return Records((effect for step in self.steps for effect in step.effects), Effect)
 
     @property
     def known(self) -> tuple[str, ...]:
@@ -62,10 +63,10 @@ class Prediction:
         return tuple(view.label for view in self.before.views)
 
     @property
-    def outside(self) -> tuple[Effect, ...]:
+    def outside(self) -> Records[Effect]:
         """The effects in namespaces that exist before the command, and are not that of the process that acts."""
         known = set(self.known)
-        return tuple(effect for effect in self.effects if effect.crosses and effect.namespace in known)
+        return Records((one for one in self.effects if one.crosses and one.namespace in known), Effect)
 
     @property
     def failed(self) -> StepPrediction | None:
@@ -197,7 +198,7 @@ class _Run:
         call = replace(call, operation=self._followed(call.operation, doubts))
         for described in self._operations(call, doubts):
             if call.errno:
-                outcome = Outcome(described, call.errno, (), self.snapshot)
+                outcome = Outcome(described, call.errno, Records((), Effect), self.snapshot)
             else:
                 outcome = simulate(self.snapshot, described)
             outcomes.append(outcome)

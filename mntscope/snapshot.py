@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from mntscope.errors import TargetError
-from mntscope.model import Namespace, Problem, Skeleton, View
+from mntscope.model import Mount, Namespace, Problem, Skeleton, View
 from mntscope.parse import format_mountinfo, parse_mountinfo
+from mntscope.showing import Framed, Records, Shown, above
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Framed, Shown):
     """Every view of one capture. Labels are unique; mount IDs are unique across the views of a namespace set."""
 
     views: tuple[View, ...]
@@ -22,6 +27,8 @@ class Snapshot:
     not_seen: tuple[Problem, ...] = ()
     skeleton: Skeleton | None = None
     """What every filesystem holds, where that is known; without it a path is taken to exist."""
+    mount_max: int | None = None
+    """How many mounts a namespace may have (the sysctl fs.mount-max)."""
     handles: tuple[tuple[str, int], ...] = ()
     """Names of open mount file descriptors (open_tree(2), fsmount(2)) and the mount ID each refers to."""
 
@@ -34,6 +41,23 @@ class Snapshot:
     def host(self) -> View:
         """The view that plays the host."""
         return self.view(self.host_label)
+
+    @property
+    def mounts(self) -> Records[Mount]:
+        """Every mount of every view."""
+        return Records((mount for view in self.views for mount in view.mounts), Mount, snapshot=self)
+
+    @property
+    def peer_groups(self) -> Records[Any]:
+        """Every :class:`~mntscope.graph.PeerGroup`, each before its slaves."""
+        graph = above("graph")
+        return Records(graph.PeerGraph.of(self.views).groups.values(), graph.PeerGroup, snapshot=self)
+
+    @property
+    def namespaces(self) -> Records[Any]:
+        """Every mount namespace once, as a :class:`~mntscope.census.Standing`: the host's, then the worst first."""
+        census = above("census")
+        return Records(census.namespaces(self).namespaces, census.Standing, snapshot=self)
 
     def view(self, target: str | int) -> View:
         """The view with this label, or of the namespace in which this pid lives.
@@ -90,6 +114,15 @@ class Snapshot:
         if fs_skeleton is not None:
             skeleton = Skeleton(frozenset(fs_skeleton.get("dirs", ())), frozenset(fs_skeleton.get("files", ())))
         return cls(views=views, host_label=views[0].label, kernel=kernel, skeleton=skeleton)
+
+    @classmethod
+    def from_frame(cls, frame: pd.DataFrame) -> Snapshot:
+        """The snapshot that *frame*, made by :meth:`frame`, tells of, with the mounts whose rows it still has.
+
+        :raises UsageError: it was not made so, or is of several snapshots.
+        """
+        snapshot: Snapshot = above("frames").snapshot_of(frame)
+        return snapshot
 
     def with_views(self, views: Iterable[View]) -> Snapshot:
         """The same snapshot with other views."""

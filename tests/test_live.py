@@ -7,17 +7,16 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from mntscope import kernel
 from mntscope.errors import AccessError, MntscopeError
-from mntscope.live import capture
-from mntscope.live.namespaces import pinned_namespaces
+from mntscope.live import capture, tables
 from mntscope.live.procfs import open_proc
 from mntscope.snapshot import Snapshot
+from tests import scenes
 from tests.throwaway import Actor, Host, Scratch, as_nobody, error_of, in_fork
 
 
@@ -81,6 +80,36 @@ def test_a_process_of_the_hosts_namespace_belongs_to_the_host(machine: Host) -> 
     assert snapshot.view(neighbour.inner) is snapshot.host
 
 
+def test_the_capturing_process_is_no_part_of_what_it_captures(machine: Host) -> None:
+    machine.unshare("slave")
+    own = machine.unshare("private")
+
+    def body() -> tuple[int, Snapshot, Snapshot]:
+        return os.getpid(), capture(), capture([os.getpid()])
+
+    pid, snapshot, asked = machine.call(body)
+    assert pid not in {process.pid for view in snapshot.views for process in view.namespace.processes}
+    assert pid in {process.pid for process in asked.host.namespace.processes}
+    assert machine.call(capture) == snapshot
+
+    def alone() -> Snapshot:
+        kernel.unshare(kernel.CLONE_NEWNS)
+        return capture()
+
+    assert [len(view.namespace.processes) for view in machine.call(alone).views][-1] == 1
+    assert str(own.inner) in {view.label for view in snapshot.views}
+
+
+def test_the_views_are_in_one_order_whatever_was_asked_for(machine: Host) -> None:
+    _, _, last = (machine.unshare("slave") for _ in range(3))
+    kept = [scenes.held_by_fd(machine).inode for _ in range(2)]
+    snapshot = machine.call(capture)
+    assert machine.call(lambda: capture([last.inner], everything=True)) == snapshot
+    labels = [view.label for view in snapshot.views if view.namespace.processes or view.namespace.inode in kept]
+    pids = sorted(int(label) for label in labels if label.isdecimal())
+    assert labels == ["host", *map(str, pids), *(f"mnt:[{inode}]" for inode in sorted(kept))]
+
+
 def test_processes_of_one_namespace_share_a_view(machine: Host) -> None:
     first = machine.unshare("slave", new_pids=True)
     snapshot = machine.call(capture)
@@ -131,40 +160,6 @@ def test_a_table_that_never_holds_still_is_reported(machine: Host, tmp_path: Pat
     ]
     assert snapshot.view(target.inner).problems == ()
     assert f"/{tmp_path.name} " in snapshot.mountinfo(target.inner).decode()
-
-
-@pytest.fixture
-def one_processor() -> Iterator[None]:
-    """Namespaces made meanwhile have ascending numbers: the kernel deals them out to each processor by the batch."""
-    all_of_them = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(all_of_them)})
-    yield
-    os.sched_setaffinity(0, all_of_them)
-
-
-def test_a_namespace_that_no_process_holds_is_found(one_processor: None, machine: Host, tmp_path: Path) -> None:
-    pin = tmp_path / "pin"
-    target = machine.unshare("private", lambda: kernel.mount("none", str(tmp_path), "tmpfs", 0))
-
-    def pin_it() -> None:
-        # The file of a namespace may be bound only in one with a lower number, and not on a shared mount.
-        kernel.mount("none", str(tmp_path), "tmpfs", 0)
-        kernel.mount(None, str(tmp_path), None, kernel.MS_PRIVATE)
-        pin.touch()
-        kernel.mount(f"/proc/{target.inner}/ns/mnt", str(pin), None, kernel.MS_BIND)
-
-    machine.call(pin_it)
-    number, table = target.namespace("mnt"), machine.mountinfo(target)
-    machine.kill(target)
-    snapshot = machine.call(capture)
-    view = snapshot.view(f"mnt:[{number}]")
-    assert (view.namespace.inode, view.namespace.processes, view.process) == (number, (), None)
-    assert snapshot.mountinfo(view.label) == table
-
-    def pinned() -> list[int]:
-        return [os.fstat(fd).st_ino for fd in pinned_namespaces(Path("/proc/self/mountinfo").read_bytes())]
-
-    assert machine.call(pinned) == [number]
 
 
 def test_a_chrooted_process_is_read_through_one_that_sees_all(machine: Host, tmp_path: Path) -> None:
@@ -281,8 +276,14 @@ def test_a_link_at_proc_is_not_followed_out_of_the_targets_root(machine: Host, t
 # How it behaves
 
 
-def test_a_capture_leaves_no_descriptor_open(machine: Host) -> None:
+@pytest.mark.parametrize("dear", [False, True])
+def test_a_capture_leaves_no_descriptor_open(machine: Host, monkeypatch: pytest.MonkeyPatch, dear: bool) -> None:
+    scenes.held_by_fd(machine)
     machine.unshare("unchanged", mount_proc, new_pids=True)
+    if dear:
+        # Mountinfo is given up at once, for statmount(2) where the kernel has it.
+        monkeypatch.setattr(tables, "PATIENCE", -1)
+        monkeypatch.setattr(tables, "DEAR", -1)
 
     def body() -> tuple[int, int]:
         # The machine's own /proc is covered: it would list the descriptors of a stranger.

@@ -17,6 +17,7 @@ import pytest
 from mntscope import kernel
 from mntscope.errors import AccessError, MntscopeError, TargetError
 from mntscope.live import capture
+from mntscope.live.inside import MOST_DESCRIPTORS, inside
 from mntscope.live.namespaces import read_inside
 from mntscope.live.procfs import hold, open_proc, read_process
 from mntscope.snapshot import Snapshot
@@ -77,7 +78,10 @@ def test_a_process_whose_main_thread_has_ended(machine: Host) -> None:
         TargetError,
         f"process {inner}: it has no mounts to show: its main thread has ended",
     )
-    machine.call(capture)
+    [hold] = machine.call(capture).host.namespace.holds
+    assert hold.kind == "thread"
+    assert hold.process is not None
+    assert hold.process.pid == inner
 
 
 def test_a_process_that_ends_while_it_is_read(host: Host) -> None:
@@ -119,11 +123,11 @@ def test_a_reused_pid_is_noticed(machine: Host) -> None:
     assert machine.call(error_of, body) == (TargetError, "process 5000: it has ended")
 
 
-def refuse_pidfds() -> None:
-    """What the seccomp filter of an older container engine does: pidfd_open(2) is EPERM."""
+def refuse(number: int) -> None:
+    """What the seccomp filter of a container engine does: the system call of that number is EPERM, for good."""
     instructions = [
         (0x20, 0, 0, 0),  # load the number of the system call
-        (0x15, 0, 1, 434),  # is it pidfd_open?
+        (0x15, 0, 1, number),  # is it that one?
         (0x06, 0, 0, 0x0005_0000 | errno.EPERM),
         (0x06, 0, 0, 0x7FFF_0000),
     ]
@@ -136,7 +140,8 @@ def test_without_pidfds_a_process_is_still_known_by_its_directory(machine: Host)
     target, mortal = machine.unshare("slave"), machine.spawn()
 
     def body() -> tuple[Snapshot, tuple[type[MntscopeError], str], tuple[type[MntscopeError], str]]:
-        refuse_pidfds()
+        # As that of an older engine refuses pidfd_open(2).
+        refuse(434)
 
         def read_too_late() -> None:
             with open_proc() as proc, hold(proc, mortal.inner):
@@ -239,3 +244,26 @@ def test_a_namespace_that_may_not_be_entered(host: Host) -> None:
     kind, text = in_fork(body)
     assert kind is AccessError
     assert text == ("ns:x: the mount namespace may not be entered (Operation not permitted); run mntscope as root")
+
+
+def test_a_worker_that_dies_in_a_namespace(host: Host) -> None:
+    def look() -> tuple[bytes, list[int]]:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return b"", []
+
+    with open(f"/proc/{host.pid}/ns/mnt") as namespace:
+        kind, text = error_of(lambda: inside(namespace.fileno(), look, where="ns:x"))
+    assert kind is AccessError
+    assert text == "ns:x: the mount namespace may not be entered (the worker was killed); run mntscope as root"
+
+
+def test_descriptors_from_inside_a_namespace(host: Host) -> None:
+    def look() -> tuple[bytes, list[int]]:
+        return b"x" * 1_000_000, [os.open("/", os.O_PATH) for _ in range(MOST_DESCRIPTORS)]
+
+    with open(f"/proc/{host.pid}/ns/mnt") as namespace:
+        answer, descriptors = inside(namespace.fileno(), look)
+    assert (len(answer), len(set(descriptors))) == (1_000_000, MOST_DESCRIPTORS)
+    assert not any(os.get_inheritable(fd) for fd in descriptors)
+    for fd in descriptors:
+        os.close(fd)

@@ -11,6 +11,7 @@ import pytest
 from mntscope import kernel
 from mntscope.cli.targets import Resolved, resolve
 from mntscope.errors import AccessError, ParseError, TargetError, UsageError
+from mntscope.model import Owner
 from tests.throwaway import Actor, Host, as_nobody, error_of
 
 LINE = b"22 27 0:21 / /proc rw,relatime shared:5 - proc proc rw\n"
@@ -248,10 +249,13 @@ def test_a_container_by_its_runtimes_state(machine: Host) -> None:
         "busy box": busybox,
     }.items():
         assert machine.call(resolve, f"container:{word}").target == str(actor.inner)
-    assert machine.call(resolve, "container:web-1").snapshot.view(web.inner).namespace.owner == "runc web-1"
+    namespace = machine.call(resolve, "container:web-1").snapshot.view(web.inner).namespace
+    assert namespace.owner == Owner("runc", "web-1", id="web-1")
     kind, text = machine.call(error_of, resolve, "container:ba0c")
     assert kind is TargetError
-    assert text == f"2 containers are called 'ba0c'; choose of crun {other}, docker {number}"
+    assert (
+        text == "2 containers are called 'ba0c'; choose of podman busy box (ba0c0000ba0c), docker worker (ba0c71d6ba0c)"
+    )
     for word in ("stale", "broken", "ba0", "nothing"):
         kind, text = machine.call(error_of, resolve, f"container:{word}")
         assert kind is TargetError
@@ -268,14 +272,14 @@ def test_a_container_by_its_cgroup(machine: Host) -> None:
         group.mkdir()
     except OSError as error:
         pytest.skip(f"cannot make a cgroup: {error}")
+    target = machine.unshare("slave")
     try:
-        target = machine.unshare("slave")
         (group / "cgroup.procs").write_text(str(target.pid))
         resolved = machine.call(resolve, "container:feedf")
         assert resolved.target == str(target.inner)
-        assert resolved.snapshot.view(resolved.target).namespace.owner == "docker feedfeedfeed"
-        machine.kill(target)
+        assert resolved.snapshot.view(resolved.target).namespace.owner == Owner("docker", number, id=number)
     finally:
+        machine.kill(target)
         group.rmdir()
 
 

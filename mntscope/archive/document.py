@@ -5,13 +5,16 @@ r"""A snapshot as a document of plain JSON values, and back; the description of 
     {"format": "mntscope.snapshot/1",
      "kernel": "6.18.0",                     the release, or null
      "host": "host",                         the label of the view that plays the host
+     "mount_max": 100000,                    the sysctl fs.mount-max, or null
      "not_seen": [{"what": .., "where": ..}],
      "skeleton": {"dirs": [..], "files": [..]} or null,
      "handles": [["h1", 1403]],
      "views": [{"label": .., "detached": false,
-                "namespace": {"inode", "id", "user_namespace", "owner",
+                "namespace": {"inode", "id", "user_namespace",
+                              "owner": {"kind", "name", "id", "pod"} or null,
                               "processes": [{"pid", "start_time", "comm", "root", "pid_namespace",
-                                             "user_namespace", "cgroup"}]},
+                                             "user_namespace", "cgroup"}],
+                              "holds": [{"kind", "where", "label", "process"}]},
                 "process": {..},             the one through which it was read, or null
                 "proc_pid_namespace": 4026531836,
                 "problems": [{"what", "where"}],
@@ -26,10 +29,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Any, NoReturn, TypeVar
+from typing import Any, Literal, NoReturn, TypeVar
 
+from mntscope.archive.limits import MOST_VALUES, refuse_too_many
 from mntscope.errors import MntscopeError
-from mntscope.model import Namespace, Problem, Process, Skeleton, View
+from mntscope.model import Hold, Namespace, Owner, Problem, Process, Skeleton, View
 from mntscope.parse import format_mountinfo, parse_mountinfo
 from mntscope.snapshot import Snapshot
 
@@ -39,6 +43,9 @@ LARGEST_NUMBER = 1 << 64
 
 T = TypeVar("T")
 
+_HoldKind = Literal["thread", "mount", "fd"]
+_HOLD_KINDS: tuple[_HoldKind, ...] = ("thread", "mount", "fd")
+
 
 def to_document(snapshot: Snapshot) -> dict[str, Any]:
     """*snapshot* as JSON values."""
@@ -47,6 +54,7 @@ def to_document(snapshot: Snapshot) -> dict[str, Any]:
         "format": FORMAT,
         "kernel": snapshot.kernel,
         "host": snapshot.host_label,
+        "mount_max": snapshot.mount_max,
         "not_seen": [_problem(problem) for problem in snapshot.not_seen],
         "skeleton": skeleton and {"dirs": sorted(skeleton.dirs), "files": sorted(skeleton.files)},
         "handles": [list(handle) for handle in snapshot.handles],
@@ -64,18 +72,19 @@ def _view(view: View) -> dict[str, Any]:
             "inode": namespace.inode,
             "id": namespace.id,
             "user_namespace": namespace.user_namespace,
-            "owner": namespace.owner,
-            "processes": [_process(process) for process in namespace.processes],
+            "owner": namespace.owner and _record(namespace.owner),
+            "processes": [_record(process) for process in namespace.processes],
+            "holds": [{**_record(hold), "process": hold.process and _record(hold.process)} for hold in namespace.holds],
         },
-        "process": _process(view.process) if view.process is not None else None,
+        "process": _record(view.process) if view.process is not None else None,
         "proc_pid_namespace": view.proc_pid_namespace,
         "problems": [_problem(problem) for problem in view.problems],
         "mountinfo": table.split("\n")[:-1],
     }
 
 
-def _process(process: Process) -> dict[str, Any]:
-    return {field.name: getattr(process, field.name) for field in fields(process)}
+def _record(record: Process | Owner | Hold) -> dict[str, Any]:
+    return {field.name: getattr(record, field.name) for field in fields(record)}
 
 
 def _problem(problem: Problem) -> dict[str, str]:
@@ -87,6 +96,8 @@ def from_document(text: str, file: str) -> Snapshot:
 
     :raises MntscopeError: it is not such a document; says which member is not as it should be.
     """
+    if text.count(",") + text.count("[") + text.count("{") > MOST_VALUES:
+        raise MntscopeError(f"it is no snapshot: more than {MOST_VALUES} values", where=file)
     try:
         document = json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
@@ -103,18 +114,23 @@ class _Reader:
 
     def __init__(self, file: str) -> None:
         self.file = file
+        self.mounts = 0
 
     def wrong(self, at: str, expected: str) -> MntscopeError:
         return MntscopeError(f"it is not a snapshot: {at} is not {expected}", where=self.file)
 
     def member(self, value: Any, at: str, name: str, read: Callable[[Any, str], T]) -> T:
         if not isinstance(value, dict):
-            raise self.wrong(at, "an object")
+            raise self.wrong(at or "it", "an object")
         return read(value.get(name), f"{at}.{name}" if at else name)
 
     def text(self, value: Any, at: str) -> str:
         if not isinstance(value, str):
             raise self.wrong(at, "text")
+        try:
+            value.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:
+            raise self.wrong(at, "text made of bytes") from None
         return value
 
     def number(self, value: Any, at: str) -> int:
@@ -152,6 +168,7 @@ class _Reader:
             views=views,
             host_label=host,
             kernel=self.member(value, "", "kernel", self.maybe(self.text)),
+            mount_max=self.member(value, "", "mount_max", self.maybe(self.number)),
             not_seen=self.member(value, "", "not_seen", self.each(self.problem)),
             skeleton=self.member(value, "", "skeleton", self.maybe(self.skeleton)),
             handles=self.member(value, "", "handles", self.each(self.handle)),
@@ -159,10 +176,9 @@ class _Reader:
 
     def view(self, value: Any, at: str) -> View:
         lines = self.member(value, at, "mountinfo", self.each(self.text))
-        try:
-            table = "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
-        except UnicodeEncodeError:
-            raise self.wrong(f"{at}.mountinfo", "text made of bytes") from None
+        self.mounts += len(lines)
+        refuse_too_many(self.mounts, self.file)
+        table = "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
         return View(
             label=self.member(value, at, "label", self.text),
             mounts=tuple(parse_mountinfo(table, file=f"{self.file}: {at}.mountinfo")),
@@ -178,9 +194,41 @@ class _Reader:
             inode=self.member(value, at, "inode", self.maybe(self.number)),
             id=self.member(value, at, "id", self.maybe(self.number)),
             user_namespace=self.member(value, at, "user_namespace", self.maybe(self.number)),
-            owner=self.member(value, at, "owner", self.text),
+            owner=self.member(value, at, "owner", self.owner),
             processes=self.member(value, at, "processes", self.each(self.process)),
+            holds=self.member(value, at, "holds", self.holds),
         )
+
+    def owner(self, value: Any, at: str) -> Owner | None:
+        if value is None:
+            return None
+        # Before owners had parts they were a text, empty if unknown.
+        if isinstance(value, str):
+            return Owner("", value) if value else None
+        return Owner(
+            kind=self.member(value, at, "kind", self.text),
+            name=self.member(value, at, "name", self.text),
+            id=self.member(value, at, "id", self.text),
+            pod=self.member(value, at, "pod", self.text),
+        )
+
+    def holds(self, value: Any, at: str) -> tuple[Hold, ...]:
+        # Files from before they were looked for have none.
+        return () if value is None else self.each(self.hold)(value, at)
+
+    def hold(self, value: Any, at: str) -> Hold:
+        return Hold(
+            kind=self.member(value, at, "kind", self.hold_kind),
+            where=self.member(value, at, "where", self.text),
+            label=self.member(value, at, "label", self.text),
+            process=self.member(value, at, "process", self.maybe(self.process)),
+        )
+
+    def hold_kind(self, value: Any, at: str) -> _HoldKind:
+        for kind in _HOLD_KINDS:
+            if value == kind:
+                return kind
+        raise self.wrong(at, "thread, mount or fd")
 
     def process(self, value: Any, at: str) -> Process:
         return Process(

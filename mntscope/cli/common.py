@@ -8,10 +8,16 @@ import secrets
 import shutil
 import stat
 import sys
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from mntscope.errors import AccessError
 from mntscope.report.page import Page
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 TARGETS = """\
 A TARGET is one of
@@ -38,6 +44,32 @@ def add_against(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--against", metavar="TARGET", default="host", help="who plays the host (default: host, pid 1's namespace)"
     )
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """What to call with how much is done, and of how much: a bar on the terminal once it takes more than a moment."""
+    bar: Progress | None = None
+    started = time.monotonic()
+
+    def show(done: int, total: int) -> None:
+        nonlocal bar
+        if bar is None and time.monotonic() - started > 0.5 and sys.stderr is not None and sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+            columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn()
+            bar = Progress(*columns, console=Console(stderr=True), transient=True)
+            bar.add_task(what)
+            bar.start()
+        if bar is not None:
+            bar.update(bar.task_ids[0], completed=done, total=total)
+
+    try:
+        yield show
+    finally:
+        if bar is not None:
+            bar.stop()
 
 
 def page(arguments: argparse.Namespace) -> Page:

@@ -65,6 +65,27 @@ def resolve(target: str, against: str = "host", *, everything: bool = False) -> 
     return _joined(world, elsewhere, label, wanted.text)
 
 
+def whole(file: str | None, against: str = "host") -> Snapshot:
+    """Everything that is known of a machine: the running one, every mount namespace of it, or the one in *file*.
+
+    *file* is a snapshot file, a sosreport or a directory of tables. *against* names who plays the host: a TARGET of the
+    running machine; of a file a view of it (``4711``, ``snapshot:FILE#4711``), by default the one recorded as the host.
+
+    :raises MntscopeError: as :func:`resolve`.
+    """
+    if file is None:
+        if not parse_target(against).live:
+            raise UsageError(
+                f"--against {against}: it is no part of this machine", hint="give a pid, host or ns:PATH, or --snapshot"
+            )
+        return resolve(against, against, everything=True).snapshot
+    from mntscope.archive import load
+
+    snapshot = load(file)
+    label = against.removeprefix(f"snapshot:{file}#")
+    return snapshot if label == "host" else replace(snapshot, host_label=snapshot.view(label).label)
+
+
 class _Sources:
     """Where views come from: the running machine, read once for all that is on it, and files, each read once."""
 

@@ -21,6 +21,7 @@ from mntscope.graph.namespaces import first_of_namespace
 from mntscope.graph.tree import MountTree
 from mntscope.model import Mount, View
 from mntscope.places import below, relative, under
+from mntscope.showing import Framed, Shown
 
 Via = Literal["peer", "slave"]
 GroupKey = tuple[str, int]
@@ -36,7 +37,7 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
-class PeerGroup:
+class PeerGroup(Shown):
     """A peer group, as far as the views show it."""
 
     number: int
@@ -89,7 +90,7 @@ class _Group:
     master: GroupKey | None = None
 
 
-class PeerGraph:
+class PeerGraph(Framed, Shown):
     """The peer groups of several views; :meth:`of` builds it, in time linear in their mounts.
 
     :raises ValueError: two views bear one label.
@@ -186,6 +187,10 @@ class PeerGraph:
     def reach(self, mount: Mount) -> Reach | None:
         """What the events of *mount* reach, itself included; ``None`` where it is not shared."""
         return None if mount.peer_group is None else self._reaches[mount.device, mount.peer_group]
+
+    def reach_of(self, key: GroupKey) -> Reach:
+        """What the events of a group reach, itself included; it must be one of :attr:`groups`."""
+        return self._reaches[key]
 
     def master_reach(self, mount: Mount) -> Reach | None:
         """The same for its master group."""

@@ -18,6 +18,7 @@ from mntscope.model import Mount, View
 from mntscope.places import normal, under
 from mntscope.propagation import Effect, Outcome, simulate
 from mntscope.propagation.operations import MountNew, Operation, SetPropagation
+from mntscope.showing import Framed, Shown
 from mntscope.snapshot import Snapshot
 
 Kind = Literal["private", "slave"]
@@ -48,7 +49,7 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Framed, Shown):
     """Actions to be carried out one after the other in the target's namespace."""
 
     target: View

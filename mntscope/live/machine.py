@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import os
+import resource
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
-from mntscope.errors import AccessError, TargetError
-from mntscope.live.containers import Container, running
+from mntscope.errors import AccessError, MntscopeError, TargetError
+from mntscope.live.containers import Runtimes
+from mntscope.live.gaps import Gaps
+from mntscope.live.holds import descriptors, open_descriptor, open_pins, pins, threads_elsewhere
 from mntscope.live.namespaces import (
     Reading,
+    enter,
     every_namespace,
+    lists_all,
     open_namespace,
-    pinned_namespaces,
-    read_inside,
     read_through,
 )
-from mntscope.live.owners import owner_of
-from mntscope.live.procfs import Proc, namespace_link, open_proc, read_process
-from mntscope.model import Problem, Process, View
+from mntscope.live.procfs import Proc, hold, namespace_link, open_proc, read, read_process, shown_pid_namespace
+from mntscope.live.readings import Progress, Readings
+from mntscope.model import Hold, Problem, Process, View
+from mntscope.owners import owner_of_namespace
 from mntscope.parse import parse_mountinfo
 from mntscope.snapshot import Snapshot
 
@@ -28,7 +32,7 @@ HOST = "host"
 """The label of the namespace of pid 1."""
 
 ATTEMPTS = 8
-"""How often all is read again until nothing changes any more."""
+"""How often the tables are read again until none of them changes any more."""
 
 
 def capture(
@@ -37,140 +41,124 @@ def capture(
     namespace_files: Iterable[str] = (),
     everything: bool | None = None,
     host: bool = True,
+    progress: Progress | None = None,
 ) -> Snapshot:
     """What can be seen of this machine now: every mount namespace, or the host's and those asked for.
 
     The host is pid 1's namespace, labelled ``host``; a namespace asked for is labelled by its pid or by its
-    *namespace_files* path (``ns:PATH``), another by its lowest pid or, where it has no process, by its inode
+    *namespace_files* path (``ns:PATH``), another by its lowest pid or, where no process lives in it, by its inode
     (``mnt:[4026532568]``). A namespace has one view, bearing the first of these labels that it earns, so look views
-    up by :meth:`~mntscope.snapshot.Snapshot.view`. *everything* adds all other namespaces, as does giving no *pids*.
-    Without *host*, and without *everything*, pid 1 is left alone and the first that was asked for plays the host.
+    up by :meth:`~mntscope.snapshot.Snapshot.view`. *everything* adds all other namespaces, as does giving no *pids*:
+    those of processes, of threads, and those that only a bind mount or a descriptor keeps, with what
+    :attr:`~mntscope.model.Namespace.holds` them. Without *host*, and without *everything*, pid 1 is left alone and
+    the first that was asked for plays the host. *progress* is called now and then.
 
-    All tables are read until two consecutive readings agree; what could not be read is in ``not_seen``.
+    Where others live in its namespace, this very process is left out, unless it was asked for: so two captures of
+    one state are equal.
+
+    Every table is opened once, and all of them stay open and are read until two consecutive readings of all agree:
+    then they are those of one moment. (poll(2) on mountinfo would spare the second reading, were it told of
+    mount(2) changing a propagation type, or of masters that end in another namespace.) What could not be read is
+    in ``not_seen``.
 
     :raises TargetError: a process or file that was asked for does not exist, or went away.
     :raises AccessError: one that was asked for may not be read.
     """
     wanted = () if pids is None else tuple(pids)
-    files = tuple(namespace_files)
     everything = pids is None if everything is None else everything
-    host = host or everything or 1 in wanted
-    with open_proc() as proc:
-        machine = _Machine(proc, wanted, files, everything=everything, host=host)
-        for _ in range(ATTEMPTS):
-            before = machine.tables()
-            machine = _Machine(proc, wanted, files, everything=everything, host=host)
-            # Namespaces may come and go meanwhile, which does not change the others.
-            if all(before.get(label, table) == table for label, table in machine.tables().items()):
-                break
-        else:
-            machine.problems.append(Problem("the mounts kept changing while they were read: this is the last reading"))
+    gaps = Gaps()
+    with _many_descriptors() as limit, open_proc() as proc, Readings(gaps, limit, progress) as readings:
+        machine = _Machine(proc, readings, gaps, asked=frozenset(wanted))
+        if host or everything or 1 in wanted:
+            machine.add_host()
+        for pid in wanted:
+            machine.add_process(pid)
+        for path in namespace_files:
+            machine.add_file(path)
+        if everything:
+            machine.add_others()
+        machine.settle()
         return Snapshot(
-            views=tuple(_views(proc, machine.readings)),
-            host_label=machine.readings[0].label,
+            views=tuple(machine.views()),
+            host_label=readings[0].label,
             kernel=os.uname().release,
-            not_seen=tuple(machine.problems),
+            not_seen=tuple(gaps.problems()),
+            mount_max=_mount_max(proc),
         )
 
 
 class _Machine:
-    """One pass over the machine: the readings, host first, and the problems met."""
+    """What is looked for, and where."""
 
-    def __init__(
-        self, proc: Proc, pids: tuple[int, ...], files: tuple[str, ...], *, everything: bool, host: bool
-    ) -> None:
+    def __init__(self, proc: Proc, readings: Readings, gaps: Gaps, *, asked: frozenset[int]) -> None:
         self.proc = proc
-        self.readings: list[Reading] = []
-        self.problems: list[Problem] = [proc.problem] if proc.problem else []
-        if host:
-            self._add_host()
-        for pid in pids:
-            if not any(pid in reading.processes for reading in self.readings):
-                self._add(self._widest(read_through(proc, pid, str(pid))))
-        for path in files:
-            fd = open_namespace(path)
-            try:
-                self._add(read_inside(proc, fd, f"ns:{path}"))
-            finally:
-                os.close(fd)
-        if everything:
-            self._add_others()
+        self.readings = readings
+        self.gaps = gaps
+        if proc.problem:
+            gaps.others.append(proc.problem)
+        self.holds: defaultdict[int, list[Hold]] = defaultdict(list)
+        """By the inode of the namespace."""
+        self._passing = {os.getpid()} - asked
+        """This process: it is no part of the machine's state, unless somebody asked for it."""
 
-    def tables(self) -> dict[str, bytes]:
-        """The mount tables read, by label."""
-        return {reading.label: reading.table for reading in self.readings}
+    # What to read
 
-    def _add(self, reading: Reading) -> None:
-        """Joins it to the reading of the same namespace if there is one; else it is one more."""
-        for known in self.readings:
-            if known.same_namespace(reading):
-                known.processes |= reading.processes
-                if known.namespace.inode is None:
-                    known.namespace = reading.namespace
-                return
-        self.readings.append(reading)
-
-    def _add_host(self) -> None:
+    def add_host(self) -> None:
+        """The namespace of pid 1; where that may not be read, of this process."""
         own = os.getpid()
         try:
             host = read_through(self.proc, 1, HOST, by_table=True)
         except (AccessError, TargetError) as error:
             host = read_through(self.proc, own, HOST)
-            self.problems.append(Problem(f"pid 1 cannot be read ({error}): the host is mntscope's own namespace"))
+            self.gaps.add(f"pid 1 cannot be read ({error}): the host is mntscope's own namespace")
         if host.namespace.inode is None:
             # What pid 1 does not show of its namespace, this process does where it lives there too.
             here = read_through(self.proc, own, HOST)
-            if host.same_namespace(here):
+            here.close()
+            if host.marks.isdisjoint(here.marks):
+                self.gaps.unidentified.append(1)
+            else:
                 host.namespace, host.proc_pid_namespace = here.namespace, here.proc_pid_namespace
-            else:
-                self.problems.append(_unidentified(1))
-        self.readings.append(self._widest(host))
+                if host.marks != here.marks or here.hidden_above:
+                    what = "its root directory may not be read: if it is not /, mounts outside are not shown"
+                    self.gaps.add(what, HOST)
+        self.readings.add(self._widest(host))
 
-    def _add_others(self) -> None:
+    def add_process(self, pid: int) -> None:
+        """The namespace of a process that was asked for."""
+        if all(pid not in reading.processes for reading in self.readings):
+            self.readings.add(self._widest(read_through(self.proc, pid, str(pid))))
+
+    def add_file(self, path: str) -> None:
+        """The namespace whose file was asked for."""
+        fd = open_namespace(path)
+        try:
+            self.readings.add(enter(self.proc, fd, f"ns:{path}"))
+        finally:
+            os.close(fd)
+
+    def add_others(self) -> None:
+        """Every namespace that can be found."""
         members, refused = self._members()
+        self.readings.expected = len(members)
         for inode, pids in members.items():
-            known = next((reading for reading in self.readings if reading.namespace.inode == inode), None)
-            if known is None:
-                known = self._read_one_of(pids)
+            known = self.readings.of(inode) or self._read_one_of(pids)
             if known is not None:
-                known.processes |= self._processes(pids)
+                for pid in pids:
+                    if pid not in known.processes and (process := self._process(pid, inode)) is not None:
+                        known.processes[pid] = process
         self._add_refused(refused)
-        own = os.stat("self/ns/mnt", dir_fd=self.proc.fd).st_ino
-        seen = {own}
+        self._add_of_threads({pid: inode for inode, pids in members.items() for pid in pids})
         for fd in every_namespace(self.proc):
-            seen.add(os.fstat(fd).st_ino)
-            self._add_empty(fd)
-        if seen == {own} and self.readings[0].namespace.inode == own:
-            for fd in pinned_namespaces(self.readings[0].table):
-                self._add_empty(fd)
+            self._add_entered(fd)
+        pinning = self._add_pinned(0)
+        # There may be a lot of them, so they are looked through only where something may be found.
+        if not lists_all(self.proc) or not all(reading.processes for reading in self.readings):
+            self._add_of_descriptors(members)
+            self._add_pinned(pinning)
+        self.gaps.not_entered |= self.holds.keys() - self.readings.inodes
 
-    def _add_empty(self, fd: int) -> None:
-        """A namespace that no process has shown so far."""
-        inode = os.fstat(fd).st_ino
-        if all(reading.namespace.inode != inode for reading in self.readings):
-            try:
-                self._add(read_inside(self.proc, fd, f"mnt:[{inode}]"))
-            except AccessError as error:
-                self.problems.append(Problem(str(error)))
-
-    def _add_refused(self, pids: list[int]) -> None:
-        """Processes whose namespace links may not be read: their tables tell, where those may be."""
-        unreadable = []
-        for pid in pids:
-            try:
-                reading = read_through(self.proc, pid, str(pid), by_table=True)
-            except AccessError:
-                unreadable.append(pid)
-            except TargetError:
-                continue
-            else:
-                self._add(reading)
-                if self.readings[-1] is reading:
-                    self.problems.append(_unidentified(pid))
-        if unreadable:
-            some = ", ".join(map(str, unreadable[:8])) + (", .." if len(unreadable) > 8 else "")
-            what = f"the mounts of {len(unreadable)} processes may not be read ({some}); run mntscope as root"
-            self.problems.append(Problem(what))
+    # How
 
     def _members(self) -> tuple[dict[int, list[int]], list[int]]:
         """The processes of each mount namespace by its inode, and those that may not be asked."""
@@ -184,16 +172,27 @@ class _Machine:
             except OSError:
                 # It has ended since it was listed.
                 continue
-        return members, refused
+        return {inode: self._staying(pids) for inode, pids in members.items()}, refused
+
+    def _staying(self, pids: list[int]) -> list[int]:
+        """Without this process, unless it is alone."""
+        return [pid for pid in pids if pid not in self._passing] or pids
 
     def _read_one_of(self, pids: list[int]) -> Reading | None:
         """The namespace of these processes, through one whose root directory is the namespace's if there is one."""
+        refused = False
         for pid in sorted(pids, key=lambda pid: (self._root(pid) != "/", pid)):
-            with suppress(AccessError, TargetError):
+            try:
                 reading = read_through(self.proc, pid, str(pids[0]))
+            except AccessError:
+                refused = True
+            except TargetError:
+                continue
+            else:
                 self._note_narrow(reading)
-                self.readings.append(reading)
-                return reading
+                return self.readings.add(reading)
+        if refused:
+            self.gaps.unreadable += pids
         return None
 
     def _widest(self, reading: Reading) -> Reading:
@@ -206,6 +205,7 @@ class _Machine:
                 with suppress(AccessError, TargetError):
                     wider = read_through(self.proc, pid, reading.label)
                     wider.processes |= reading.processes
+                    reading.close()
                     return wider
         self._note_narrow(reading)
         return reading
@@ -213,7 +213,7 @@ class _Machine:
     def _note_narrow(self, reading: Reading) -> None:
         if reading.hidden_above:
             what = f"it was read from a root directory of {reading.hidden_above}: mounts outside are not shown"
-            self.problems.append(Problem(what, where=reading.label))
+            self.gaps.add(what, reading.label)
 
     def _root(self, pid: int) -> str:
         try:
@@ -221,40 +221,142 @@ class _Machine:
         except OSError:
             return ""
 
-    def _processes(self, pids: list[int]) -> dict[int, Process]:
-        found = {}
+    def _process(self, pid: int, inode: int | None = None) -> Process | None:
+        """A process, if it (still) lives in the mount namespace *inode*."""
+        with suppress(OSError):
+            directory = os.open(str(pid), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.proc.fd)
+            try:
+                process = read_process(self.proc, directory, pid)
+                # Another process may get the pid meanwhile, but not the descriptor.
+                if inode is None or namespace_link("mnt", dir_fd=directory) == inode:
+                    return process
+            finally:
+                os.close(directory)
+        return None
+
+    def _add_refused(self, pids: list[int]) -> None:
+        """Processes whose namespace links may not be read: their tables tell, where those may be."""
         for pid in pids:
-            with suppress(OSError):
-                directory = os.open(str(pid), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.proc.fd)
-                try:
-                    found[pid] = read_process(self.proc, directory, pid)
-                finally:
-                    os.close(directory)
-        return found
+            try:
+                reading = read_through(self.proc, pid, str(pid), by_table=True)
+            except AccessError:
+                self.gaps.unreadable.append(pid)
+            except TargetError:
+                continue
+            else:
+                if self.readings.add(reading) is reading:
+                    self.gaps.unidentified.append(pid)
+
+    def _add_of_threads(self, inodes: dict[int, int]) -> None:
+        for inode, pid, thread in threads_elsewhere(self.proc, inodes):
+            with suppress(AccessError, TargetError):
+                if self.readings.of(inode) is None:
+                    self.readings.add(read_through(self.proc, pid, f"mnt:[{inode}]", thread=thread))
+                self.holds[inode].append(Hold("thread", str(thread), process=self._process(pid)))
+
+    def _add_entered(self, fd: int) -> None:
+        """A namespace that no process has shown so far."""
+        inode = os.fstat(fd).st_ino
+        if self.readings.of(inode) is None and inode not in self.gaps.not_entered:
+            try:
+                self.readings.add(enter(self.proc, fd, f"mnt:[{inode}]"))
+            except AccessError:
+                self.gaps.not_entered.add(inode)
+
+    def _add_pinned(self, begin: int) -> int:
+        """What bind mounts keep that the readings from *begin* on show, and those that this adds; their number."""
+        while begin < len(self.readings):
+            reading = self.readings[begin]
+            begin += 1
+            empty = [pin for pin in pins(reading.table) if not self._has_processes(pin.inode)]
+            for pin in empty:
+                self.holds[pin.inode].append(Hold("mount", pin.mount_point, label=reading.label))
+            for fd in open_pins(self.proc, reading, [pin for pin in empty if self.readings.of(pin.inode) is None]):
+                self._add_entered(fd)
+                os.close(fd)
+        return begin
+
+    def _add_of_descriptors(self, members: dict[int, list[int]]) -> None:
+        ours = {fd for reading in self.readings for fd in reading.descriptors}
+        # All of them before any is opened: that would be one more.
+        for found in list(descriptors(self.proc, members.keys(), ours=ours)):
+            if self.readings.of(found.inode) is None and (fd := open_descriptor(self.proc, found)) is not None:
+                self._add_entered(fd)
+                os.close(fd)
+            where = f"/proc/{found.pid}/fd/{found.fd}"
+            self.holds[found.inode].append(Hold("fd", where, process=self._process(found.pid)))
+
+    def _has_processes(self, inode: int) -> bool:
+        known = self.readings.of(inode)
+        return known is not None and bool(known.processes)
+
+    def _holds(self, reading: Reading) -> list[Hold]:
+        return self.holds.get(reading.namespace.inode or 0, [])
+
+    # What comes of it
+
+    def settle(self) -> None:
+        """Read all tables until none of them changes any more."""
+        for _ in range(ATTEMPTS):
+            changed = sum(self._look_again(reading) for reading in self.readings)
+            if not changed:
+                break
+        else:
+            self.gaps.add("the mounts kept changing while they were read: this is the last reading")
+
+    def _look_again(self, reading: Reading) -> bool:
+        before = reading.table
+        try:
+            changed = reading.look_again()
+        except (OSError, AccessError):
+            reading.close()
+            self.gaps.read_once += 1
+            return False
+        if changed and reading.reader and _proc_lines(before) != _proc_lines(reading.table):
+            with suppress(MntscopeError), hold(self.proc, reading.reader.pid) as directory:
+                reading.proc_pid_namespace = shown_pid_namespace(directory, reading.table)
+        return changed
+
+    def views(self) -> Iterator[View]:
+        """The readings as views: the host's first, the others by their lowest pid, those without one by their inode."""
+        runtimes = Runtimes()
+        first, *others = self.readings
+        for reading in (first, *sorted(others, key=_place)):
+            processes = tuple(reading.processes[pid] for pid in self._staying(sorted(reading.processes)))
+            holds = tuple(self._holds(reading))
+            table = parse_mountinfo(reading.table, strict=False, file=reading.label)
+            owner = owner_of_namespace(processes, holds, table, runtimes)
+            yield View(
+                label=reading.label,
+                mounts=tuple(table),
+                namespace=replace(reading.namespace, processes=processes, owner=owner, holds=holds),
+                process=reading.reader,
+                proc_pid_namespace=reading.proc_pid_namespace,
+                problems=tuple(Problem(error.what, where=error.where) for error in table.problems),
+            )
 
 
-def _unidentified(pid: int) -> Problem:
-    # A hardened machine keeps even root from looking into pid 1.
-    hint = "; run mntscope as root" if os.geteuid() else ""
-    what = f"its inode and owner may not be read, its table tells which it is{hint}"
-    return Problem(what, where=f"the mount namespace of process {pid}")
+def _place(reading: Reading) -> tuple[bool, int]:
+    return not reading.processes, min(reading.processes, default=reading.namespace.inode or 0)
 
 
-def _views(proc: Proc, readings: list[Reading]) -> Iterator[View]:
-    containers: list[Container] | None = None
-    for reading in readings:
-        processes = tuple(reading.processes[pid] for pid in sorted(reading.processes))
-        owner = owner_of(processes[0].cgroup) if processes else None
-        if owner is None and processes and reading.label != HOST:
-            if containers is None:
-                containers = running(proc)
-            owner = next((found.owner for found in containers if found.process.pid in reading.processes), None)
-        table = parse_mountinfo(reading.table, strict=False, file=reading.label)
-        yield View(
-            label=reading.label,
-            mounts=tuple(table),
-            namespace=replace(reading.namespace, processes=processes, owner=str(owner or "")),
-            process=reading.reader,
-            proc_pid_namespace=reading.proc_pid_namespace,
-            problems=tuple(Problem(error.what, where=error.where) for error in table.problems),
-        )
+def _proc_lines(table: bytes) -> list[bytes]:
+    return [line for line in table.split(b"\n") if b" /proc " in line]
+
+
+def _mount_max(proc: Proc) -> int | None:
+    with suppress(OSError, ValueError):
+        return int(read("sys/fs/mount-max", dir_fd=proc.fd))
+    return None
+
+
+@contextmanager
+def _many_descriptors() -> Iterator[int]:
+    """As many descriptors as this process may have, for the time being: one is kept open for each namespace."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:
+        yield resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -1,50 +1,80 @@
-"""Mount namespaces: what identifies each, how one is read, and how all are found."""
+"""Mount namespaces: what identifies each, how one is read, and how the kernel lists them."""
 
 from __future__ import annotations
 
+import errno
 import os
-import signal
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import NoReturn
 
 from mntscope import kernel
 from mntscope.errors import AccessError, KernelError, TargetError
-from mntscope.live.procfs import Proc, hold, namespace_link, read_process, read_table, shown_pid_namespace
+from mntscope.live.inside import inside
+from mntscope.live.procfs import Proc, hold, namespace_link, read_process, shown_pid_namespace
+from mntscope.live.tables import Source, first_reading
 from mntscope.model import Namespace, Process
-from mntscope.parse import parse_mountinfo
+
+_OPEN = os.O_RDONLY | os.O_CLOEXEC
+
+Mark = tuple[bytes, ...]
+"""Mount ID, parent ID, device and root of a mount: at any moment these are of one namespace only."""
 
 
 @dataclass
 class Reading:
-    """A mount namespace as it was read once: the bytes of its table, and what was learnt beside them."""
+    """A mount namespace as it was read: the bytes of its table, and what was learnt beside them."""
 
     label: str
     table: bytes
     namespace: Namespace = field(default_factory=Namespace)
     """Without its processes."""
     reader: Process | None = None
-    """The process through which it was read; ``None`` if it was entered."""
+    """The process through which it was read; ``None`` if it was entered, or read through a thread on its own."""
     processes: dict[int, Process] = field(default_factory=dict)
     proc_pid_namespace: int | None = None
+    root: str = ""
+    """The root directory from which its mount points count, below that of the proc: ``4711/root``, or that of a
+    thread; empty if it was entered."""
+    source: Source | None = None
+    """Its table, opened; ``None`` once it is let go."""
+    entrance: int | None = None
+    """A descriptor of the namespace, if it was entered."""
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """What it keeps open."""
+        kept = self.source.descriptors if self.source else ()
+        return kept if self.entrance is None else (*kept, self.entrance)
+
+    def look_again(self) -> bool:
+        """Whether the table has changed since the last reading; it is then read anew.
+
+        :raises OSError: it cannot be read any more.
+        :raises AccessError: the same.
+        """
+        if self.source is None:
+            return False
+        before, self.table = self.table, self.source.read()
+        return self.table != before
+
+    def close(self) -> None:
+        """Let go of the namespace."""
+        if self.source is not None:
+            self.source.close()
+        if self.entrance is not None:
+            os.close(self.entrance)
+        self.source = self.entrance = None
 
     @property
     def hidden_above(self) -> str:
         """The root directory of its reader, where that hides mounts which lie outside it; else empty."""
         return self.reader.root if self.reader and self.reader.root != "/" else ""
 
-    @cached_property
-    def marks(self) -> set[tuple[bytes, ...]]:
-        """Mount ID, parent ID, device and root of every mount: at any moment these are of one namespace only."""
+    @property
+    def marks(self) -> set[Mark]:
+        """What tells the namespace where its inode may not be read."""
         return {tuple(line.split(b" ", 4)[:4]) for line in self.table.split(b"\n") if line}
-
-    def same_namespace(self, other: Reading) -> bool:
-        """Whether both show one namespace; where the inode of either could not be read, the tables tell."""
-        if self.namespace.inode is not None and other.namespace.inode is not None:
-            return self.namespace.inode == other.namespace.inode
-        return not self.marks.isdisjoint(other.marks)
 
 
 def identify(fd: int) -> Namespace:
@@ -60,37 +90,66 @@ def identify(fd: int) -> Namespace:
     return Namespace(inode=os.fstat(fd).st_ino, id=number, user_namespace=owner)
 
 
-def read_through(proc: Proc, pid: int, label: str, *, by_table: bool = False) -> Reading:
-    """The mount namespace in which process *pid* lives, as that process sees it.
+def read_through(proc: Proc, pid: int, label: str, *, thread: int | None = None, by_table: bool = False) -> Reading:
+    """The mount namespace in which process *pid* lives, or its *thread*, as that process or thread sees it.
 
     With *by_table*, a process whose table may be read but not its namespace links gives a reading without
-    identity; otherwise that is an error.
+    identity; otherwise that is an error. The reading is to be closed.
 
     :raises TargetError: there is no such process, or it ended, or it moved to another namespace meanwhile.
     :raises AccessError: it may not be read.
     """
-    with hold(proc, pid) as directory:
-        namespace = Namespace()
-        try:
-            fd = os.open("ns/mnt", os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
-        except PermissionError:
-            if not by_table:
-                raise
-        else:
+    reading = None
+    try:
+        with hold(proc, pid) as process, _of_thread(process, thread) as directory:
+            reading = _read_at(directory, label, by_table=by_table)
+            reading.root = f"{pid}/root" if thread is None else f"{pid}/task/{thread}/root"
+            if thread is None:
+                reading.reader = read_process(proc, directory, pid)
+                reading.processes[pid] = reading.reader
+            if (inode := reading.namespace.inode) is not None and namespace_link("mnt", dir_fd=directory) != inode:
+                raise TargetError("it changed its mount namespace while it was read", where=f"process {pid}")
+    except BaseException:
+        if reading is not None:
+            reading.close()
+        raise
+    return reading
+
+
+@contextmanager
+def _of_thread(process: int, thread: int | None) -> Iterator[int]:
+    """The directory of a thread in that of its process; the latter itself if no thread is meant."""
+    if thread is None:
+        yield process
+        return
+    fd = os.open(f"task/{thread}", _OPEN | os.O_DIRECTORY, dir_fd=process)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _read_at(directory: int, label: str, *, by_table: bool) -> Reading:
+    fd, namespace = None, Namespace()
+    try:
+        fd = os.open("ns/mnt", _OPEN, dir_fd=directory)
+    except PermissionError:
+        if not by_table:
+            raise
+    try:
+        if fd is not None:
             namespace = identify(fd)
+        source, table = first_reading(os.open("mountinfo", _OPEN, dir_fd=directory), fd, directory)
+    finally:
+        if fd is not None:
             os.close(fd)
-        table = read_table(directory)
-        process = read_process(proc, directory, pid)
-        if namespace.inode is not None and namespace_link("mnt", dir_fd=directory) != namespace.inode:
-            raise TargetError("it changed its mount namespace while it was read", where=f"process {pid}")
-        return Reading(
-            label=label,
-            table=table,
-            namespace=namespace,
-            reader=process,
-            processes={pid: process},
-            proc_pid_namespace=shown_pid_namespace(directory, table),
-        )
+    return Reading(
+        label=label,
+        table=table,
+        namespace=namespace,
+        proc_pid_namespace=shown_pid_namespace(directory, table),
+        source=source,
+    )
 
 
 def open_namespace(path: str) -> int:
@@ -117,43 +176,39 @@ def open_namespace(path: str) -> int:
 
 
 def read_inside(proc: Proc, fd: int, label: str) -> Reading:
-    """The mount namespace *fd*, whole, by a worker that enters it: no process need live there.
-
-    A process of several threads may not change its mount namespace, and this one should not: the worker is a
-    fork, and has one thread. It changes nothing there.
+    """The mount namespace *fd*, whole: no process need live there.
 
     :raises AccessError: the namespace may not be entered.
     """
-    reader, writer = os.pipe()
-    worker = os.fork()
-    if worker == 0:
-        _read_and_exit(proc, fd, writer)
-    os.close(writer)
-    with open(reader, "rb") as pipe:
-        status, _, table = pipe.read().partition(b"\n")
-    # Where SIGCHLD is ignored, the kernel has reaped it already.
-    with suppress(ChildProcessError):
-        os.waitpid(worker, 0)
-    if status != b"ok":
-        why = status.decode() or "the worker was killed"
-        raise AccessError(f"the mount namespace may not be entered ({why})", where=label, hint="run mntscope as root")
-    return Reading(label=label, table=table, namespace=identify(fd))
+    reading = enter(proc, fd, label)
+    reading.close()
+    return reading
 
 
-def _read_and_exit(proc: Proc, fd: int, writer: int) -> NoReturn:
-    """The worker: writes ``ok`` and the table, or what is wrong."""
+def enter(proc: Proc, fd: int, label: str) -> Reading:
+    """As :func:`read_inside`; the reading is to be closed.
+
+    :raises AccessError: the namespace may not be entered.
+    """
+    # Opened there, the file shows that namespace from anywhere.
+    _, opened = inside(fd, lambda: (b"", [os.open("self/mountinfo", _OPEN, dir_fd=proc.fd)]), where=label)
+    source, table = first_reading(opened[0], fd)
+    return Reading(label=label, table=table, namespace=identify(fd), source=source, entrance=os.dup(fd))
+
+
+def lists_all(proc: Proc) -> bool:
+    """Whether :func:`every_namespace` is to be relied upon."""
+    if os.geteuid():
+        return False
+    fd = os.open("self/ns/mnt", _OPEN, dir_fd=proc.fd)
     try:
-        with open(writer, "wb") as pipe:
-            try:
-                kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
-                kernel.setns(fd, kernel.CLONE_NEWNS)
-                table = read_table(os.open("self", os.O_RDONLY | os.O_DIRECTORY, dir_fd=proc.fd))
-            except OSError as error:
-                pipe.write(os.strerror(error.errno or 0).encode())
-            else:
-                pipe.write(b"ok\n" + table)
+        neighbour, _ = kernel.ns_mnt_get_next(fd)
+        os.close(neighbour)
+    except KernelError as error:
+        return error.errno == errno.ENOENT
     finally:
-        os._exit(0)
+        os.close(fd)
+    return True
 
 
 def every_namespace(proc: Proc) -> Iterator[int]:
@@ -175,19 +230,3 @@ def every_namespace(proc: Proc) -> Iterator[int]:
             continue
         finally:
             os.close(here)
-
-
-def pinned_namespaces(table: bytes) -> Iterator[int]:
-    """Descriptors of the mount namespaces that a mount table keeps by a bind mount of their file, as snapd does.
-
-    Its mount points must be those of this process. Each is closed when the next is asked for.
-    """
-    pins = b"".join(line + b"\n" for line in table.split(b"\n") if b" - nsfs " in line)
-    for mount in parse_mountinfo(pins, strict=False):
-        if mount.root.startswith("mnt:["):
-            with suppress(AccessError, TargetError):
-                fd = open_namespace(mount.mount_point)
-                try:
-                    yield fd
-                finally:
-                    os.close(fd)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import select
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -110,6 +111,19 @@ def namespace_link(kind: str, process: str = ".", *, dir_fd: int) -> int:
     return int(os.readlink(f"{process}/ns/{kind}", dir_fd=dir_fd).partition("[")[2].rstrip("]"))
 
 
+def threads(pid: int, *, dir_fd: int) -> list[int]:
+    """The ids of a process's threads, in ascending order, if there are more than one; else nothing."""
+    task = f"{pid}/task"
+    # A directory has a link from each directory in it: that spares listing those of one thread.
+    if os.stat(task, dir_fd=dir_fd).st_nlink <= 3:
+        return []
+    fd = os.open(task, _DIRECTORY, dir_fd=dir_fd)
+    try:
+        return sorted(map(int, os.listdir(fd)))
+    finally:
+        os.close(fd)
+
+
 def own_pids(dir_fd: int, process: str = ".") -> list[int]:
     """A process's pids, from the PID namespace that the proc shows down to its own (NSpid of proc_pid_status(5))."""
     for line in read(f"{process}/status", dir_fd=dir_fd).split(b"\n"):
@@ -146,16 +160,19 @@ def hold(proc: Proc, pid: int) -> Iterator[int]:
 
 
 def read_process(proc: Proc, directory: int, pid: int) -> Process:
-    """Who the process of a /proc/PID *directory* is; what may not be read is left at its default."""
+    """Who the process of a /proc/PID *directory* is.
+
+    What may not be read is left at its default, as is what has ended with the main thread.
+    """
     stat = os.fsdecode(read("stat", dir_fd=directory))
     # The name may hold anything, parentheses and line feeds too (proc_pid_stat(5)).
     head, _, tail = stat.rpartition(")")
     cgroup, root, user_namespace = "", "", None
     with suppress(OSError):
         cgroup = os.fsdecode(read("cgroup", dir_fd=directory))
-    with suppress(PermissionError):
+    with suppress(OSError):
         root = os.readlink("root", dir_fd=directory)
-    with suppress(PermissionError):
+    with suppress(OSError):
         user_namespace = namespace_link("user", dir_fd=directory)
     return Process(
         pid=pid,
@@ -168,18 +185,10 @@ def read_process(proc: Proc, directory: int, pid: int) -> Process:
     )
 
 
-def read_table(directory: int) -> bytes:
-    """The mount table of a process: mountinfo, from its first to its last line.
-
-    A read(2) of mountinfo returns a page at most, and the table may change between two of them: a table is
-    certain when two consecutive readings agree.
-    """
-    return read("mountinfo", dir_fd=directory)
-
-
 def shown_pid_namespace(directory: int, table: bytes) -> int | None:
     """The inode of the PID namespace whose processes the topmost mount at /proc of a process shows, if any does."""
-    if b" /proc " not in table:
+    # Opening what is something else may wait for a server.
+    if not re.search(rb" / /proc [^\n]* - proc ", table):
         return None
     with suppress(OSError):
         # O_NOFOLLOW: a symbolic link would be followed from this process's own root directory.
@@ -194,8 +203,9 @@ def shown_pid_namespace(directory: int, table: bytes) -> int | None:
 
 
 def _pid_namespace_shown(proc_fd: int) -> int | None:
-    # A process that has but one pid in this proc lives in the very PID namespace it shows; not all may be inspected.
-    for name in chain(("self", "1"), os.listdir(proc_fd)):
+    # A process that has but one pid in this proc lives in the very PID namespace it shows; not all may be inspected,
+    # and where the first may be, all others need not be listed.
+    for name in chain(("self", "1"), (name for _ in "1" for name in os.listdir(proc_fd))):
         with suppress(OSError):
             if len(own_pids(proc_fd, name)) == 1:
                 return namespace_link("pid", name, dir_fd=proc_fd)
@@ -203,9 +213,9 @@ def _pid_namespace_shown(proc_fd: int) -> int | None:
 
 
 def _pid_namespace(proc: Proc, directory: int) -> int | None:
-    with suppress(PermissionError):
+    with suppress(OSError):
         return namespace_link("pid", dir_fd=directory)
-    with suppress(PermissionError):
+    with suppress(OSError):
         if len(own_pids(directory)) == 1:
             return proc.pid_namespace
     return None

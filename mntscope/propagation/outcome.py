@@ -7,13 +7,14 @@ from typing import Literal
 
 from mntscope.model import Mount
 from mntscope.propagation.operations import Operation
+from mntscope.showing import Framed, Records, Shown
 from mntscope.snapshot import Snapshot
 
 Change = Literal["mount", "umount", "move", "propagation", "remount"]
 
 
 @dataclass(frozen=True, slots=True)
-class Effect:
+class Effect(Shown):
     """One mount of one namespace that an operation creates, removes, moves or retypes."""
 
     namespace: str
@@ -28,13 +29,13 @@ class Effect:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Framed, Shown):
     """What the kernel does when *operation* is carried out on a snapshot."""
 
     operation: Operation
     errno: str | None
     """``None`` for success, else the errno's name; a failing operation changes nothing."""
-    effects: tuple[Effect, ...]
+    effects: Records[Effect]
     snapshot: Snapshot
     """The world after it."""
     uncertain: tuple[str, ...] = ()

@@ -21,10 +21,11 @@ from mntscope.propagation.change_type import change_type
 from mntscope.propagation.clone import LOCKABLE, clone, copy_tree, has_locked_child, lock_tree
 from mntscope.propagation.effects import effects
 from mntscope.propagation.failure import Failure
-from mntscope.propagation.outcome import Outcome
+from mntscope.propagation.outcome import Effect, Outcome
 from mntscope.propagation.paths import Found, is_file, lookup, lookup_target
 from mntscope.propagation.umount import copies_of, remove, umount_tree
 from mntscope.propagation.world import Node, Space, Viewpoint, World
+from mntscope.showing import Records
 from mntscope.snapshot import Snapshot
 
 ATIME = {"noatime", "nodiratime", "relatime"}
@@ -55,9 +56,10 @@ def _attempt(snapshot: Snapshot, operation: ops.Operation, *, assume_locked: boo
     try:
         carry_out(operation, world, actor)
     except Failure as failure:
-        return Outcome(operation, failure.errno, (), snapshot, tuple(world.uncertain)), world
+        return Outcome(operation, failure.errno, Records((), Effect), snapshot, tuple(world.uncertain)), world
     after = world.as_snapshot()
-    return Outcome(operation, None, effects(snapshot, after, operation.ns), after, tuple(world.uncertain)), world
+    found = Records(effects(snapshot, after, operation.ns), Effect)
+    return Outcome(operation, None, found, after, tuple(world.uncertain)), world
 
 
 def need(condition: object, errno: str) -> None:

@@ -257,8 +257,10 @@ def _name(label: str, prediction: Prediction) -> str:
     view = next((view for view in prediction.before.views if view.label == label), None)
     if view is None:
         return f"{visible(label)} (a new namespace)"
+    comm = view.process.comm if view.process else ""
+    owner = view.namespace.owner
     words = ["the target"] if label == prediction.target else []
-    words += [visible(word) for word in (view.process.comm if view.process else "", view.namespace.owner) if word]
+    words += [visible(word) for word in (comm, str(owner) if owner and owner.known else "") if word]
     return visible(label) + (f" ({', '.join(words)})" if words else "")
 
 

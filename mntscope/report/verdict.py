@@ -11,8 +11,9 @@ from mntscope.difference import Change, Diff, Kind
 from mntscope.graph import Leak
 from mntscope.graph.harm import SEVERITIES
 from mntscope.model import Mount, Problem, View
+from mntscope.remedies import pid_of
 from mntscope.report.page import Page
-from mntscope.report.remedy import command, command_for_all, pid_of
+from mntscope.report.remedy import command, command_for_all
 from mntscope.report.text import visible
 
 if TYPE_CHECKING:
@@ -265,7 +266,8 @@ def _name(view: View) -> str:
         return "the host"
     pid = pid_of(view)
     comm = next((process.comm for process in view.namespace.processes if process.pid == pid), "")
-    words = [visible(word) for word in (comm, view.namespace.owner) if word]
+    owner = view.namespace.owner
+    words = [visible(word) for word in (comm, str(owner) if owner and owner.known else "") if word]
     return visible(view.label) + (f" ({', '.join(words)})" if words else "")
 
 

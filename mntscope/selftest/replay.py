@@ -21,9 +21,10 @@ from mntscope.propagation.operations import (
     Operation,
     SetHandlePropagation,
 )
-from mntscope.propagation.outcome import Outcome
+from mntscope.propagation.outcome import Effect, Outcome
 from mntscope.selftest.compare import Mismatch, Renaming, compare, tables
 from mntscope.selftest.traces import Trace
+from mntscope.showing import Records
 from mntscope.snapshot import Snapshot
 
 Mode = Literal["in sequence", "step by step"]
@@ -98,7 +99,7 @@ class _Thread:
     def predict(self, op: Operation) -> Outcome | Exception:
         if isinstance(op, Attach | SetHandlePropagation | CloseHandle) and op.handle not in dict(self.snapshot.handles):
             doubt = f"what {op.handle} holds was lost track of at an earlier prediction that was not exact"
-            return Outcome(op, None, (), self.snapshot, (doubt,))
+            return Outcome(op, None, Records((), Effect), self.snapshot, (doubt,))
         try:
             return simulate(self.snapshot, op)
         except Exception as error:  # noqa: BLE001 (a model that breaks down is a wrong prediction like any other)

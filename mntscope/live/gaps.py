@@ -1,0 +1,58 @@
+"""What of a machine could not be seen, gathered while it is read: one sentence for all that is of a kind."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from mntscope.model import Problem
+
+MOST_NAMED = 8
+"""How many are named of those that a sentence is about."""
+
+
+@dataclass(slots=True)
+class Gaps:
+    """The gaps of one capture."""
+
+    others: list[Problem] = field(default_factory=list)
+    """Those that are one of a kind."""
+    unidentified: list[int] = field(default_factory=list)
+    """Processes whose table could be read, but not which namespace it is of."""
+    unreadable: list[int] = field(default_factory=list)
+    """Processes of which not even the table could be read."""
+    not_entered: set[int] = field(default_factory=set)
+    """Inodes of namespaces that are known to be there, but could not be entered."""
+    read_once: int = 0
+    """Tables that could not be read a second time."""
+
+    def add(self, what: str, where: str = "") -> None:
+        """A gap that is one of a kind."""
+        self.others.append(Problem(what, where))
+
+    def problems(self) -> Iterator[Problem]:
+        """All of them, in words."""
+        yield from self.others
+        as_root = "; run mntscope as root" if os.geteuid() else ""
+        if len(self.unidentified) == 1:
+            what = f"its inode and owner may not be read, its table tells which it is{as_root}"
+            yield Problem(what, where=f"the mount namespace of process {self.unidentified[0]}")
+        elif self.unidentified:
+            where = f"the mount namespaces of {len(self.unidentified)} processes ({_named(self.unidentified)})"
+            what = f"their inodes and owners may not be read, their tables tell which they are{as_root}"
+            yield Problem(what, where=where)
+        if self.unreadable:
+            whose = f"{len(self.unreadable)} processes may not be read ({_named(self.unreadable)})"
+            yield Problem(f"the mounts of {whose}; run mntscope as root")
+        if self.not_entered:
+            which = f"{len(self.not_entered)} more mount namespaces ({_named(sorted(self.not_entered))})"
+            yield Problem(f"{which} could not be entered{as_root or '; that takes CAP_SYS_ADMIN and CAP_SYS_CHROOT'}")
+        if self.read_once:
+            what = f"{self.read_once} mount tables were read only once: they may be of different moments"
+            yield Problem(f"{what}; raise the limit of open files (ulimit -n)")
+
+
+def _named(numbers: Iterable[int]) -> str:
+    listed = list(map(str, numbers))
+    return ", ".join(listed[:MOST_NAMED]) + (", .." if len(listed) > MOST_NAMED else "")

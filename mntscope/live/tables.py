@@ -1,0 +1,144 @@
+"""Where the mount table of a namespace comes from: mountinfo, or what statmount(2) says.
+
+Either is opened once and can be read again and again; both give the same lines.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from typing import Protocol
+
+from mntscope.errors import AccessError
+from mntscope.live import statmount
+from mntscope.live.inside import inside
+
+PATIENCE = 0.02
+"""Seconds of this thread's processor time for which mountinfo is read before anybody asks what it costs."""
+
+DEAR = 25e-6
+"""Seconds for one mount from which on mountinfo is given up. A line takes 1.5 microseconds, by statmount(2) 10; of a
+slave among thousands of peers 100 and more. So at worst, giving up costs as much again as was spent before."""
+
+
+class Source(Protocol):
+    """A mount table, opened."""
+
+    def read(self) -> bytes:
+        """The table as it is now.
+
+        :raises OSError: it cannot be read any more.
+        :raises AccessError: the same.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """What it keeps open."""
+        ...
+
+
+class Mountinfo:
+    """A descriptor of a mountinfo file: it goes on showing that namespace, whatever becomes of the process.
+
+    A read(2) returns a page at most, and the table may change between two of them: a table is certain when two
+    consecutive readings agree.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """The file."""
+        return (self.fd,)
+
+    def read(self) -> bytes:
+        """The whole table."""
+        table = self._read(limited=False)
+        assert table is not None
+        return table
+
+    def read_if_cheap(self) -> bytes | None:
+        """The whole table, unless that turns out to be too dear."""
+        return self._read(limited=True)
+
+    def _read(self, *, limited: bool) -> bytes | None:
+        os.lseek(self.fd, 0, os.SEEK_SET)
+        begun = time.thread_time()
+        pages = []
+        lines = 0
+        while page := os.read(self.fd, 1 << 16):
+            pages.append(page)
+            lines += page.count(b"\n")
+            if limited and (spent := time.thread_time() - begun) > PATIENCE and spent > DEAR * lines:
+                return None
+        return b"".join(pages)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self.fd)
+
+
+class Statmount:
+    """A namespace, and the root directory to see it from: a worker goes there and asks for each mount."""
+
+    def __init__(self, namespace: int, root: int | None = None) -> None:
+        self._namespace = namespace
+        self._root = root
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """The namespace, and the root directory."""
+        return (self._namespace,) if self._root is None else (self._namespace, self._root)
+
+    def read(self) -> bytes:
+        """The table of the namespace.
+
+        :raises AccessError: it may not be entered, or the kernel does not tell enough (before Linux 6.15).
+        """
+        table, _ = inside(self._namespace, lambda: (statmount.table(), []), root=self._root)
+        return table
+
+    def close(self) -> None:
+        """Close both."""
+        for fd in self.descriptors:
+            os.close(fd)
+
+
+def first_reading(mountinfo: int, namespace: int | None, process: int | None = None) -> tuple[Source, bytes]:
+    """The mount table behind the descriptor *mountinfo*, by whichever way is quicker, and that way.
+
+    *namespace* is a descriptor of the mount namespace, *process* of the /proc/PID directory of the process whose
+    root directory counts. *mountinfo* is closed unless the source keeps it; the others are not touched.
+    """
+    text = Mountinfo(mountinfo)
+    try:
+        table = text.read_if_cheap()
+        if table is not None:
+            return text, table
+        with suppress(OSError, AccessError):
+            return _asked(text, namespace, process)
+        return text, text.read()
+    except BaseException:
+        text.close()
+        raise
+
+
+def _asked(text: Mountinfo, namespace: int | None, process: int | None) -> tuple[Source, bytes]:
+    if namespace is None:
+        raise AccessError("its namespace may not be opened")
+    root = None if process is None else os.open("root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=process)
+    source = Statmount(os.dup(namespace), root)
+    try:
+        table = source.read()
+    except BaseException:
+        source.close()
+        raise
+    text.close()
+    return source, table
