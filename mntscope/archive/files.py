@@ -5,23 +5,24 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import secrets
 import stat
-import zlib
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
 from mntscope.archive.document import from_document, to_document
+from mntscope.archive.limits import LARGEST, LARGEST_ARCHIVE, MOST_FILES, refuse_too_many
+from mntscope.archive.packed import Stream
+from mntscope.archive.tables import is_wanted, snapshot_of, view_of
+from mntscope.archive.tar import BLOCK, is_tar, read_tar
 from mntscope.errors import AccessError, MntscopeError, RefusedError, TargetError
-from mntscope.model import Namespace, Problem, Process, View
-from mntscope.parse import parse_mountinfo
+from mntscope.model import Problem
 from mntscope.snapshot import Snapshot
 
-LARGEST = 1 << 28
-"""No more bytes than these are read from a file, or unpacked from one."""
-
-_GZIP = b"\x1f\x8b"
+# Where to look in a directory.
+_DIRECTORIES = re.compile("proc|(?:proc/)?(?:[1-9][0-9]{0,9}|sys(?:/fs)?)|sos_commands(?:/[a-z]+)?")
 
 
 def save(snapshot: Snapshot, path: str | os.PathLike[str], *, force: bool = False) -> None:
@@ -53,71 +54,28 @@ def save(snapshot: Snapshot, path: str | os.PathLike[str], *, force: bool = Fals
 
 
 def load(path: str | os.PathLike[str]) -> Snapshot:
-    """The snapshot in *path*: a snapshot file, one mount table, or a directory of tables.
+    """The snapshot in *path*: a snapshot file, one mount table, a sosreport, or a directory of tables.
 
-    Of a directory, the tables are ``PID/mountinfo`` (below ``proc/`` if there is one, with ``PID/cgroup`` and
-    ``PID/comm`` beside) and ``NAME.mountinfo``; process 1, else ``host``, else the first plays the host. Links are
-    not followed. A bad line costs that line, and is named among the view's problems.
+    A sosreport is a directory or a tar archive, packed by gzip, bzip2, xz or zstd or not at all, and so is any other
+    collection of ``PID/mountinfo`` and ``NAME.mountinfo`` that :mod:`tables` describes. Links are not followed.
 
     :raises TargetError: there is nothing there, or nothing that can be read as a snapshot.
     :raises AccessError: it may not be read.
     :raises ParseError: a table without a good line.
-    :raises MntscopeError: a snapshot file that is cut off, damaged or not one.
+    :raises MntscopeError: a file that is cut off, damaged or not a snapshot.
     """
-    where = Path(path)
-    if where.is_dir():
+    where = os.fspath(path)
+    if os.path.isdir(where):
         return _directory(where)
-    data = _read(where)
-    if data.startswith(_GZIP):
-        return from_document(_text(_unpack(data, str(where)), str(where)), str(where))
+    with _opened(where) as file:
+        stream = Stream(file, where, largest=LARGEST_ARCHIVE)
+        if is_tar(stream.peek(BLOCK)):
+            return _archive(stream)
+        data = _bounded(stream, where)
     if data.lstrip()[:1] == b"{":
-        return from_document(_text(data, str(where)), str(where))
-    view = _table(data, where.name.removesuffix(".mountinfo"), str(where))
+        return from_document(_text(data, where), where)
+    view = view_of(data, os.path.basename(where).removesuffix(".mountinfo"), where)
     return Snapshot(views=(view,), host_label=view.label)
-
-
-def _text(data: bytes, where: str) -> str:
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        raise MntscopeError("it is not a snapshot: not UTF-8", where=where) from None
-
-
-def _unpack(data: bytes, where: str) -> bytes:
-    unpacker = zlib.decompressobj(wbits=31)
-    try:
-        text = unpacker.decompress(data, LARGEST)
-    except zlib.error:
-        raise MntscopeError("it is damaged: not what gzip wrote", where=where) from None
-    if unpacker.unconsumed_tail:
-        raise MntscopeError(f"it is no snapshot: more than {LARGEST >> 20} MiB when unpacked", where=where)
-    if not unpacker.eof:
-        raise MntscopeError("it is cut off", where=where)
-    return text
-
-
-def _read(path: Path) -> bytes:
-    """The bytes of a regular file."""
-    try:
-        with path.open("rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise TargetError("it is neither a file nor a directory", where=str(path))
-            return _bounded(file, str(path))
-    except FileNotFoundError:
-        raise TargetError("there is no such file", where=str(path)) from None
-    except PermissionError:
-        raise AccessError("permission denied", where=str(path)) from None
-    except OSError as error:
-        raise TargetError(f"it cannot be read ({error.strerror})", where=str(path)) from None
-
-
-def _bounded(file: BinaryIO, where: str) -> bytes:
-    data = bytearray()
-    while len(data) <= LARGEST and (chunk := file.read(1 << 20)):
-        data += chunk
-    if len(data) > LARGEST:
-        raise TargetError(f"it is no snapshot or mount table: larger than {LARGEST >> 20} MiB", where=where)
-    return bytes(data)
 
 
 def load_table(path: str, label: str) -> Snapshot:
@@ -133,48 +91,102 @@ def load_table(path: str, label: str) -> Snapshot:
         raise AccessError("permission denied", where=where) from None
     except OSError as error:
         raise TargetError(f"it cannot be read ({error.strerror})", where=where) from None
-    return Snapshot(views=(_table(data, label, label),), host_label=label)
+    return Snapshot(views=(view_of(data, label, label),), host_label=label)
 
 
-def _table(data: bytes, label: str, where: str) -> View:
-    mounts = parse_mountinfo(data, strict=False, file=where)
-    if not mounts:
-        if mounts.problems:
-            raise mounts.problems[0]
-        hint = "a mount table has a line for each mount; make one with `cat /proc/PID/mountinfo`"
-        raise TargetError("it is empty", where=where, hint=hint)
-    problems = tuple(Problem(error.what, where=error.where) for error in mounts.problems)
-    return View(label=label, mounts=tuple(mounts), problems=problems)
+@contextmanager
+def _opened(path: str, flags: int = 0) -> Iterator[BinaryIO]:
+    """A regular file."""
+    try:
+        # Opening a pipe would wait for somebody to write to it.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | flags), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise TargetError("it is neither a file nor a directory", where=path)
+            yield file
+    except FileNotFoundError:
+        raise TargetError("there is no such file", where=path) from None
+    except PermissionError:
+        raise AccessError("permission denied", where=path) from None
+    except OSError as error:
+        if isinstance(error, MntscopeError):
+            raise
+        raise TargetError(f"it cannot be read ({error.strerror})", where=path) from None
 
 
-def _directory(path: Path) -> Snapshot:
-    proc = path / "proc" if (path / "proc").is_dir() and not (path / "proc").is_symlink() else path
-    views: list[View] = []
+def _bounded(file: BinaryIO | Stream, where: str) -> bytes:
+    """The content of a file that is a snapshot or a table."""
+    data = bytearray()
+    while len(data) <= LARGEST and (chunk := file.read(1 << 20)):
+        data += chunk
+    if len(data) > LARGEST:
+        raise TargetError(f"it is no snapshot or mount table: larger than {LARGEST >> 20} MiB", where=where)
+    return bytes(data)
+
+
+def _text(data: bytes, where: str) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise MntscopeError("it is not a snapshot: not UTF-8", where=where) from None
+
+
+class _Collected:
+    """The files of a collection that matter, by their paths in it; equal contents are kept once."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        self.files: dict[str, bytes] = {}
+        self._contents: dict[bytes, bytes] = {}
+        self._size = self._lines = 0
+
+    def add(self, path: str, content: bytes) -> None:
+        if content not in self._contents:
+            self._size += len(content)
+            self._lines += content.count(b"\n")
+        self.files[path] = self._contents.setdefault(content, content)
+        if self._size > LARGEST or len(self.files) > MOST_FILES:
+            what = f"its mount tables are larger than {LARGEST >> 20} MiB, or more than {MOST_FILES} files"
+            raise TargetError(what, where=self.where)
+        refuse_too_many(self._lines, self.where)
+
+
+def _archive(stream: Stream) -> Snapshot:
+    collected = _Collected(stream.where)
+    for name, size in read_tar(stream):
+        if is_wanted(name):
+            collected.add(name, stream.read(min(size, LARGEST + 1)))
+    return snapshot_of(collected.files, stream.where)
+
+
+def _directory(path: str) -> Snapshot:
+    collected = _Collected(path)
     not_seen: list[Problem] = []
-    for entry in sorted(proc.iterdir(), key=lambda entry: (len(entry.name), entry.name)):
-        table = entry / "mountinfo" if entry.name.isdecimal() else entry
-        if entry.is_symlink() or table.is_symlink() or not table.is_file() or not table.name.endswith("mountinfo"):
-            continue
-        try:
-            view = _table(_read(table), entry.name.removesuffix(".mountinfo"), str(table))
-        except MntscopeError as error:
-            not_seen.append(Problem(error.what, where=error.where))
-            continue
-        if entry.name.isdecimal():
-            process = Process(int(entry.name), comm=_beside(entry, "comm").strip(), cgroup=_beside(entry, "cgroup"))
-            view = View(view.label, view.mounts, Namespace(processes=(process,)), process, problems=view.problems)
-        views.append(view)
-    if not views:
-        raise TargetError(
-            "it holds no mount table", where=str(path), hint="PID/mountinfo and NAME.mountinfo are looked for"
-        )
-    labels = [view.label for view in views]
-    host = next((label for label in ("1", "host") if label in labels), labels[0])
-    return Snapshot(views=tuple(views), host_label=host, not_seen=tuple(not_seen))
+    for name in _below(path, "", not_seen):
+        if is_wanted(name):
+            try:
+                with _opened(os.path.join(path, name), os.O_NOFOLLOW) as file:
+                    content = _bounded(file, os.path.join(path, name))
+            except MntscopeError as error:
+                not_seen.append(Problem(error.what, where=error.where))
+            else:
+                collected.add(name, content)
+    return snapshot_of(collected.files, path, not_seen)
 
 
-def _beside(entry: Path, name: str) -> str:
-    path = entry / name
-    if path.is_symlink() or not path.is_file():
-        return ""
-    return _read(path).decode("utf-8", "surrogateescape")
+def _below(path: str, directory: str, not_seen: list[Problem]) -> Iterator[str]:
+    """The files of a sosreport, of ``proc/``, or of a directory like these, in order; no links."""
+    where = os.path.join(path, directory)
+    try:
+        with os.scandir(where) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        if not directory:
+            raise AccessError(f"it cannot be read ({error.strerror})", where=path) from None
+        not_seen.append(Problem(f"it cannot be read ({error.strerror})", where=where))
+        return
+    for entry in found:
+        name = f"{directory}{entry.name}"
+        if entry.is_file(follow_symlinks=False):
+            yield name
+        elif entry.is_dir(follow_symlinks=False) and _DIRECTORIES.fullmatch(name):
+            yield from _below(path, f"{name}/", not_seen)

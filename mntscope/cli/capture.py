@@ -6,7 +6,7 @@ import argparse
 import os
 import time
 
-from mntscope.cli.common import page, write_standard_output
+from mntscope.cli.common import page, progress, write_standard_output
 from mntscope.report.captured import FORMATS
 
 HELP = "write what can be seen of this machine to a snapshot file"
@@ -21,7 +21,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="overwrite FILE if it exists")
     parser.add_argument("--format", choices=list(FORMATS), default="table", help="how to say what was written")
     parser.epilog = (
-        "The file is read back as snapshot:FILE#LABEL, where LABEL is host or a pid, and by mntscope.load in Python."
+        "The file is read back as snapshot:FILE#LABEL, where LABEL is host or a pid, by --snapshot FILE, and by "
+        "mntscope.load in Python. It holds mount tables and who lives in which namespace, and nothing else."
     )
 
 
@@ -31,7 +32,8 @@ def run(arguments: argparse.Namespace) -> int:
     from mntscope.live import capture
     from mntscope.report.captured import Captured
 
-    snapshot = capture(arguments.pids or None)
+    with progress("reading mount namespaces") as told_of:
+        snapshot = capture(arguments.pids or None, progress=told_of)
     file = arguments.output or f"{os.uname().nodename}-{time.strftime('%Y%m%dT%H%M%S')}.mntscope.json.gz"
     save(snapshot, file, force=arguments.force)
     arguments.output = None

@@ -1,0 +1,163 @@
+"""Compressed files as streams: never more in memory than is asked for, and never more unpacked than is allowed."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import zlib
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
+
+from mntscope.errors import MntscopeError, TargetError
+
+_CHUNK = 1 << 16
+_MEMORY = 1 << 28
+"""What a decompressor may take for itself."""
+
+
+class Stream:
+    """The content of a file, unpacked on the way; may be read once, forwards."""
+
+    def __init__(self, file: BinaryIO, where: str, *, largest: int) -> None:
+        self.where = where
+        self.position = 0
+        """How many bytes were read or passed over."""
+        self._largest = largest
+        self._unpacked = 0
+        self._held, self._at = b"", 0
+        self._chunks = _unpacked(file, where)
+
+    def peek(self, size: int) -> bytes:
+        """The next *size* bytes, or all that are left, without moving on."""
+        if len(self._held) - self._at < size:
+            parts = [self._held[self._at :]]
+            held = len(parts[0])
+            while held < size and (chunk := self._next()):
+                parts.append(chunk)
+                held += len(chunk)
+            self._held, self._at = b"".join(parts), 0
+        return self._held[self._at : self._at + size]
+
+    def read(self, size: int) -> bytes:
+        """The next *size* bytes, or all that are left.
+
+        :raises MntscopeError: the file is cut off or damaged, or holds more than is allowed.
+        """
+        data = self.peek(size)
+        self._at += len(data)
+        self.position += len(data)
+        return data
+
+    def skip(self, size: int) -> bool:
+        """Passes over *size* bytes; whether there were so many."""
+        self.position += size
+        while size > len(self._held) - self._at:
+            size -= len(self._held) - self._at
+            self._held, self._at = self._next(), 0
+            if not self._held:
+                return False
+        self._at += size
+        return True
+
+    def finish(self) -> None:
+        """Passes over all that is left, so that the checksums at the end are compared."""
+        while self._next():
+            pass
+        self._held, self._at = b"", 0
+
+    def _next(self) -> bytes:
+        chunk = next(self._chunks, b"")
+        self._unpacked += len(chunk)
+        if self._unpacked > self._largest:
+            size = f"{self._largest >> 20} MiB"
+            raise TargetError(f"it is no snapshot or mount table: larger than {size} when unpacked", where=self.where)
+        return chunk
+
+
+def _unpacked(file: BinaryIO, where: str) -> Iterator[bytes]:
+    """The content of *file* in pieces, none of them empty."""
+    head = file.read(6)
+    file.seek(0)
+    name, unpack = next(((name, unpack) for magic, name, unpack in _KINDS if head.startswith(magic)), ("", _plain))
+    if unpack is None:
+        raise TargetError(f"it is packed by {name}, which is not read here", where=where, hint="unpack it first")
+    try:
+        for chunk in unpack(file):
+            if chunk:
+                yield chunk
+    except EOFError:
+        raise MntscopeError("it is cut off", where=where) from None
+    except (OSError, ValueError, zlib.error, lzma.LZMAError) as error:
+        if isinstance(error, OSError) and error.strerror:
+            raise TargetError(f"it cannot be read ({error.strerror})", where=where) from None
+        raise MntscopeError(f"it is damaged: not what {name} wrote", where=where) from None
+
+
+# One for each kind of compression: what is in the file, in pieces of bounded size. EOFError: the file ends too soon.
+
+
+def _plain(file: BinaryIO) -> Iterator[bytes]:
+    return iter(lambda: file.read(_CHUNK), b"")
+
+
+def _gzip(file: BinaryIO) -> Iterator[bytes]:
+    with gzip.GzipFile(fileobj=file) as unpacked:
+        yield from iter(lambda: unpacked.read1(_CHUNK), b"")
+
+
+def _bzip2(file: BinaryIO) -> Iterator[bytes]:
+    with bz2.BZ2File(file) as unpacked:
+        yield from iter(lambda: unpacked.read1(_CHUNK), b"")
+
+
+def _xz(file: BinaryIO) -> Iterator[bytes]:
+    data = b""
+    # Between two streams, and after the last, there may be zeros (the .xz file format, 2.2).
+    while data := data.lstrip(b"\0") or file.read(_CHUNK).lstrip(b"\0"):
+        unpacker = lzma.LZMADecompressor(memlimit=_MEMORY)
+        while not unpacker.eof:
+            if unpacker.needs_input and not data:
+                data = _more(file, _CHUNK)
+            yield unpacker.decompress(data, _CHUNK)
+            data = b""
+        data = unpacker.unused_data
+
+
+def _zstandard(file: BinaryIO) -> Iterator[bytes]:
+    import zstandard
+
+    # Three bytes may stand for 128 KiB, and one call gives all that its input stands for.
+    size = 1 << 10
+    unpackers = zstandard.ZstdDecompressor(max_window_size=_MEMORY)
+    data = b""
+    while data := data or file.read(size):
+        unpacker = unpackers.decompressobj()
+        while not unpacker.eof:
+            try:
+                yield unpacker.decompress(data or _more(file, size))
+            except zstandard.ZstdError as error:
+                raise ValueError(str(error)) from None
+            data = b""
+        data = unpacker.unused_data
+
+
+def _more(file: BinaryIO, size: int) -> bytes:
+    data = file.read(size)
+    if not data:
+        raise EOFError
+    return data
+
+
+_KINDS: tuple[tuple[bytes, str, Callable[[BinaryIO], Iterator[bytes]] | None], ...] = (
+    (b"\x1f\x8b", "gzip", _gzip),
+    (b"BZh", "bzip2", _bzip2),
+    (b"\xfd7zXZ\0", "xz", _xz),
+    (b"]\0\0", "lzma", _xz),
+    (b"\x28\xb5\x2f\xfd", "zstd", _zstandard),
+    (b"\x1f\x9d", "compress", None),
+    (b"LZIP", "lzip", None),
+    (b"\x89LZO", "lzop", None),
+    (b"\x04\x22\x4d\x18", "lz4", None),
+)
+"""The first bytes of a packed file, by what it was packed, and how it is unpacked, if it can be."""
