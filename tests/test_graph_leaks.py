@@ -14,7 +14,7 @@ from hypothesis import given
 
 from mntscope import kernel
 from mntscope.errors import KernelError
-from mntscope.graph import Leak, MountTree, PeerGraph, leaks, leaks_in
+from mntscope.graph import Leak, MountTree, PeerGraph, leaks, leaks_in, leaks_to
 from mntscope.model import Namespace, View
 from mntscope.places import below, under
 from tests import strategies
@@ -204,6 +204,36 @@ def test_what_comes_in_is_what_goes_out_seen_from_the_other_side(views: tuple[Vi
     assert any(leak.direction != "in" for leak in there) == any(leak.direction != "out" for leak in back)
     assert all(leak.direction == "both" for leak in there if leak.via == "peer"), "peers leak both ways"
     assert any(leak.via == "peer" for leak in there) == any(leak.via == "peer" for leak in back)
+
+
+@given(strategies.views(("a", "host", "b", "c")))
+def test_all_namespaces_at_once_leak_as_each_alone(views: tuple[View, ...]) -> None:
+    graph = PeerGraph.of(views)
+    assert leaks_to(graph, "host") == {label: leaks_in(graph, label, "host") for label in ("a", "b", "c")}
+
+
+def test_a_namespace_that_two_views_show_is_compared_once() -> None:
+    seen = target("30 9 8:9 / / rw\n31 30 0:5 / /proc rw shared:2")
+    again = View("again", seen.mounts)
+    found = leaks_to(PeerGraph.of([View("host, too", HOST.mounts), HOST, seen, again]), "host")
+    assert {label: [leak.path for leak in each] for label, each in found.items()} == {"target": ["/proc"]}
+
+
+def test_a_tree_in_no_namespace_is_not_compared() -> None:
+    held = View("fd", target("30 9 0:5 / / rw shared:2").mounts, detached=True)
+    assert leaks_to(PeerGraph.of([HOST, held]), "host") == {}
+
+
+def test_many_namespaces_share_the_bound_and_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mntscope.graph.crossings.BOUND", 60)
+    mounts = "".join(f"{40 + n} 20 0:7 /{n} /{n} rw shared:5\n" for n in range(50))
+    host = view("host", f"20 1 8:1 / / rw\n{mounts}")
+    seen = [
+        view(f"v{n}", f"{100 + 2 * n} 9 8:9 / / rw\n{101 + 2 * n} {100 + 2 * n} 0:7 / /x rw shared:5") for n in range(5)
+    ]
+    found = leaks_to(PeerGraph.of([host, *seen]), "host")
+    assert {len(leaks) for leaks in found.values()} == {16}
+    assert not any(leak.complete for leaks in found.values() for leak in leaks)
 
 
 @given(hostile_views("host"), hostile_views("target"))

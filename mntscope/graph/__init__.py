@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from mntscope.graph.crossings import Leak, leaks, leaks_in
+from mntscope.graph.crossings import Leak, leaks, leaks_in, leaks_to
 from mntscope.graph.harm import Remedy, Severity
+from mntscope.graph.names import GroupNames
 from mntscope.graph.namespaces import first_of_namespace, same_namespace
 from mntscope.graph.peers import Member, PeerGraph, PeerGroup, Receiver
 from mntscope.graph.tree import MountTree, PathNode, Place, path_at, place_at
 
 __all__ = [
+    "GroupNames",
     "Leak",
     "Member",
     "MountTree",
@@ -22,6 +24,7 @@ __all__ = [
     "first_of_namespace",
     "leaks",
     "leaks_in",
+    "leaks_to",
     "path_at",
     "place_at",
     "same_namespace",

@@ -8,18 +8,19 @@ would also land on a directory that the host cannot do without is that a leak of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Literal, TypeVar
 
 from mntscope.graph.harm import CRITICAL, SEVERITIES, Remedy, Severity, remedy_for, severity_at, worst
-from mntscope.graph.namespaces import same_namespace
+from mntscope.graph.namespaces import first_of_namespace, same_namespace
 from mntscope.graph.peers import PeerGraph, Reach, Via
 from mntscope.graph.roots import Points, RootIndex, Span, Spans
 from mntscope.graph.tree import MountTree
 from mntscope.model import Mount, View
 from mntscope.places import below, normal, relative
+from mntscope.showing import Shown
 
 T = TypeVar("T")
 Direction = Literal["out", "in", "both"]
@@ -28,9 +29,12 @@ BOUND = 250_000
 """About how many leaks one comparison finds, and how many landing places it lists for them. Honest tables have a few a
 mount, but n mounts can be made to have n² of them. Each mount is given its share, and a leak says if it had more."""
 
+FEW = 8
+"""Where many namespaces are compared at once they share the bound, but no mount's share is smaller than this."""
+
 
 @dataclass(frozen=True, slots=True)
-class Leak:
+class Leak(Shown):
     """Events of one mount of the target that cross to the host, or the host's that cross to it."""
 
     direction: Direction
@@ -98,8 +102,44 @@ def leaks(target: View, host: View, others: Iterable[View] = (), *, path: str | 
 
 def leaks_in(graph: PeerGraph, target: str, host: str, *, path: str | None = None) -> tuple[Leak, ...]:
     """The same for two views, by their labels, of a graph that is built already; they must be of two namespaces."""
-    finder = _Finder(graph, target, host)
+    finder = _Finder(graph, target, _Host(graph, host))
     return tuple(sorted(finder.leaks() if path is None else finder.leaks_at(normal(path)), key=_worst_first))
+
+
+def leaks_to(graph: PeerGraph, host: str) -> Mapping[str, tuple[Leak, ...]]:
+    """The same for every other namespace of the graph, by the label of the first view that shows it."""
+    first = first_of_namespace(graph.views)
+    end = _Host(graph, host)
+    targets = [
+        view
+        for number, view in enumerate(graph.views)
+        if first[number] == number != first[graph.number(host)] and not view.detached
+    ]
+    found = {}
+    for view in targets:
+        bound = max(BOUND // len(targets), FEW * len(view.mounts))
+        found[view.label] = tuple(sorted(_Finder(graph, view.label, end, bound).leaks(), key=_worst_first))
+    return found
+
+
+def crossing_mounts(graph: PeerGraph, host: str) -> Mapping[str, list[tuple[bool, bool]]]:
+    """For each view of another namespace, of each of its mounts: whether its events go out to the host, and come in.
+
+    These are the mounts that :func:`leaks_to` tells of, without its bound, and sooner as it need not say where.
+    """
+    end = _Host(graph, host)
+    known: dict[_Kind, tuple[bool, bool]] = {}
+    found = {}
+    for view in graph.views:
+        if view.detached or graph.same_namespace(view.label, host):
+            continue
+        finder = _Finder(graph, view.label, end)
+        for mount in finder.concerned:
+            kind = _kind(mount)
+            if kind not in known:
+                known[kind] = finder.directions(mount)
+        found[view.label] = [known.get(_kind(mount), (False, False)) for mount in view.mounts]
+    return found
 
 
 def _worst_first(leak: Leak) -> tuple[int, str, int]:
@@ -131,13 +171,21 @@ class _HostMounts:
     """The receivers whose roots the host sees at a path of :data:`CRITICAL`."""
 
 
+class _Host:
+    """The end at which leaks arrive, made ready to be asked for many targets."""
+
+    def __init__(self, graph: PeerGraph, label: str) -> None:
+        self.tree = graph.tree(label)
+        self.mounts = _by_family(graph, graph.number(label), self.tree)
+
+
 class _Finder:
-    def __init__(self, graph: PeerGraph, target: str, host: str) -> None:
+    def __init__(self, graph: PeerGraph, target: str, host: _Host, bound: int = BOUND) -> None:
         self.graph = graph
         self.target_number = graph.number(target)
         self.target = graph.tree(target)
-        self.host = graph.tree(host)
-        self.host_mounts = _by_family(graph, graph.number(host), self.host)
+        self.host = host.tree
+        self.host_mounts = host.mounts
         self.concerned = [
             mount
             for mount in self.target.mounts
@@ -145,8 +193,8 @@ class _Finder:
         ]
         # What mounts with one group and root have in common is found once for all of them.
         kinds = {_kind(mount) for mount in self.concerned}
-        self.most_found = max(1, BOUND // max(1, len(kinds)))
-        self.most_listed = max(1, BOUND // max(1, len(self.concerned)))
+        self.most_found = max(1, bound // max(1, len(kinds)))
+        self.most_listed = max(1, bound // max(1, len(self.concerned)))
 
     def leaks(self) -> Iterator[Leak]:
         """Those of every mount of the target."""
@@ -187,6 +235,16 @@ class _Finder:
                 yield found
         inward = query.shallowest(root, query.host.senders, query.is_sent)
         yield from (query.crossing(place) for place in inward if place not in outward)
+
+    def directions(self, mount: Mount) -> tuple[bool, bool]:
+        """Whether any event of *mount* goes out, and any comes in."""
+        query = self.query(mount)
+        root = self.graph.root(mount)
+        if query is None or root is None:
+            return False, False
+        outward = query.shallowest(root, query.host.receivers, query.is_reached)
+        inward = query.shallowest(root, query.host.senders, query.is_sent)
+        return any(True for _ in outward), any(True for _ in inward)
 
     def query(self, mount: Mount) -> _Query | None:
         """What is to be asked about *mount*; ``None`` if the host has nothing in its tree of groups."""

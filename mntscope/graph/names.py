@@ -1,0 +1,148 @@
+"""Names that people can follow, for namespaces and for peer groups: ``host``, ``web-1 (docker)``, ``host:/var``.
+
+A number like ``shared:237`` says nothing: what people ask is *who* shares. Names are of one snapshot, unique in it, and
+stay short however many there are. They are made of what containers and processes call themselves, so they are
+untrusted text like any path: a report makes them visible.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+
+from mntscope.graph.namespaces import first_of_namespace
+from mntscope.graph.peers import GroupKey, Member, PeerGraph
+from mntscope.model import Mount, View
+
+SHOWN = 3
+"""How many namespaces are named before the rest is counted."""
+
+
+class GroupNames:
+    """The names in a graph, of which the view labelled *host* plays the host.
+
+    Making it takes n log n steps; a name then takes few, however large the group.
+    """
+
+    def __init__(self, graph: PeerGraph, host: str) -> None:
+        self._graph = graph
+        self._first = first_of_namespace(graph.views)
+        self._host = self._first[graph.number(host)]
+        self._names = dict(_names(graph.views, self._first, self._host))
+        self._groups: dict[GroupKey, dict[int, list[Member]]] = {}
+        self._sizes: dict[GroupKey, int] = {}
+
+    def view(self, label: str) -> str:
+        """The namespace a view shows, in words: ``host``, ``web-1 (docker)``, ``4711 (sleep)``."""
+        return self._names[self._first[self._graph.number(label)]]
+
+    def mount(self, label: str, mount: Mount) -> str:
+        """A mount of a view: ``web-1 (docker):/data``."""
+        return f"{self.view(label)}:{mount.mount_point}"
+
+    def group(self, key: GroupKey) -> str:
+        """A peer group, by its member that is known best: the host's if it has one. ``host:/var``."""
+        for namespace, there in self._members(key).items():
+            known = min((one.mount for one in there), key=lambda mount: (len(mount.root), len(mount.mount_point)))
+            return f"{self._names[namespace]}:{known.mount_point}"
+        return f"group {key[1]} (no member shown)"
+
+    def peers(self, label: str, mount: Mount) -> str:
+        """The other members of its group, by namespace, the host first: ``host, web-1 (docker), host2:/mnt, /srv``.
+
+        A namespace that has them elsewhere only is named with the path, and of the mount's own namespace only the path
+        is given. Empty for a mount that shares with no other.
+        """
+        return listed(self._peers(label, mount), self.count(label, mount))
+
+    def count(self, label: str, mount: Mount) -> int:
+        """How many names :meth:`peers` has to tell: of other namespaces, and of paths in this one."""
+        members, own = self._around(label, mount)
+        return len(members) - (own in members) + max(0, len(members.get(own, ())) - 1)
+
+    def members(self, label: str, mount: Mount) -> Iterator[Member]:
+        """The other members of its group in the same order, every one of them once."""
+        members, own = self._around(label, mount)
+        for namespace, there in members.items():
+            yield from (one for one in there if namespace != own or one.mount.mount_id != mount.mount_id)
+
+    def member_count(self, label: str, mount: Mount) -> int:
+        """How many :meth:`members` gives."""
+        self._around(label, mount)
+        return 0 if mount.peer_group is None else self._sizes[mount.device, mount.peer_group] - 1
+
+    def _peers(self, label: str, mount: Mount) -> Iterator[str]:
+        members, own = self._around(label, mount)
+        for namespace, there in members.items():
+            if namespace != own:
+                alike = any(one.mount.mount_point == mount.mount_point for one in there[:SHOWN])
+                yield self._names[namespace] if alike else f"{self._names[namespace]}:{there[0].mount.mount_point}"
+        for one in members.get(own, ()):
+            if one.mount.mount_id != mount.mount_id:
+                yield one.mount.mount_point
+
+    def _around(self, label: str, mount: Mount) -> tuple[dict[int, list[Member]], int]:
+        """The members of a mount's group by namespace, and its own namespace."""
+        own = self._first[self._graph.number(label)]
+        return ({} if mount.peer_group is None else self._members((mount.device, mount.peer_group))), own
+
+    def _members(self, key: GroupKey) -> dict[int, list[Member]]:
+        """The members of a group by the first view of their namespace, the host's first."""
+        if key not in self._groups:
+            found: dict[int, dict[int, Member]] = {}
+            group = self._graph.groups.get(key)
+            for member in group.members if group else ():
+                namespace = self._first[self._graph.number(member.label)]
+                found.setdefault(namespace, {}).setdefault(member.mount.mount_id, member)
+            order = sorted(found, key=lambda namespace: (namespace != self._host, namespace))
+            self._groups[key] = {namespace: list(found[namespace].values()) for namespace in order}
+            self._sizes[key] = sum(map(len, found.values()))
+        return self._groups[key]
+
+
+def listed(names: Iterable[str], count: int, shown: int = SHOWN) -> str:
+    """The first *shown* of *count* names, the others as a number: ``host, web-1 and 38 more``."""
+    # One more name takes no more room than "and 1 more".
+    shown = count if count <= shown + 1 else shown
+    first = ", ".join(islice(names, shown))
+    return first if count <= shown else f"{first} and {count - shown} more"
+
+
+def _names(views: Sequence[View], first: list[int], host: int) -> Iterator[tuple[int, str]]:
+    """A unique name for the first view of each namespace."""
+    names = {number: _words(views[number]) for number in set(first)}
+    # Whoever plays the host is called so, unless another view bears that label.
+    kept = next((first[number] for number, view in enumerate(views) if view.label == "host"), host)
+    names[kept] = "host"
+    alike = Counter(names.values())
+    taken = {"host"}
+    for number, name in sorted(names.items()):
+        unique = name
+        if number != kept:
+            if alike[name] > 1:
+                unique = _with(name, views[number].label)
+            while unique in taken:
+                unique = _with(unique, views[number].label)
+        taken.add(unique)
+        yield number, unique
+
+
+def _with(name: str, word: str) -> str:
+    """*name* with one more word in its parentheses."""
+    return f"{name[:-1]}, {word})" if name.endswith(")") else f"{name} ({word})"
+
+
+def _words(view: View) -> str:
+    """What a namespace is called: its owner's name and kind, or a process of it, or the view's label."""
+    owner = view.namespace.owner
+    if owner is None or owner.kind == "process":
+        return _process(view)
+    name = owner.name[:12] if len(owner.name) == len(owner.id) == 64 else owner.name
+    return name if owner.kind in ("unit", "") else f"{name} ({owner.kind})"
+
+
+def _process(view: View) -> str:
+    of_label = (process for process in view.namespace.processes if str(process.pid) == view.label)
+    process = next(of_label, view.process)
+    return f"{view.label} ({process.comm})" if process and process.comm else view.label
