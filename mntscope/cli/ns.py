@@ -1,0 +1,38 @@
+"""``mntscope ns``."""
+
+from __future__ import annotations
+
+import argparse
+
+from mntscope.cli.common import TARGETS, add_against, add_output_options, page, write_output
+from mntscope.report.census import FORMATS
+
+HELP = "every mount namespace: whose it is, and what it shares with the host"
+
+COLUMNS = """\
+Columns:
+  NAMESPACE   its container, unit or sandbox; otherwise a process of it, or its inode
+  KEPT BY     its first process; where it has none, the mount or file descriptor that keeps it alive
+  SHARED      in how many peer groups both it and the host have mounts
+  VERDICT     leaks: what it mounts or unmounts reaches the host; receives: the host's reaches it; isolated: neither
+  WORST LEAK  how bad, and where in the namespace; `mntscope diff` says more
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("--snapshot", metavar="FILE", help="a captured snapshot or sosreport, not the running machine")
+    add_against(parser)
+    parser.add_argument("--all", action="store_true", help="show long lists in full")
+    add_output_options(parser, FORMATS)
+    parser.epilog = f"{COLUMNS}\n{TARGETS}\nExit codes: 0 listed, 2 trouble"
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Read every mount namespace, compare each with the host's, and list them."""
+    from mntscope.census import namespaces
+    from mntscope.cli.targets import whole
+
+    census = namespaces(whole(arguments.snapshot, arguments.against))
+    write_output(arguments, FORMATS[arguments.format](census, page(arguments)))
+    return 0

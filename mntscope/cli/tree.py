@@ -1,0 +1,78 @@
+"""``mntscope tree [TARGET] [PATH]``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from mntscope.cli.common import TARGETS, add_against, add_output_options, page, write_output
+from mntscope.errors import UsageError
+
+if TYPE_CHECKING:
+    from mntscope.cli.targets import Resolved
+
+HELP = "the mount tree, with the peers and the master of each mount by name"
+
+FORMATS = ("table", "json", "csv")
+ONLY = ("leaking", "shared", "slave", "private", "unbindable", "hidden")
+
+COLUMNS = """\
+Columns (those marked * if they have something to tell; a narrow terminal goes without SOURCE and FSTYPE):
+  TARGET SOURCE FSTYPE PROPAGATION
+  PEERS*         who else is in the mount's peer group: namespaces, with the path where it is another
+  MASTER*        the peer group it receives events from, by its best known member
+  STATE*         overmounted: something is mounted on its root; hidden: on a directory above it
+  LEAKS*         how bad it is that what is mounted in it lands on the host, with the path there where it is another;
+                 of the host's mounts, whose lands in them
+  ID PARENT MAJ:MIN ROOT OPTIONS SUPER-OPTIONS GROUP MASTER-GROUP   as in mountinfo
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("target", metavar="TARGET", nargs="?", default="host", help="whose mounts (default: host)")
+    parser.add_argument("path", metavar="PATH", nargs="?", help="the mount that contains it, and those below it, only")
+    parser.add_argument(
+        "--only", choices=ONLY, action="append", default=[], help="mounts of this kind; may be repeated"
+    )
+    parser.add_argument(
+        "--columns", metavar="A,B", help="these columns, or with + before them these as well (csv: all by default)"
+    )
+    parser.add_argument("--snapshot", metavar="FILE", help="of this snapshot or sosreport; TARGET is a view of it")
+    add_against(parser)
+    parser.add_argument("--all", action="store_true", help="show long lists in full")
+    add_output_options(parser, FORMATS)
+    parser.epilog = f"{COLUMNS}\n{TARGETS}\nExit codes: 0 listed, 2 trouble"
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Read the machine, and show the tree of one namespace of it."""
+    from mntscope.report import tree
+
+    target, path = arguments.target, arguments.path
+    if target.startswith("/") and path is None:
+        # No TARGET begins like this.
+        target, path = "host", target
+    if path is not None and not path.startswith("/"):
+        raise UsageError(f"PATH {path!r} does not begin with /", hint="give it as the target sees it")
+    try:
+        chosen = None if arguments.columns is None else tree.columns_chosen(arguments.columns)
+    except KeyError as error:
+        raise UsageError(f"no column {error.args[0]!r}", hint=f"there are {', '.join(tree.COLUMNS)}") from None
+    resolved = _resolve(arguments.snapshot, target, arguments.against)
+    result = tree.listing(resolved.snapshot, resolved.target, path, arguments.only, chosen or None)
+    write_output(arguments, tree.FORMATS[arguments.format](result, page(arguments)))
+    return 0
+
+
+def _resolve(file: str | None, target: str, against: str) -> Resolved:
+    """Every namespace of the machine is read: who shares with whom is asked."""
+    from mntscope.cli.targets import Resolved, resolve, whole
+
+    if file is not None:
+        snapshot = whole(file, against)
+        return Resolved(snapshot, snapshot.host_label if target == "host" else snapshot.view(target).label)
+    if target.startswith("file:") and against == "host":
+        # Another machine's, perhaps: its peer groups are not to be mixed up with those of this one.
+        against = target
+    return resolve(target, against, everything=True)
