@@ -1,0 +1,76 @@
+"""``mntscope graph [TARGET]``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from mntscope.cli.common import TARGETS, add_against, add_output_options, page, write_output
+from mntscope.errors import UsageError
+
+if TYPE_CHECKING:
+    from mntscope.report.peers import Sharing
+
+HELP = "who shares with whom: peer groups, their members and masters, across namespaces"
+
+FORMATS = ("table", "json", "dot", "mermaid", "graphml", "svg", "html")
+
+_NOTES = """\
+Without TARGET: the peer groups of the whole machine, except those that stay within one namespace.
+table, dot, mermaid, svg and html draw groups with members in the same namespaces as one box, below that of their
+masters; json and graphml have every group with every member.
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("target", metavar="TARGET", nargs="?", help="only what this namespace shares and receives")
+    parser.add_argument("--group", metavar="N", type=_number, help="only this peer group, its masters and its slaves")
+    parser.add_argument(
+        "--path", metavar="PATH", help="only the group of the mount that contains PATH of TARGET (default: the host)"
+    )
+    parser.add_argument("--all", action="store_true", help="everything, one by one: within one namespace too")
+    parser.add_argument("--snapshot", metavar="FILE", help="a captured snapshot or sosreport, not this machine")
+    add_against(parser)
+    add_output_options(parser, FORMATS)
+    parser.epilog = f"{_NOTES}\n{TARGETS}\nExit codes: 0 drawn, 2 trouble"
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Read the views, find what was asked for, and draw it."""
+    from mntscope.report.peers import FORMATS as WRITERS
+
+    if arguments.group is not None and (arguments.target or arguments.path):
+        raise UsageError("--group names a peer group of the whole machine", hint="leave out TARGET and --path")
+    write_output(arguments, WRITERS[arguments.format](_asked(arguments), page(arguments)))
+    return 0
+
+
+def _asked(arguments: argparse.Namespace) -> Sharing:
+    from mntscope.cli.targets import resolve, whole
+    from mntscope.report import peers
+
+    if arguments.snapshot is not None or arguments.target is None:
+        snapshot = whole(arguments.snapshot, arguments.against)
+        label = snapshot.host_label if arguments.target in (None, "host") else snapshot.view(arguments.target).label
+    else:
+        against = arguments.against
+        if arguments.target.startswith("file:") and against == "host":
+            # Another machine's, perhaps: its peer groups are not to be mixed up with those of this one.
+            against = arguments.target
+        resolved = resolve(arguments.target, against, everything=True)
+        snapshot, label = resolved.snapshot, resolved.target
+    everything = arguments.all
+    if arguments.group is not None:
+        return peers.of_group(snapshot, arguments.group, everything=everything)
+    if arguments.path is not None:
+        return peers.of_path(snapshot, label, arguments.path, everything=everything)
+    if arguments.target is not None:
+        return peers.of_view(snapshot, label, everything=everything)
+    return peers.whole(snapshot, everything=everything)
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 20):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of a peer group, as 12 of shared:12")
+    return int(text)
