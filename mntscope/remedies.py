@@ -33,23 +33,11 @@ def enter(view: View) -> Command:
     return ("nsenter", "-t", str(pid_of(view)), "-m")
 
 
-def change_type(view: View, remedy: Remedy, path: str) -> Command:
-    """The command that changes the propagation type of the mount at *path* of *view*."""
-    return (*enter(view), "mount", f"--{remedy}", path)
-
-
-def stop_all(view: View) -> Command | None:
-    """What stops every leak out of *view*, and lets the host's umounts in; ``None`` where ``/`` is no mount."""
-    if all(mount.mount_point != "/" for mount in view.mounts):
-        return None
-    return (*enter(view), "mount", "--make-rslave", "/")
-
-
 def run_in(view: View, program: Literal["mount", "umount"], *words: str) -> Command | None:
     """The host's own mount(8) or umount(8) at work in the namespace of *view*; ``None`` where there is no way in.
 
-    nsenter(1) would run a program of the namespace that it enters, and a container may have none; ``--namespace`` takes
-    util-linux 2.35. umount's ``--recursive`` does not go with it: it reads /proc/self there, which may show others.
+    nsenter(1) would run, as root, a program of the namespace that it enters: one that nobody need trust, and that a
+    container may not have. ``--namespace`` takes util-linux 2.35. umount's ``--recursive`` does not go with it: it reads /proc/self there, which may show others.
     """
     match enter(view):
         case ():
@@ -61,6 +49,21 @@ def run_in(view: View, program: Literal["mount", "umount"], *words: str) -> Comm
         case prefix:
             # With another root directory: mount(8) has no option for it.
             return (*prefix, program, *words)
+
+
+def change_type(view: View, remedy: Remedy, path: str) -> Command:
+    """The command that changes the propagation type of the mount at *path* of *view*.
+
+    Of a view from elsewhere, it is to be run in that namespace.
+    """
+    return run_in(view, "mount", f"--{remedy}", path) or ("mount", f"--{remedy}", path)
+
+
+def stop_all(view: View) -> Command | None:
+    """What stops every leak out of *view*, and lets the host's umounts in; ``None`` where ``/`` is no mount."""
+    if all(mount.mount_point != "/" for mount in view.mounts):
+        return None
+    return run_in(view, "mount", "--make-rslave", "/") or ("mount", "--make-rslave", "/")
 
 
 def file_of(hold: Hold) -> str | None:

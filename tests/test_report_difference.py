@@ -252,8 +252,8 @@ def with_process(result: Diff, root: str = "/") -> Diff:
 
 def test_a_command_enters_the_process_that_was_asked_about() -> None:
     result = with_process(compared(MIXED))
-    assert command(result.leaks[0], result) == "nsenter -t 4711 -m mount --make-slave /data"
-    assert command_for_all(result) == "nsenter -t 4711 -m mount --make-rslave /"
+    assert command(result.leaks[0], result) == "mount --namespace 4711 --make-slave /data"
+    assert command_for_all(result) == "mount --namespace 4711 --make-rslave /"
 
 
 def test_a_command_for_a_process_below_another_root_enters_that_root() -> None:
@@ -264,7 +264,7 @@ def test_a_command_for_a_process_below_another_root_enters_that_root() -> None:
 def test_a_command_for_a_namespace_file_enters_the_file() -> None:
     tables = {"host": HOST, "ns:/run/a b": MIXED}
     result = diff(Snapshot.from_mountinfo(tables), "ns:/run/a b")
-    assert command(result.leaks[0], result) == "nsenter --mount='/run/a b' mount --make-slave /data"
+    assert command(result.leaks[0], result) == "mount --namespace '/run/a b' --make-slave /data"
 
 
 def test_a_command_for_a_table_says_what_to_run_inside() -> None:

@@ -1,0 +1,67 @@
+"""``mntscope holders WHAT``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import stat
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from mntscope.cli.common import TARGETS, add_against, add_output_options, page, write_output
+from mntscope.errors import AccessError, TargetError
+from mntscope.report.holding import FORMATS
+
+if TYPE_CHECKING:
+    from mntscope.model import View
+
+HELP = "who still has a filesystem mounted, how it got there, and what frees it"
+
+EPILOG = """\
+WHAT is one of
+  /srv/data            what the host has mounted there; where it has nothing, what other namespaces have
+  /dev/sda1            a device, or another source as mount(8) was given it (server:/export)
+  8:1                  the major and minor number of a device
+  27                   a mount ID
+Nothing is unmounted, and no process is stopped.
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("what", metavar="WHAT", help="a mount point, a device or a mount ID")
+    parser.add_argument("--snapshot", metavar="FILE", help="a captured snapshot or sosreport, not the running machine")
+    add_against(parser)
+    parser.add_argument("--all", action="store_true", help="show long lists in full")
+    add_output_options(parser, FORMATS)
+    exit_codes = "Exit codes: 0 the host's umount frees it, 1 something would stay and keep it busy, 2 trouble"
+    parser.epilog = f"{EPILOG}\n{TARGETS}\n{exit_codes}"
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Read every mount namespace, and say who has the filesystem."""
+    from mntscope.cli.targets import whole
+    from mntscope.holding import holders
+
+    snapshot = whole(arguments.snapshot, arguments.against)
+    names = [arguments.what] if arguments.snapshot else _names(arguments.what, snapshot.host)
+    holding = holders(snapshot, names[0], also=names[1:])
+    write_output(arguments, FORMATS[arguments.format](holding, page(arguments)))
+    return 1 if holding.staying else 0
+
+
+def _names(what: str, host: View) -> list[str]:
+    """The names of a thing of this machine as tables have them: without links, and a device's numbers."""
+    from mntscope.live import real_path
+
+    path = os.path.abspath(what) if what.startswith(".") else what
+    # A mount point is not looked at: its server may be gone, and whoever looks would hang.
+    if not path.startswith("/") or any(mount.mount_point == path for mount in host.mounts):
+        return [path]
+    name = path
+    with suppress(AccessError, TargetError):
+        name = (real_path(host.process.pid, path) if host.process else None) or path
+    with suppress(OSError):
+        if name.startswith("/dev/") and stat.S_ISBLK((found := os.stat(name)).st_mode):
+            return [name, path, f"{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}"]
+    return [name]
