@@ -8,6 +8,8 @@
     result = mntscope.diff(snapshot, 4711)              # against snapshot.host
     outcome = mntscope.predict(snapshot, 4711, "mount -t proc proc /proc")
     outcome.errno, outcome.effects, outcome.snapshot    # the world after it
+    mntscope.holders(snapshot, "/srv/data")             # who still has it mounted
+    mntscope.audit(snapshot).findings                   # what is wrong with the machine
 
 The words, as mount_namespaces(7) and proc_pid_mountinfo(5) use them:
 
@@ -41,6 +43,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mntscope.archive import load, save
+    from mntscope.census import Census, namespaces
     from mntscope.difference import Change, Damage, Diff, changes, diff
     from mntscope.errors import (
         AccessError,
@@ -52,19 +55,27 @@ if TYPE_CHECKING:
         UsageError,
     )
     from mntscope.graph import Leak, MountTree, PeerGraph, PeerGroup, Receiver, leaks
+    from mntscope.holding import Holder, Holding, holders
     from mntscope.live import capture
-    from mntscope.model import Mount, Namespace, Problem, Process, View
+    from mntscope.model import Hold, Mount, Namespace, Owner, Problem, Process, View
     from mntscope.parse import format_mountinfo, parse_mountinfo
     from mntscope.prediction import predict
     from mntscope.propagation import Effect, Outcome, simulate
+    from mntscope.rules import RULES, Audit, Finding, Policy, Rule, Waiver, audit
     from mntscope.snapshot import Snapshot
 
 _HOMES = {
     "AccessError": "errors",
+    "Audit": "rules",
+    "Census": "census",
     "Change": "difference",
     "Damage": "difference",
     "Diff": "difference",
     "Effect": "propagation",
+    "Finding": "rules",
+    "Hold": "model",
+    "Holder": "holding",
+    "Holding": "holding",
     "KernelError": "errors",
     "Leak": "graph",
     "MntscopeError": "errors",
@@ -72,23 +83,31 @@ _HOMES = {
     "MountTree": "graph",
     "Namespace": "model",
     "Outcome": "propagation",
+    "Owner": "model",
     "ParseError": "errors",
     "PeerGraph": "graph",
     "PeerGroup": "graph",
+    "Policy": "rules",
     "Problem": "model",
     "Process": "model",
+    "RULES": "rules",
     "Receiver": "graph",
     "RefusedError": "errors",
+    "Rule": "rules",
     "Snapshot": "snapshot",
     "TargetError": "errors",
     "UsageError": "errors",
     "View": "model",
+    "Waiver": "rules",
+    "audit": "rules",
     "capture": "live",
     "changes": "difference",
     "diff": "difference",
     "format_mountinfo": "parse",
+    "holders": "holding",
     "leaks": "graph",
     "load": "archive",
+    "namespaces": "census",
     "parse_mountinfo": "parse",
     "predict": "prediction",
     "save": "archive",
@@ -97,11 +116,18 @@ _HOMES = {
 """Where each public name lives: it is imported when it is first used, so that a command loads only what it needs."""
 
 __all__ = [
+    "RULES",
     "AccessError",
+    "Audit",
+    "Census",
     "Change",
     "Damage",
     "Diff",
     "Effect",
+    "Finding",
+    "Hold",
+    "Holder",
+    "Holding",
     "KernelError",
     "Leak",
     "MntscopeError",
@@ -109,23 +135,30 @@ __all__ = [
     "MountTree",
     "Namespace",
     "Outcome",
+    "Owner",
     "ParseError",
     "PeerGraph",
     "PeerGroup",
+    "Policy",
     "Problem",
     "Process",
     "Receiver",
     "RefusedError",
+    "Rule",
     "Snapshot",
     "TargetError",
     "UsageError",
     "View",
+    "Waiver",
+    "audit",
     "capture",
     "changes",
     "diff",
     "format_mountinfo",
+    "holders",
     "leaks",
     "load",
+    "namespaces",
     "parse_mountinfo",
     "predict",
     "save",

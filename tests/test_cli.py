@@ -17,7 +17,7 @@ import pytest
 
 from mntscope.cli import main
 from mntscope.cli.common import add_output_options, page, write_file, write_output
-from mntscope.cli.main import COMMANDS, OVERVIEW, command_parser
+from mntscope.cli.main import COMMANDS, OVERVIEW, command_parser, parse
 from mntscope.errors import AccessError, KernelError, MntscopeError, ParseError, TargetError
 
 
@@ -77,7 +77,7 @@ def test_starting_loads_nothing_heavy() -> None:
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        ([], "mntscope: no command; there are diff, predict, "),
+        ([], "mntscope: no command; there are diff, ns, "),
         (["dif"], "mntscope: no command 'dif'; did you mean diff?"),
         (["fsck"], "mntscope: no command 'fsck'; there are diff, "),
         (["--wrong"], "mntscope: unrecognized arguments: --wrong; try mntscope --help"),
@@ -269,3 +269,17 @@ print(json.dumps([drawn.width, drawn.terminal, drawn.colour]))
 )
 def test_a_terminal_is_used_as_it_is(environment: dict[str, str], expected: list[object]) -> None:
     assert json.loads(on_a_terminal(PAGE, **environment)) == expected
+
+
+def test_options_may_stand_between_the_arguments(capsys: pytest.CaptureFixture[str]) -> None:
+    sandbox = "snapshot:fixtures/sandbox.mntscope.json#4711"
+    together, apart = (["diff", sandbox, "/proc", "--all"], ["diff", sandbox, "--all", "/proc"])
+    assert main(together) == main(apart) == 1
+    shown = capsys.readouterr().out
+    assert shown[: len(shown) // 2] * 2 == shown
+
+
+def test_options_behind_two_dashes_belong_to_another_program() -> None:
+    arguments = parse(command_parser("lab"), ["--act", "2", "--", "diff", "{pid}", "--against", "{host}"])
+    assert (arguments.acts, arguments.command) == ([2], ["diff", "{pid}", "--against", "{host}"])
+    assert parse(command_parser("isolate"), ["4711", "--dry-run"]).paths == ["/proc"]

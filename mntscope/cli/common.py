@@ -59,7 +59,7 @@ def progress(what: str) -> Iterator[Callable[[int, int], None]]:
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
             columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn()
-            bar = Progress(*columns, console=Console(stderr=True), transient=True)
+            bar = Progress(*columns, console=Console(stderr=True, force_jupyter=False), transient=True)
             bar.add_task(what)
             bar.start()
         if bar is not None:

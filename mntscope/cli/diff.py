@@ -42,7 +42,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _as_asked(resolved: Resolved, target: str) -> View:
     """The target's view, named as it was asked for also where it is the host's: a namespace has one view."""
     view = resolved.snapshot.view(resolved.target)
-    if resolved.target != resolved.snapshot.host_label or target in (resolved.target, "host"):
+    asked = target.rpartition("#")[2] if target.startswith("snapshot:") else target
+    if resolved.target != resolved.snapshot.host_label or asked in (resolved.target, "host"):
         return view
     pid = os.getpid() if target == "self" else int(target) if target.isdecimal() else None
     process = next((process for process in view.namespace.processes if process.pid == pid), None)

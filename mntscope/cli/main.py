@@ -17,13 +17,19 @@ from mntscope.report.text import visible
 
 COMMANDS = {
     "diff": "what a process sees that the host does not, and what leaks between them",
+    "ns": "every mount namespace: whose it is, and what it shares with the host",
+    "tree": "the mount tree, with the peers and the master of each mount by name",
+    "graph": "who shares with whom: peer groups, their members and masters, across namespaces",
+    "holders": "who still has a filesystem mounted, how it got there, and what frees it",
+    "audit": "is this machine sound? findings, with evidence and remedy",
+    "explain": "what a rule looks for, why it matters, and what to do about it",
     "predict": "what the kernel will do, in every namespace, if a command runs there",
     "isolate": "stop what is mounted at a path from reaching other namespaces: verified, and undoable",
     "undo": "put back what isolate changed, the peer group included",
     "run": "run a command in a mount namespace of its own, from which nothing leaks",
+    "capture": "write what can be seen of this machine to a snapshot file",
     "lab": "the whole story of a leaking mount on this kernel, act by act, harmlessly",
     "selftest": "compare predictions with this kernel, in throwaway namespaces",
-    "capture": "write what can be seen of this machine to a snapshot file",
 }
 
 OVERVIEW = "Shows which mounts leak between mount namespaces, why, and the command that stops it."
@@ -31,7 +37,7 @@ OVERVIEW = "Shows which mounts leak between mount namespaces, why, and the comma
 EXIT_CODES = """\
 Exit codes:
   0  nothing found
-  1  found: a leak, or a change outside the target
+  1  found: a leak, a finding, what would stay mounted, or a change outside the target
   2  trouble: bad input, no permission, a process that is gone; one line on standard error says what to do
 """
 
@@ -113,7 +119,7 @@ def _run(argv: list[str]) -> int:
             near = difflib.get_close_matches(name, COMMANDS, n=1)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
             raise UsageError(f"no command {name!r}", hint=hint)
-        arguments = command_parser(name).parse_args(argv[start + 1 :])
+        arguments = parse(command_parser(name), argv[start + 1 :])
     except SystemExit as shown:
         # --help has been printed.
         return int(shown.code or 0)
@@ -121,6 +127,15 @@ def _run(argv: list[str]) -> int:
     if sys.stdout is not None:
         write_standard_output("")
     return code
+
+
+def parse(parser: argparse.ArgumentParser, words: list[str]) -> argparse.Namespace:
+    """The arguments of a command; its options may stand before, between and behind the others."""
+    if "--" not in words:
+        # TypeError: it ends in the command line of another program, whose options are not ours.
+        with suppress(TypeError):
+            return parser.parse_intermixed_args(words)
+    return parser.parse_args(words)
 
 
 def _show_version() -> int:

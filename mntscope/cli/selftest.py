@@ -83,7 +83,7 @@ def _progress(total: int | None) -> Iterator[Progress]:
 
     columns = (TextColumn("operations"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     # Refreshed by hand: a thread that refreshes would be in the way of forking.
-    with Bar(*columns, console=Console(stderr=True), auto_refresh=False, transient=True) as bar:
+    with Bar(*columns, console=Console(stderr=True, force_jupyter=False), auto_refresh=False, transient=True) as bar:
         task = bar.add_task("operations", total=total)
         drawn = 0.0
 

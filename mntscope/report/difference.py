@@ -9,6 +9,7 @@ from mntscope.difference import Change, Damage, Diff
 from mntscope.graph import Leak
 from mntscope.model import Mount, View
 from mntscope.parse import format_mountinfo
+from mntscope.report.comparison import as_html, as_markdown
 from mntscope.report.csvs import csv_text
 from mntscope.report.jsons import json_text, mount_json, problems_json
 from mntscope.report.page import Format, Page
@@ -45,7 +46,13 @@ def as_csv(diff: Diff, page: Page) -> str:
     return csv_text(COLUMNS, rows, page)
 
 
-FORMATS: dict[str, Format[Diff]] = {"table": as_table, "json": as_json, "csv": as_csv}
+FORMATS: dict[str, Format[Diff]] = {
+    "table": as_table,
+    "json": as_json,
+    "csv": as_csv,
+    "markdown": as_markdown,
+    "html": as_html,
+}
 
 
 def _rows(diff: Diff) -> Iterator[dict[str, str]]:
@@ -80,7 +87,7 @@ def _view_json(view: View) -> dict[str, Any]:
         "mount_namespace": namespace.inode,
         "mount_namespace_id": namespace.id,
         "user_namespace": namespace.user_namespace,
-        "owner": namespace.owner or None,
+        "owner": str(namespace.owner) if namespace.owner else None,
         "pid": process.pid if process else None,
         "comm": process.comm if process else None,
         "root": process.root or None if process else None,

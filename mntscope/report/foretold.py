@@ -43,8 +43,9 @@ def as_table(prediction: Prediction, page: Page) -> str:
 def _blocks(prediction: Prediction, page: Page) -> Iterator[RenderableType]:
     from rich.text import Text
 
-    yield _headline(prediction)
-    host = _host_lines(prediction, page)
+    heading, sentence = headline(prediction)
+    yield Text.assemble((heading, _STYLES[heading]), f"  {sentence}")
+    host = host_lines(prediction, page)
     if host:
         yield Text("")
     for line in _shortened(host, page):
@@ -66,9 +67,8 @@ def _blocks(prediction: Prediction, page: Page) -> Iterator[RenderableType]:
     yield from _rest(unseen, page)
 
 
-def _headline(prediction: Prediction) -> Text:
-    from rich.text import Text
-
+def headline(prediction: Prediction) -> tuple[str, str]:
+    """The verdict, in capitals, and a sentence."""
     outside, host = prediction.outside, prediction.before.host_label
     on_host = [effect for effect in outside if effect.namespace == host]
     others = {effect.namespace for effect in outside} - {host}
@@ -86,13 +86,13 @@ def _headline(prediction: Prediction) -> Text:
         heading, sentence = "STAYS INSIDE", f"nothing outside the mount namespace of {who} would change."
     else:
         heading, sentence = "CHANGES NOTHING", "all mounts would stay as they are."
-    return Text.assemble((heading, _STYLES[heading]), f"  {sentence}")
+    return heading, sentence
 
 
 # ---- the host ----
 
 
-def _host_lines(prediction: Prediction, page: Page) -> list[str]:
+def host_lines(prediction: Prediction, page: Page) -> list[str]:
     """What becomes of the host, the worst first."""
     host = prediction.before.host_label
     lines: list[tuple[bool, str]] = []
@@ -165,13 +165,13 @@ def _steps(steps: Sequence[StepPrediction]) -> Table:
         if step.skipped:
             table.add_row(f"step {number}:", command, Text("not run", style="yellow"))
         elif step.failed:
-            table.add_row(f"step {number}:", command, Text(visible(_failure(step.failed)), style="bold yellow"))
+            table.add_row(f"step {number}:", command, Text(visible(failure(step.failed)), style="bold yellow"))
         else:
             table.add_row(f"step {number}:", command, Text("succeeds", style="green"))
     return table
 
 
-def _failure(outcome: Outcome) -> str:
+def failure(outcome: Outcome) -> str:
     """The errno, and what it comes from where that is known."""
     op, errno = outcome.operation.op, outcome.errno or ""
     if (op, errno) in _REASONS:

@@ -262,7 +262,9 @@ def _holder_json(holder: Holder, told: _Told) -> dict[str, Any]:
     }
 
 
-def _document(told: _Told) -> Document:
+def document(holding: Holding, page: Page) -> Document:
+    """The holding as a document."""
+    told = _Told(holding, page)
     blocks: list[Block] = []
     word, sentence = told.verdict
     blocks.append(Paragraph((Word(word, _BADGES[word]), f"  {sentence}")))
@@ -290,12 +292,12 @@ def _document(told: _Told) -> Document:
 
 def as_markdown(holding: Holding, page: Page) -> str:
     """The same for a ticket."""
-    return markdown(_document(_Told(holding, page)))
+    return markdown(document(holding, page))
 
 
 def as_html(holding: Holding, page: Page) -> str:
     """The same as a page."""
-    return webpage(_document(_Told(holding, page)))
+    return webpage(document(holding, page))
 
 
 FORMATS: dict[str, Format[Holding]] = {

@@ -40,6 +40,7 @@ class Page:
             file=drawn,
             width=self.width,
             force_terminal=self.colour,
+            force_jupyter=False,  # what is drawn here is shown elsewhere
             color_system="standard" if self.colour else None,
             markup=False,
             emoji=False,

@@ -10,8 +10,11 @@ from mntscope.isolate import Action, Isolation, Plan, Running, Undoing
 from mntscope.model import Mount
 from mntscope.propagation import Effect
 from mntscope.propagation.operations import SetPropagation
+from mntscope.report import markdown, webpage
+from mntscope.report.document import Block, Commands, Document, Heading, Items, Paragraph, Table, Word, name
 from mntscope.report.jsons import effect_json, json_text, problems_json
 from mntscope.report.page import Format, Page
+from mntscope.report.remedy import shell
 from mntscope.report.text import shell_word, visible
 
 if TYPE_CHECKING:
@@ -107,7 +110,22 @@ def running_json(running: Running, page: Page) -> str:  # noqa: ARG001
     )
 
 
-FORMATS: dict[str, Format[Isolating]] = {"table": isolation_table, "json": isolation_json}
+def isolation_markdown(told: Isolating, page: Page) -> str:
+    """The same for a ticket: what is to be done, or was."""
+    return markdown.as_markdown(document(told, page))
+
+
+def isolation_html(told: Isolating, page: Page) -> str:
+    """The same for a folder."""
+    return webpage.as_html(document(told, page))
+
+
+FORMATS: dict[str, Format[Isolating]] = {
+    "table": isolation_table,
+    "json": isolation_json,
+    "markdown": isolation_markdown,
+    "html": isolation_html,
+}
 RUN_FORMATS: dict[str, Format[Running]] = {"table": running_table, "json": running_json}
 UNDO_FORMATS: dict[str, Format[Undoing]] = {"table": undoing_table, "json": undoing_json}
 
@@ -118,7 +136,9 @@ def _blocks(told: Isolating, page: Page) -> Iterator[RenderableType]:
     done = told.isolation
     plan = done.plan if done else told.plan
     if done is not None:
-        yield _headline(told, done)
+        heading, sentence = _outcome(told, done)
+        style = "bold yellow" if told.dry_run and done.plan.actions else "bold green"
+        yield Text.assemble((heading, style), f"  {visible(sentence)}")
     if plan is None:
         return
     for number, action in enumerate(plan.actions, 1):
@@ -139,20 +159,50 @@ def _blocks(told: Isolating, page: Page) -> Iterator[RenderableType]:
         yield Text(f"mntscope undo {shell_word(done.journal)}", style="bold", no_wrap=True)
 
 
-def _headline(told: Isolating, done: Isolation) -> Text:
-    from rich.text import Text
+def document(told: Isolating, page: Page) -> Document:
+    """The plan, and what became of it, as a document."""
+    return Document(f"Isolation of {told.target}", tuple(_sections(told, page)))
 
-    paths = visible(", ".join(done.plan.paths))
-    who = visible(told.target)
-    nothing = f"what is mounted at {paths} of {who} reaches no other namespace"
+
+def _sections(told: Isolating, page: Page) -> Iterator[Block]:
+    done = told.isolation
+    plan = done.plan if done else told.plan
+    if done is not None:
+        heading, sentence = _outcome(told, done)
+        yield Paragraph((Word(heading, "strong"), f": {sentence}"))
+    if told.refused is not None:
+        yield Paragraph((Word("REFUSED", "critical"), f": {told.refused}"))
+    for number, action in enumerate(plan.actions if plan else (), 1):
+        yield Heading((f"{number}. ", Word(_said(action), "command")))
+        yield Paragraph(f"{action.why}.")
+        shown = action.effects if page.everything else action.effects[:SHOWN]
+        rows = [(effect.namespace, name(effect.path), _became(effect), _crossing(effect)) for effect in shown]
+        yield Table(("Namespace", "Path", "What happens", ""), tuple(rows))
+        if len(action.effects) > len(shown):
+            yield Paragraph(Word(f"and {len(action.effects) - len(shown)} more (--all)", "dim"))
+    if plan is not None:
+        notes = [f"{note}." for note in plan.notes] + [f"Uncertain: {reason}." for reason in plan.uncertain]
+        notes += [f"Not seen: {problem}." for problem in plan.snapshot.not_seen]
+        if notes:
+            yield Heading("Notes")
+            yield Items(tuple(notes))
+    if done is not None and done.applied and done.journal:
+        yield Paragraph("To undo it:")
+        yield Commands((shell(("mntscope", "undo", done.journal)),))
+
+
+def _crossing(effect: Effect) -> Word:
+    return Word("in another namespace" if effect.crosses else "", "critical")
+
+
+def _outcome(told: Isolating, done: Isolation) -> tuple[str, str]:
+    nothing = f"what is mounted at {', '.join(done.plan.paths)} of {told.target} reaches no other namespace"
     if not done.plan.actions:
-        return Text.assemble(("NOTHING TO DO", "bold green"), f"  {nothing}.")
+        return "NOTHING TO DO", f"{nothing}."
     if told.dry_run:
-        return Text.assemble(("PLAN", "bold yellow"), f"  nothing is changed; carried out, {nothing}.")
+        return "PLAN", f"nothing is changed; carried out, {nothing}."
     again = f" (attempt {done.attempts})" if done.attempts > 1 else ""
-    return Text.assemble(
-        ("ISOLATED", "bold green"), f"  {nothing}. Every namespace was read again after each action{again}."
-    )
+    return "ISOLATED", f"{nothing}. Every namespace was read again after each action{again}."
 
 
 def _said(action: Action) -> str:

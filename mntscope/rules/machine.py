@@ -1,0 +1,197 @@
+"""What all rules look at: a snapshot, and what follows from it, worked out once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from functools import cached_property
+from typing import Literal
+
+from mntscope.errors import MntscopeError
+from mntscope.graph import Leak, MountTree, PeerGraph, first_of_namespace, leaks_to
+from mntscope.graph.names import GroupNames
+from mntscope.model import Mount, Process, View
+from mntscope.propagation import Effect, Operation, simulate
+from mntscope.remedies import Command, run_in
+from mntscope.rules.roles import Role, role_of
+from mntscope.snapshot import Snapshot
+
+INITIAL_PID_NAMESPACE = 0xEFFFFFFC
+INITIAL_USER_NAMESPACE = 0xEFFFFFFD
+"""The inodes of the namespaces in which a kernel starts (include/linux/proc_ns.h): a machine's own, no container's."""
+
+SIMULATED = 150_000
+"""Predictions are made until the worlds they were made in hold this many mounts: evidence is not worth hours."""
+MOST_EFFECTS = 20
+
+
+class Machine:
+    """A machine under audit. *roles* are (glob of an owner or label, role), the first that fits counts."""
+
+    def __init__(self, snapshot: Snapshot, roles: Sequence[tuple[str, Role]] = ()) -> None:
+        self.snapshot = snapshot
+        self.host = snapshot.host
+        self.graph = PeerGraph.of(snapshot.views)
+        self._given_roles = tuple(roles)
+        self._to_simulate = SIMULATED
+
+    @cached_property
+    def others(self) -> tuple[View, ...]:
+        """The views of other mount namespaces than the host's, one for each namespace."""
+        views = [self.host, *(view for view in self.snapshot.views if view is not self.host and not view.detached)]
+        return tuple(views[at] for at, first in enumerate(first_of_namespace(views)) if at == first and at > 0)
+
+    @cached_property
+    def roles(self) -> Mapping[str, Role]:
+        """What each namespace is there for, by label."""
+        roles: dict[str, Role] = {view.label: self._role(view) for view in self.others}
+        return {**roles, self.host.label: "host"}
+
+    @cached_property
+    def leaks(self) -> Mapping[str, tuple[Leak, ...]]:
+        """What leaks between each of :attr:`others` and the host, by label, the worst first."""
+        return leaks_to(self.graph, self.host.label)
+
+    def tree(self, label: str) -> MountTree:
+        """The mount tree of a view."""
+        return self.graph.tree(label)
+
+    def name(self, label: str) -> str:
+        """What the namespace is called in every capture: by its owner or its program, never by pid or inode."""
+        if label == self.host.label:
+            return "host"
+        view = self.snapshot.view(label)
+        owner = view.namespace.owner
+        if owner is not None:
+            return f"{owner.kind} {owner.name}".strip()
+        process = self.first_process(label)
+        if process is not None and process.comm:
+            return process.comm
+        return "a namespace without processes" if label.startswith("mnt:[") else label
+
+    def words(self, label: str) -> str:
+        """The namespace in words, for people: unique in this capture. It quotes names as they are."""
+        return "the host" if label == self.host.label else self._names.view(label)
+
+    def first_process(self, label: str) -> Process | None:
+        """The process that the namespace is best known by: the oldest that lives in it."""
+        view = self.snapshot.view(label)
+        known = view.namespace.processes or ((view.process,) if view.process else ())
+        return min(known, key=lambda process: (process.start_time or 0, process.pid), default=None)
+
+    def own_root(self, label: str) -> bool:
+        """Whether its ``/`` is another directory than the host's: it is a container, not a copy of the host."""
+        mine, hosts = _lowest_root(self.tree(label)), _lowest_root(self.tree(self.host.label))
+        return mine is not None and hosts is not None and (mine.device, mine.root) != (hosts.device, hosts.root)
+
+    def residents(self, label: str) -> Iterator[Process]:
+        """Its processes that are at home there: of its user namespace, as far as known, and with its own ``/`` as root.
+
+        The others are confined on purpose, and cannot mount anything there.
+        """
+        namespace = self.snapshot.view(label).namespace
+        owner = namespace.user_namespace
+        if owner is None:
+            first = self.first_process(label)
+            owner = first.user_namespace if first else None
+        for process in namespace.processes:
+            if process.root in ("", "/") and (owner is None or process.user_namespace in (None, owner)):
+                yield process
+
+    def command(self, label: str, program: Literal["mount", "umount"], *words: str) -> Command | None:
+        """What makes the host's mount(8) or umount(8) work in that namespace; ``None`` where there is no way in.
+
+        Not through nsenter(1) alone: it runs the programs of the namespace it enters, and containers may have none.
+        """
+        if label == self.host.label == "host":
+            return (program, *words)
+        return run_in(self.snapshot.view(label), program, *words)
+
+    def commands(self, label: str, program: Literal["mount", "umount"], *each: tuple[str, ...]) -> tuple[Command, ...]:
+        """Several of them; none where there is no way in."""
+        found = [self.command(label, program, *words) for words in each]
+        return tuple(command for command in found if command is not None)
+
+    def pid_namespaces(self, label: str) -> frozenset[int]:
+        """The PID namespaces of its processes, as far as known."""
+        view = self.snapshot.view(label)
+        processes = (*view.namespace.processes, *((view.process,) if view.process else ()))
+        return frozenset(process.pid_namespace for process in processes if process.pid_namespace is not None)
+
+    def beneath(self, pid_namespace: int | None) -> bool:
+        """Whether a PID namespace is known to be another than the host's, and not the one that contains all others."""
+        host = self.host_pid_namespace
+        return None not in (host, pid_namespace) and pid_namespace not in (host, INITIAL_PID_NAMESPACE)
+
+    @cached_property
+    def host_pid_namespace(self) -> int | None:
+        """The PID namespace of the process that plays the host; where it does not tell, the one of most of its others."""
+        process = self.host.process or self.first_process(self.host.label)
+        if process is None or process.pid_namespace is not None:
+            return process.pid_namespace if process else None
+        known = Counter(process.pid_namespace for process in self.residents(self.host.label))
+        return next((number for number, _ in known.most_common(2) if number is not None), None)
+
+    def predicted(self, operation: Operation) -> tuple[Effect, ...]:
+        """What the kernel would do to other namespaces, the host first; nothing where it would fail.
+
+        Of what happens elsewhere than on the host, the effects on the host alone are looked at. Nothing either where
+        :meth:`may_simulate` says no, and no more than :data:`MOST_EFFECTS`.
+        """
+        world = self.snapshot if operation.ns == self.host.label else self._between(operation.ns)
+        if not self.may_simulate(world):
+            return ()
+        try:
+            effects = simulate(world, operation).effects
+        except MntscopeError:
+            # Tables that no kernel wrote may hold paths that no system call takes.
+            return ()
+        crossing = [effect for effect in effects if effect.crosses]
+        if world is not self.snapshot:
+            crossing = [effect for effect in crossing if effect.namespace == self.host.label]
+        crossing.sort(key=lambda effect: effect.namespace != self.host.label)
+        return tuple(crossing[:MOST_EFFECTS])
+
+    def may_simulate(self, world: Snapshot | None = None, *, times: int = 1) -> bool:
+        """Whether there is time for so many more predictions, which then counts as taken: :data:`SIMULATED`."""
+        cost = times * sum(len(view.mounts) for view in (world or self.snapshot).views)
+        if cost > self._to_simulate:
+            return False
+        self._to_simulate -= cost
+        return True
+
+    def _between(self, label: str) -> Snapshot:
+        """The host, another namespace, and what is needed of others for all chains of groups to be whole."""
+        chosen = {self.host.label: self.host, label: self.snapshot.view(label)}
+        pending = list(chosen.values())
+        seen: set[tuple[str, int]] = set()
+        while pending:
+            for mount in pending.pop().mounts:
+                key = (mount.device, mount.master or 0)
+                if mount.master is None or key in seen:
+                    continue
+                seen.add(key)
+                group = self.graph.groups.get(key)
+                members = group.members if group is not None else ()
+                if members and not any(member.label in chosen for member in members):
+                    view = self.snapshot.view(members[0].label)
+                    chosen[view.label] = view
+                    pending.append(view)
+        return self.snapshot.with_views(view for view in self.snapshot.views if view.label in chosen)
+
+    @cached_property
+    def _names(self) -> GroupNames:
+        return GroupNames(self.graph, self.host.label)
+
+    def _role(self, view: View) -> Role:
+        owner = view.namespace.owner
+        names = {view.label, self.name(view.label), *([str(owner), owner.name] if owner else [])}
+        for glob, role in self._given_roles:
+            if any(fnmatchcase(name, glob) for name in names):
+                return role
+        return role_of(view)
+
+
+def _lowest_root(tree: MountTree) -> Mount | None:
+    return next((mount for mount in tree.roots if mount.mount_point == "/"), None)

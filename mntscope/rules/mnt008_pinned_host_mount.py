@@ -1,0 +1,159 @@
+"""MNT008: copies of the host's mounts that the host's umount does not reach."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mntscope.graph import Member, Place
+from mntscope.model import Mount, View
+from mntscope.propagation.operations import Umount
+from mntscope.remedies import Command
+from mntscope.rules.crossing import MOUNT_NAMESPACES
+from mntscope.rules.machine import Machine
+from mntscope.rules.rule import Evidence, Finding, Reference, Rule
+from mntscope.rules.words import counted
+
+NETWORK = frozenset({
+    "9p", "afs", "ceph", "cifs", "fuse", "fuseblk", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4", "smb3", "virtiofs",
+    "zfs",
+})  # fmt: skip
+"""Filesystems of a server, a program or a pool that cannot go away while they are mounted; and ``fuse.*``."""
+
+MOST = 16
+"""So many mounts are named, and unmounted by the commands given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """A mount of a namespace, and that of the host which it outlives."""
+
+    mount: Mount
+    host: Mount
+
+
+class Pins:
+    """Finds what namespaces keep of the host's."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._host = machine.tree(machine.host.label)
+        # What holds the host's "/" is never unmounted.
+        never = {mount.device for mount in self._host.mounts if mount.mount_point == "/"}
+        self._at: dict[tuple[str, Place | None], Mount] = {}
+        for mount in self._host.mounts:
+            if occupies(mount) and mount.device not in never:
+                self._at[mount.device, self._host.mounted_on(mount)] = mount
+
+    def of(self, view: View) -> list[Pinned]:
+        """What *view* would keep, each mount before those below it."""
+        tree = self._machine.tree(view.label)
+        found = []
+        for _, mount in tree.walk() if self._at else ():
+            place = tree.mounted_on(mount)
+            host = self._at.get((mount.device, place))
+            if place is not None and host is not None and not self._follows(view, tree.parent(mount), host):
+                found.append(Pinned(mount, host))
+        return found
+
+    def _follows(self, view: View, parent: Mount | None, host: Mount) -> bool:
+        """Whether *parent* receives the umount of *host*: what it has at that place goes with it."""
+        graph = self._machine.graph
+        above = self._host.parent(host)
+        reach = None if above is None else graph.reach(above)
+        if reach is None or parent is None or (parent.peer_group is None and parent.master is None):
+            return False
+        return reach.low <= graph.position(graph.number(view.label), parent) < reach.high
+
+
+def occupies(mount: Mount) -> bool:
+    """Whether somebody is to unmount it before a device, a server or a pool can go."""
+    on_disk = not mount.device.startswith("0:") or mount.source.startswith("/dev/")
+    return on_disk or mount.fs_type in NETWORK or mount.fs_type.startswith("fuse.")
+
+
+def check(machine: Machine) -> Iterator[Finding]:
+    """One finding for each namespace that pins something; a namespace without processes is MNT015's."""
+    pins = Pins(machine)
+    for view in machine.others:
+        if view.namespace.processes or view.process is not None or view.namespace.inode is None:
+            pinned = pins.of(view)
+            if pinned:
+                yield _finding(machine, view, pinned)
+
+
+def _finding(machine: Machine, view: View, pinned: list[Pinned]) -> Finding:
+    first = pinned[0]
+    more = f", nor do {counted(len(pinned) - 1, 'more mount')} of the host" if len(pinned) > 1 else ""
+    there = first.host.mount_point
+    return RULE.finding(
+        view.label,
+        f"{machine.words(view.label)} keeps {first.host.source or first.host.fs_type} in use after the"
+        f" host unmounts {there}: its copy at {first.mount.mount_point} does not receive the umount{more}",
+        (machine.name(view.label), *sorted({pin.host.mount_point for pin in pinned})),
+        path=first.mount.mount_point,
+        evidence=Evidence(
+            mounts=tuple(
+                member
+                for pin in pinned[:MOST]
+                for member in (Member(view.label, pin.mount), Member(machine.host.label, pin.host))
+            ),
+            effects=machine.predicted(Umount(machine.host.label, first.host.mount_point, lazy=True)),
+            facts=(("mounts kept", str(len(pinned))),),
+        ),
+        commands=unmounts(machine, view.label, pinned),
+        advice="Unmount them there, or stop the program. For good: start it with `unshare --mount --propagation slave`,"
+        " or mount the volume `rslave` (Docker) or with `mountPropagation: HostToContainer` (Kubernetes). Changing the"
+        " type of a copy that exists does not bring back what it was cut off from.",
+    )
+
+
+def unmounts(machine: Machine, label: str, pinned: list[Pinned]) -> tuple[Command, ...]:
+    """What releases them, the deepest first; nothing where one cannot be named by a path, or there is no way in."""
+    tree = machine.tree(label)
+    if len(pinned) > MOST or any(tree.named_by(pin.mount.mount_point) is not pin.mount for pin in pinned):
+        return ()
+    return machine.commands(label, "umount", *((pin.mount.mount_point,) for pin in reversed(pinned)))
+
+
+RULE = Rule(
+    id="MNT008",
+    name="pinned-host-mount",
+    severity="medium",
+    confidence="likely",
+    summary="A namespace holds copies of the host's mounts that do not receive the host's umounts",
+    why="""\
+A mount namespace begins as a copy of another, and a recursive bind mount copies all that is mounted below. Where these
+copies are private, nothing tells them that the host has unmounted the original: `umount` succeeds, findmnt shows
+nothing more, and still the device cannot be removed, formatted or checked, the NFS server stays in use, the volume
+cannot be detached. It is the classic cause of "device or resource busy": a monitoring agent with `-v /:/rootfs:ro`, or
+a service whose namespace is private, keeps every volume that was mounted when it started.
+
+Reported are block devices, network filesystems and FUSE, below a directory that the namespace has copied from the host.
+Not reported: a volume that was given to a container as such, which is meant to use it; tmpfs, overlay and the kernel's
+filesystems, which nothing waits for; the filesystem of the host's own `/`.""",
+    fix="""\
+Unmount the copies in the namespace that holds them (`umount --namespace PID PATH`), or restart the program in it. So
+that it does not come back, let the copies be slaves, which receive umounts: `unshare --propagation slave`,
+`-v /:/rootfs:ro,rslave`, `mountPropagation: HostToContainer`, `PrivateMounts=yes` instead of `MountFlags=private`.
+`mntscope holders PATH` shows everyone who holds a filesystem.""",
+    references=(
+        MOUNT_NAMESPACES,
+        Reference(
+            "Docker, bind mounts: configure bind propagation",
+            "https://docs.docker.com/engine/storage/bind-mounts/#configure-bind-propagation",
+        ),
+        Reference(
+            "Kubernetes, Volumes: mount propagation",
+            "https://kubernetes.io/docs/concepts/storage/volumes/#mount-propagation",
+        ),
+        Reference(
+            "node_exporter 602: an agent keeps removed containers busy",
+            "https://github.com/prometheus/node_exporter/issues/602",
+        ),
+        Reference(
+            "moby 27381: device is busy, held by a service's namespace", "https://github.com/moby/moby/issues/27381"
+        ),
+    ),
+    check=check,
+)

@@ -1,0 +1,84 @@
+"""A disk of the host in copies of its tree: private ones, and slaves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mntscope.rules import Finding
+from mntscope.snapshot import Snapshot
+from tests import scenes
+from tests.rule_cases import Case, Scene, quiet, tables
+from tests.throwaway import Host, Mode
+
+
+def disk(machine: Host, path: Path) -> Path:
+    """An ext4 filesystem of the host's, mounted below *path*."""
+    scenes.need("mkfs.ext4", "mount")
+    image, target = path / "image", path / "disk"
+    target.mkdir()
+    with image.open("wb") as file:
+        file.truncate(1 << 20)
+    machine.run(["mkfs.ext4", "-q", image]).check_returncode()
+    done = machine.run(["mount", "-o", "loop", image, target])
+    if done.returncode:
+        pytest.skip(f"no loop device to be had: {done.stderr.strip()}")
+    return target
+
+
+def copied(scene: Scene, propagation: Mode) -> Snapshot:
+    disk(scene.machine, scene.path)
+    return scene.seen(scene.machine.unshare(propagation))
+
+
+def private(scene: Scene) -> Snapshot:
+    """What `unshare --mount` makes."""
+    return copied(scene, "private")
+
+
+def slave(scene: Scene) -> Snapshot:
+    """What `unshare --mount --propagation slave` makes."""
+    return copied(scene, "slave")
+
+
+def agent(scene: Scene) -> Snapshot:
+    """A monitoring agent: `docker run -v DIRECTORY:/host`, in which a disk is mounted."""
+    target = disk(scene.machine, scene.path)
+    binds: list[scenes.Bind] = [(target.parent, "/host", "rprivate")]
+    return scene.seen(scene.stack.enter_context(scenes.runc(scene.machine, scene.path, "agent", binds=binds)))
+
+
+def database(scene: Scene) -> Snapshot:
+    """A container that is given the disk itself."""
+    target = disk(scene.machine, scene.path)
+    binds: list[scenes.Bind] = [(target, "/data", "rprivate")]
+    return scene.seen(scene.stack.enter_context(scenes.runc(scene.machine, scene.path, "database", binds=binds)))
+
+
+def keeps_the_disk(findings: list[Finding], _snapshot: Snapshot) -> None:
+    (finding,) = findings
+    assert (finding.severity, finding.confidence) == ("medium", "likely")
+    assert finding.path is not None
+    assert finding.path.endswith("/disk")
+    (command,) = finding.commands
+    assert (command[0], command[-1]) == ("umount", finding.path)
+    mount, hosts = finding.evidence.mounts
+    assert mount.mount.device == hosts.mount.device
+    # The umount is predicted to reach nobody.
+    assert not finding.evidence.effects
+
+
+def a_server(_scene: Scene) -> Snapshot:
+    """An NFS mount in the copy of a host whose mounts are private, as before systemd."""
+    return tables(
+        "20 1 8:1 / / rw - ext4 /dev/sda1 rw\n21 20 0:30 / /srv rw - nfs4 server:/srv rw",
+        web="40 1 8:1 / / rw - ext4 /dev/sda1 rw\n41 40 0:30 / /srv rw - nfs4 server:/srv rw",
+    )
+
+
+CASES = (
+    Case("a copy", private, slave, live=True, check=keeps_the_disk),
+    Case("an agent", agent, database, live=True, check=keeps_the_disk),
+    Case("a server", a_server, quiet),
+)

@@ -1,0 +1,79 @@
+"""Hosts whose mounts are private, and shared."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from mntscope import kernel
+from mntscope.model import Process
+from mntscope.rules import Finding
+from mntscope.snapshot import Snapshot
+from tests.rule_cases import Case, Scene, quiet, tables
+
+
+def node(scene: Scene, propagation: int) -> Snapshot:
+    """A host on which something called kubelet runs."""
+
+    def set_up() -> None:
+        kernel.mount("lib", "/var/lib", "tmpfs", 0)
+        Path("/var/lib/kubelet").mkdir()
+        kernel.mount(None, "/", None, kernel.MS_REC | propagation)
+
+    scene.machine.call(set_up)
+    return scene.seen(scene.machine.spawn(lambda: Path("/proc/self/comm").write_text("kubelet")))
+
+
+def private_node(scene: Scene) -> Snapshot:
+    return node(scene, kernel.MS_PRIVATE)
+
+
+def shared_node(scene: Scene) -> Snapshot:
+    return node(scene, kernel.MS_SHARED)
+
+
+def binds_kubelet_first(findings: list[Finding], _snapshot: Snapshot) -> None:
+    (finding,) = findings
+    assert (finding.path, finding.severity) == ("/var/lib/kubelet", "high")
+    kubelet = "/var/lib/kubelet"
+    assert finding.commands == (("mount", "--rbind", kubelet, kubelet), ("mount", "--make-rshared", kubelet))
+
+
+def private_root(_scene: Scene) -> Snapshot:
+    return tables("20 1 8:1 / / rw - ext4 /dev/sda1 rw")
+
+
+def other_init(_scene: Scene) -> Snapshot:
+    """Where systemd did not start the machine, `/` is private as the kernel leaves it."""
+    machine = private_root(_scene)
+    host = replace(machine.host, process=Process(1, comm="init", pid_namespace=machine.host.proc_pid_namespace))
+    return machine.with_views([host])
+
+
+def systemd_in_a_container(_scene: Scene) -> Snapshot:
+    """There it leaves the mounts as they are."""
+    machine = private_root(_scene)
+    return machine.with_views([replace(machine.host, process=Process(1, comm="systemd", pid_namespace=4026532001))])
+
+
+def private_kubelet(_scene: Scene) -> Snapshot:
+    """A disk of its own for kubelet, mounted by a script."""
+    return tables("""20 1 8:1 / / rw shared:1 - ext4 /dev/sda1 rw
+        21 20 8:2 / /var/lib/kubelet rw - ext4 /dev/sda2 rw
+        22 21 0:30 / /var/lib/kubelet/pods/1/volumes/x rw - tmpfs tmpfs rw""")
+
+
+def private_store(_scene: Scene) -> Snapshot:
+    """What runtimes keep private on purpose."""
+    return tables("""20 1 8:1 / / rw shared:1 - ext4 /dev/sda1 rw
+        21 20 8:1 /var/lib/docker /var/lib/docker rw - ext4 /dev/sda1 rw
+        22 20 8:1 /var/lib/containers/storage/overlay /var/lib/containers/storage/overlay rw - ext4 /dev/sda1 rw""")
+
+
+CASES = (
+    Case("a node", private_node, shared_node, live=True, check=binds_kubelet_first),
+    Case("systemd", private_root, quiet),
+    Case("another init", private_root, other_init),
+    Case("systemd in a container", private_root, systemd_in_a_container),
+    Case("kubelet's disk", private_kubelet, private_store),
+)
