@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    Frame: TypeAlias = pd.DataFrame
+else:
+    Frame = object  # what annotations say without loading pandas
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -30,9 +34,9 @@ class Framed:
 
     __slots__ = ()
 
-    def frame(self) -> pd.DataFrame:
+    def frame(self) -> Frame:
         """It as a data frame of pandas; :mod:`mntscope.frames` says what the columns are."""
-        frame: pd.DataFrame = above("frames").frame(self)
+        frame: Frame = above("frames").frame(self)
         return frame
 
 

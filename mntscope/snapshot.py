@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mntscope.errors import TargetError
 from mntscope.model import Mount, Namespace, Problem, Skeleton, View
 from mntscope.parse import format_mountinfo, parse_mountinfo
-from mntscope.showing import Framed, Records, Shown, above
-
-if TYPE_CHECKING:
-    import pandas as pd
+from mntscope.showing import Frame, Framed, Records, Shown, above
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +113,7 @@ class Snapshot(Framed, Shown):
         return cls(views=views, host_label=views[0].label, kernel=kernel, skeleton=skeleton)
 
     @classmethod
-    def from_frame(cls, frame: pd.DataFrame) -> Snapshot:
+    def from_frame(cls, frame: Frame) -> Snapshot:
         """The snapshot that *frame*, made by :meth:`frame`, tells of, with the mounts whose rows it still has.
 
         :raises UsageError: it was not made so, or is of several snapshots.

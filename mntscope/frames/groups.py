@@ -1,0 +1,111 @@
+"""The tables of peer groups, of who is in them, of namespaces, and of processes."""
+
+from __future__ import annotations
+
+from itertools import chain
+
+import pandas as pd
+
+from mntscope.census import VERDICTS, Census, Standing, namespaces
+from mntscope.frames.columns import category, number, pids, severity, text, truth
+from mntscope.graph import GroupNames, Member, PeerGraph, PeerGroup, first_of_namespace
+from mntscope.snapshot import Snapshot
+
+
+def peer_groups_of(graph: PeerGraph, host: str) -> pd.DataFrame:
+    """The table of :func:`mntscope.frames.peer_groups`."""
+    names = GroupNames(graph, host)
+    first = dict(zip((view.label for view in graph.views), first_of_namespace(graph.views), strict=True))
+    keys, groups = list(graph.groups), list(graph.groups.values())
+    spaces = [{first[member.label] for member in group.members} for group in groups]
+    reaches = [graph.reach_of(key) for key in keys]
+    return pd.DataFrame(
+        {
+            "device": text(group.device for group in groups),
+            "peer_group": number(group.number for group in groups),
+            "name": text(map(names.group, keys)),
+            "fs_type": category(_fs_type(group) for group in groups),
+            "master": number(group.master for group in groups),
+            "depth": number(group.depth for group in groups),
+            "members": number(len(group.members) for group in groups),
+            "slaves": number(len(group.slaves) for group in groups),
+            "reached": number(reach.high - reach.low for reach in reaches),
+            "namespaces": number(map(len, spaces)),
+            "of_host": truth(first[host] in its for its in spaces),
+            "external": truth(group.external for group in groups),
+        }
+    )
+
+
+def _fs_type(group: PeerGroup) -> str | None:
+    return next((member.mount.fs_type for member in chain(group.members, group.slaves)), None)
+
+
+def edges_of(graph: PeerGraph, host: str) -> pd.DataFrame:
+    """The table of :func:`mntscope.frames.edges`."""
+    names = GroupNames(graph, host)
+    rows: list[tuple[PeerGroup, str, str, Member]] = []
+    for key, group in graph.groups.items():
+        name = names.group(key)
+        rows += [(group, name, "member", member) for member in group.members]
+        rows += [(group, name, "slave", member) for member in group.slaves]
+    return pd.DataFrame(
+        {
+            "device": text(group.device for group, _, _, _ in rows),
+            "peer_group": number(group.number for group, _, _, _ in rows),
+            "name": text(name for _, name, _, _ in rows),
+            "relation": category((relation for _, _, relation, _ in rows), ("member", "slave")),
+            "namespace": category(names.view(member.label) for _, _, _, member in rows),
+            "view": category(member.label for _, _, _, member in rows),
+            "mount_id": number(member.mount.mount_id for _, _, _, member in rows),
+            "root": text(member.mount.root for _, _, _, member in rows),
+            "mount_point": text(member.mount.mount_point for _, _, _, member in rows),
+            "own_group": number(member.mount.peer_group for _, _, _, member in rows),
+        }
+    )
+
+
+def namespaces_of(census: Census) -> pd.DataFrame:
+    """The table of :func:`mntscope.frames.namespaces`."""
+    all_of_them: tuple[Standing, ...] = census.namespaces
+    owners = [standing.view.namespace.owner for standing in all_of_them]
+    spaces = [standing.view.namespace for standing in all_of_them]
+    return pd.DataFrame(
+        {
+            "namespace": category(standing.name for standing in all_of_them),
+            "view": category(standing.view.label for standing in all_of_them),
+            "inode": number(space.inode for space in spaces),
+            "id": number(space.id for space in spaces),
+            "user_namespace": number(space.user_namespace for space in spaces),
+            "owner": category(None if owner is None else str(owner) for owner in owners),
+            "kind": category(None if owner is None else owner.kind for owner in owners),
+            "container": text((owner.id or None) if owner else None for owner in owners),
+            "pod": category((owner.pod or None) if owner else None for owner in owners),
+            "processes": number(len(standing.processes) for standing in all_of_them),
+            "pids": category(pids(standing.processes) for standing in all_of_them),
+            "holds": number(len(space.holds) for space in spaces),
+            "mounts": number(len(standing.view.mounts) for standing in all_of_them),
+            "shared_groups": number(standing.shared_groups for standing in all_of_them),
+            "verdict": category((standing.verdict for standing in all_of_them), VERDICTS),
+            "severity": severity(standing.severity for standing in all_of_them),
+        }
+    )
+
+
+def processes_of(snapshot: Snapshot) -> pd.DataFrame:
+    """The table of :func:`mntscope.frames.processes`."""
+    rows = [(standing, process) for standing in namespaces(snapshot).namespaces for process in standing.processes]
+    everyone = [process for _, process in rows]
+    return pd.DataFrame(
+        {
+            "namespace": category(standing.name for standing, _ in rows),
+            "view": category(standing.view.label for standing, _ in rows),
+            "pid": number(process.pid for process in everyone),
+            "start_time": number(process.start_time for process in everyone),
+            "comm": text(process.comm for process in everyone),
+            "root": text(process.root for process in everyone),
+            "pid_namespace": number(process.pid_namespace for process in everyone),
+            "user_namespace": number(process.user_namespace for process in everyone),
+            "cgroup": text(process.cgroup for process in everyone),
+        }
+    )
