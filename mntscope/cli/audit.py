@@ -15,6 +15,7 @@ from mntscope.graph.harm import SEVERITIES
 if TYPE_CHECKING:
     from mntscope.cli.settings import Settings
     from mntscope.graph import Severity
+    from mntscope.report.audit import Told
     from mntscope.rules import Audit, Finding, Rule
     from mntscope.snapshot import Snapshot
 
@@ -56,10 +57,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Read the machine, ask the rules, and say what they found."""
+    from mntscope.report.audit import FORMATS as WRITERS
+
+    told = _told(arguments)
+    write_output(arguments, WRITERS[arguments.format](told, page(arguments)))
+    return 1 if told.failing else 0
+
+
+def result(arguments: argparse.Namespace) -> Audit:
+    """What they found."""
+    return _told(arguments).audit
+
+
+def _told(arguments: argparse.Namespace) -> Told:
     from datetime import datetime
 
     from mntscope.cli.settings import Settings, find, with_baseline
-    from mntscope.report.audit import FORMATS as WRITERS
     from mntscope.report.audit import Told
     from mntscope.rules import audit, installed
 
@@ -71,15 +84,13 @@ def run(arguments: argparse.Namespace) -> int:
     snapshot, labels, subject = _machine(arguments)
     with progress("asking the rules") as told_of:
         found = audit(snapshot, rules, settings.policy, progress=told_of)
-    told = Told(
+    return Told(
         _reported(found, labels, arguments.severity),
         subject=subject,
         when=datetime.now().astimezone(),
         fail_on=_fail_on(arguments.fail_on, settings),
         settings=settings.file,
     )
-    write_output(arguments, WRITERS[arguments.format](told, page(arguments)))
-    return 1 if told.failing else 0
 
 
 def _chosen(rules: tuple[Rule, ...], wanted: Sequence[str] | None) -> tuple[Rule, ...]:

@@ -12,6 +12,7 @@ from mntscope.report.difference import FORMATS
 
 if TYPE_CHECKING:
     from mntscope.cli.targets import Resolved
+    from mntscope.difference import Diff
     from mntscope.model import View
 
 HELP = "what a process sees that the host does not, and what leaks between them"
@@ -29,14 +30,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Read both views, compare them, and say so."""
+    found = result(arguments)
+    write_output(arguments, FORMATS[arguments.format](found, page(arguments)))
+    return 1 if found.found else 0
+
+
+def result(arguments: argparse.Namespace) -> Diff:
+    """What there is to say."""
     from mntscope.cli.targets import resolve
     from mntscope.difference import diff
 
     resolved = resolve(arguments.target, arguments.against)
-    result = diff(resolved.snapshot, _as_asked(resolved, arguments.target), arguments.path)
-    result = replace(result, not_seen=(*resolved.snapshot.not_seen, *result.not_seen))
-    write_output(arguments, FORMATS[arguments.format](result, page(arguments)))
-    return 1 if result.found else 0
+    found = diff(resolved.snapshot, _as_asked(resolved, arguments.target), arguments.path)
+    return replace(found, not_seen=(*resolved.snapshot.not_seen, *found.not_seen))
 
 
 def _as_asked(resolved: Resolved, target: str) -> View:

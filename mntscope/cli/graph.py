@@ -40,16 +40,17 @@ def run(arguments: argparse.Namespace) -> int:
     """Read the views, find what was asked for, and draw it."""
     from mntscope.report.peers import FORMATS as WRITERS
 
-    if arguments.group is not None and (arguments.target or arguments.path):
-        raise UsageError("--group names a peer group of the whole machine", hint="leave out TARGET and --path")
-    write_output(arguments, WRITERS[arguments.format](_asked(arguments), page(arguments)))
+    write_output(arguments, WRITERS[arguments.format](result(arguments), page(arguments)))
     return 0
 
 
-def _asked(arguments: argparse.Namespace) -> Sharing:
+def result(arguments: argparse.Namespace) -> Sharing:
+    """What there is to draw."""
     from mntscope.cli.targets import resolve, whole
     from mntscope.report import peers
 
+    if arguments.group is not None and (arguments.target or arguments.path):
+        raise UsageError("--group names a peer group of the whole machine", hint="leave out TARGET and --path")
     if arguments.snapshot is not None or arguments.target is None:
         snapshot = whole(arguments.snapshot, arguments.against)
         label = snapshot.host_label if arguments.target in (None, "host") else snapshot.view(arguments.target).label

@@ -13,6 +13,7 @@ from mntscope.errors import AccessError, TargetError
 from mntscope.report.holding import FORMATS
 
 if TYPE_CHECKING:
+    from mntscope.holding import Holding
     from mntscope.model import View
 
 HELP = "who still has a filesystem mounted, how it got there, and what frees it"
@@ -40,14 +41,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Read every mount namespace, and say who has the filesystem."""
+    holding = result(arguments)
+    write_output(arguments, FORMATS[arguments.format](holding, page(arguments)))
+    return 1 if holding.staying else 0
+
+
+def result(arguments: argparse.Namespace) -> Holding:
+    """Who has it."""
     from mntscope.cli.targets import whole
     from mntscope.holding import holders
 
     snapshot = whole(arguments.snapshot, arguments.against)
     names = [arguments.what] if arguments.snapshot else _names(arguments.what, snapshot.host)
-    holding = holders(snapshot, names[0], also=names[1:])
-    write_output(arguments, FORMATS[arguments.format](holding, page(arguments)))
-    return 1 if holding.staying else 0
+    return holders(snapshot, names[0], also=names[1:])
 
 
 def _names(what: str, host: View) -> list[str]:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from mntscope.cli.common import TARGETS, add_against, add_output_options, page, write_output
 from mntscope.report.census import FORMATS
+
+if TYPE_CHECKING:
+    from mntscope.census import Census
 
 HELP = "every mount namespace: whose it is, and what it shares with the host"
 
@@ -30,9 +34,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Read every mount namespace, compare each with the host's, and list them."""
+    write_output(arguments, FORMATS[arguments.format](result(arguments), page(arguments)))
+    return 0
+
+
+def result(arguments: argparse.Namespace) -> Census:
+    """What there is to list."""
     from mntscope.census import namespaces
     from mntscope.cli.targets import whole
 
-    census = namespaces(whole(arguments.snapshot, arguments.against))
-    write_output(arguments, FORMATS[arguments.format](census, page(arguments)))
-    return 0
+    return namespaces(whole(arguments.snapshot, arguments.against))

@@ -14,6 +14,7 @@ from mntscope.report.prediction import FORMATS
 
 if TYPE_CHECKING:
     from mntscope.cli.targets import Resolved
+    from mntscope.prediction import Prediction
 
 HELP = "what the kernel will do, in every namespace, if a command runs there"
 
@@ -39,6 +40,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Read every mount namespace, predict the command, and say what it does."""
+    prediction = result(arguments)
+    write_output(arguments, FORMATS[arguments.format](prediction, page(arguments)))
+    return 1 if prediction.outside else 0
+
+
+def result(arguments: argparse.Namespace) -> Prediction:
+    """What it does."""
     from mntscope.cli.targets import resolve
     from mntscope.prediction import predict_commands
 
@@ -47,9 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     resolved = resolve(arguments.target, arguments.against, everything=True)
     # A pid says more than the view of its namespace: in which PID namespace it lives, whose processes proc will show.
     asked = arguments.target if arguments.target.isdecimal() else resolved.target
-    prediction = predict_commands(resolved.snapshot, asked, command, real_path=_links_of(resolved, arguments.target))
-    write_output(arguments, FORMATS[arguments.format](prediction, page(arguments)))
-    return 1 if prediction.outside else 0
+    return predict_commands(resolved.snapshot, asked, command, real_path=_links_of(resolved, arguments.target))
 
 
 def _links_of(resolved: Resolved, target: str) -> Callable[[str], str | None] | None:

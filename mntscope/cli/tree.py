@@ -10,6 +10,7 @@ from mntscope.errors import UsageError
 
 if TYPE_CHECKING:
     from mntscope.cli.targets import Resolved
+    from mntscope.report.tree import Listing
 
 HELP = "the mount tree, with the peers and the master of each mount by name"
 
@@ -49,6 +50,14 @@ def run(arguments: argparse.Namespace) -> int:
     """Read the machine, and show the tree of one namespace of it."""
     from mntscope.report import tree
 
+    write_output(arguments, tree.FORMATS[arguments.format](result(arguments), page(arguments)))
+    return 0
+
+
+def result(arguments: argparse.Namespace) -> Listing:
+    """What there is to show."""
+    from mntscope.report import tree
+
     target, path = arguments.target, arguments.path
     if target.startswith("/") and path is None:
         # No TARGET begins like this.
@@ -60,9 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     except KeyError as error:
         raise UsageError(f"no column {error.args[0]!r}", hint=f"there are {', '.join(tree.COLUMNS)}") from None
     resolved = _resolve(arguments.snapshot, target, arguments.against)
-    result = tree.listing(resolved.snapshot, resolved.target, path, arguments.only, chosen or None)
-    write_output(arguments, tree.FORMATS[arguments.format](result, page(arguments)))
-    return 0
+    return tree.listing(resolved.snapshot, resolved.target, path, arguments.only, chosen or None)
 
 
 def _resolve(file: str | None, target: str, against: str) -> Resolved:

@@ -102,7 +102,7 @@ def isolate(
     :raises AccessError: no permission.
     :raises TargetError: no such process, namespace or path; or it ended meanwhile, and nothing is changed.
     """
-    with open_proc() as proc, opened(proc, target) as at:
+    with _signals() as pending, open_proc() as proc, opened(proc, target) as at:
         if mount_proc and at.pid is None:
             raise RefusedError(
                 "it names no process, so no PID namespace whose proc could be mounted",
@@ -127,10 +127,13 @@ def isolate(
             )
 
         if dry_run:
-            return Isolation(plan())
+            planned = Isolation(plan())
+            if pending:
+                raise KeyboardInterrupt
+            return planned
         path = os.path.abspath(journal or default_path(at.pid))
         # Planned only when no other mntscope changes anything any more.
-        with locked(path, new=True) as directory, _signals() as pending:
+        with locked(path, new=True) as directory:
             return _until_undisturbed(proc, at, plan, path, directory, pending, hook)
 
 

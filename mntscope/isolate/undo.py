@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from mntscope.errors import KernelError, MntscopeError, RefusedError
+from mntscope.interrupts import uninterrupted
 from mntscope.isolate.hands import Entrance
 from mntscope.isolate.ids import unique_ids
 from mntscope.isolate.journal import Changed, Entry, Journal, locked
@@ -58,6 +59,7 @@ class Undoing:
     """What is not quite as before, and why."""
 
 
+@uninterrupted()
 def put_back(path: str, *, look: Look) -> Undoing:
     """Put back what the journal at *path* says was changed. A second time there is nothing to do.
 

@@ -26,6 +26,7 @@ from typing import Any, Self
 
 from mntscope import kernel
 from mntscope.errors import AccessError, KernelError, MntscopeError
+from mntscope.interrupts import uninterrupted
 from mntscope.lab import actor
 
 PATIENCE = 30.0
@@ -125,14 +126,17 @@ class Scene:
         self._held = ExitStack()
         self._host_fd: int | None = None
         try:
-            self._begin()
+            with uninterrupted():
+                self._begin()
+            return self
         except BaseException:
-            self._held.close()
+            with uninterrupted():
+                self._held.close()
             raise
-        return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self._held.close()
+        with uninterrupted():
+            self._held.close()
 
     def run(self, command: str) -> None:
         """Let the target run one of :data:`~mntscope.lab.actor.COMMANDS`."""

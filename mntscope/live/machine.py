@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from mntscope.errors import AccessError, MntscopeError, TargetError
+from mntscope.interrupts import uninterrupted
 from mntscope.live.containers import Runtimes
 from mntscope.live.gaps import Gaps
 from mntscope.live.holds import descriptors, open_descriptor, open_pins, pins, threads_elsewhere
@@ -35,6 +36,7 @@ ATTEMPTS = 8
 """How often the tables are read again until none of them changes any more."""
 
 
+@uninterrupted()
 def capture(
     pids: Iterable[int] | None = None,
     *,

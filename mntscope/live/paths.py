@@ -6,6 +6,7 @@ import errno
 import os
 
 from mntscope.errors import AccessError, TargetError
+from mntscope.interrupts import uninterrupted
 
 MOST_LINKS = 40
 """As in the kernel (MAXSYMLINKS, include/linux/namei.h)."""
@@ -13,6 +14,7 @@ MOST_LINKS = 40
 _STEP = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
+@uninterrupted()
 def real_path(pid: int, path: str) -> str | None:
     """The absolute *path*, as process *pid* sees it, without symbolic links; ``None`` where nothing exists.
 

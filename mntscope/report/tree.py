@@ -20,6 +20,7 @@ from mntscope.report.csvs import csv_text
 from mntscope.report.jsons import json_text, mount_json, problems_json
 from mntscope.report.page import Format, Page
 from mntscope.report.text import visible
+from mntscope.showing import Shown
 from mntscope.snapshot import Snapshot
 
 BOUND = 100_000
@@ -63,7 +64,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(Shown):
     """What is to be shown."""
 
     view: View

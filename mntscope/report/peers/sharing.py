@@ -12,11 +12,12 @@ from mntscope.graph.peers import GroupKey
 from mntscope.model import Problem, View
 from mntscope.report.peers.links import Links
 from mntscope.report.peers.picture import Picture, picture
+from mntscope.showing import Shown
 from mntscope.snapshot import Snapshot
 
 
 @dataclass(frozen=True)
-class Sharing:
+class Sharing(Shown):
     """A question about who shares with whom, in one snapshot."""
 
     snapshot: Snapshot
