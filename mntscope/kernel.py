@@ -11,14 +11,17 @@ alpha excepted). The ioctl numbers are those of asm-generic/ioctl.h (x86, arm, r
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import os
 import struct
+from collections.abc import Iterable
 from functools import cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from mntscope.errors import KernelError
+
+if TYPE_CHECKING:
+    import ctypes
 
 AnyPath = str | bytes
 
@@ -118,7 +121,6 @@ _NUMBERS = {
     "fsopen": 430,
     "fsconfig": 431,
     "fsmount": 432,
-    "pidfd_open": 434,
     "mount_setattr": 442,
     "statmount": 457,
     "listmount": 458,
@@ -139,7 +141,7 @@ def mount(
     source: AnyPath | None, target: AnyPath, fs_type: AnyPath | None, flags: int, data: AnyPath | None = None
 ) -> None:
     """mount(2): a new mount, a bind, a move, a remount or a change of propagation, as *flags* say."""
-    _call("mount", source, target, fs_type, ctypes.c_ulong(flags), data, where=target)
+    _call("mount", source, target, fs_type, flags, data, where=target)
 
 
 def umount2(target: AnyPath, flags: int = 0) -> None:
@@ -190,6 +192,8 @@ def listmount(mnt_id: int, last_mnt_id: int = 0, flags: int = 0, *, mnt_ns_id: i
 
     *mnt_ns_id* (Linux 6.11) names another mount namespace by its 64-bit id; 0 is the caller's own.
     """
+    import ctypes
+
     ids = (ctypes.c_uint64 * count)()
     found = _syscall("listmount", _mnt_id_req(mnt_id, last_mnt_id, mnt_ns_id), ids, count, flags)
     return list(ids[:found])
@@ -200,6 +204,8 @@ def statmount(mnt_id: int, mask: int, *, mnt_ns_id: int = 0, size: int = 4096) -
 
     :raises KernelError: EOVERFLOW where *size* is too small.
     """
+    import ctypes
+
     buffer = ctypes.create_string_buffer(size)
     _syscall("statmount", _mnt_id_req(mnt_id, mask, mnt_ns_id), buffer, size, 0)
     (written,) = struct.unpack_from("=I", buffer)
@@ -228,7 +234,10 @@ def setns(fd: int, nstype: int = 0) -> None:
 
 def pidfd_open(pid: int, flags: int = 0) -> int:
     """pidfd_open(2) (Linux 5.3)."""
-    return _syscall("pidfd_open", pid, flags, where=f"pid {pid}")
+    try:
+        return os.pidfd_open(pid, flags)
+    except OSError as error:
+        raise KernelError("pidfd_open", error.errno or 0, where=f"pid {pid}") from None
 
 
 def pidfd_send_signal(pidfd: int, sig: int) -> None:
@@ -238,8 +247,7 @@ def pidfd_send_signal(pidfd: int, sig: int) -> None:
 
 def prctl(option: int, arg2: int | bytes = 0) -> int:
     """prctl(2)."""
-    argument = ctypes.c_ulong(arg2) if isinstance(arg2, int) else arg2
-    return _call("prctl", option, argument, ctypes.c_ulong(0), ctypes.c_ulong(0), ctypes.c_ulong(0))
+    return _call("prctl", option, arg2, 0, 0, 0)
 
 
 def ns_get_userns(fd: int) -> int:
@@ -281,27 +289,30 @@ def _neighbour(name: str, fd: int, request: int) -> tuple[int, MountNamespaceInf
 
 @cache
 def _libc() -> ctypes.CDLL:
+    import ctypes
+
     return ctypes.CDLL(None, use_errno=True)
 
 
 def _syscall(name: str, *arguments: object, where: AnyPath = "") -> int:
-    number = ctypes.c_long(_NUMBERS[name])
-    # syscall(2) is variadic: an int would be passed as 32 bits with the upper half undefined.
-    words = [ctypes.c_long(a) if isinstance(a, int) else _c_argument(a) for a in arguments]
-    return _checked(name, _libc().syscall(number, *words), where)
+    return _called(name, "syscall", (_NUMBERS[name], *arguments), where)
 
 
 def _call(name: str, *arguments: object, where: AnyPath = "") -> int:
-    return _checked(name, getattr(_libc(), name)(*(_c_argument(a) for a in arguments)), where)
+    return _called(name, name, arguments, where)
 
 
-def _c_argument(argument: object) -> object:
-    if isinstance(argument, str):
-        argument = os.fsencode(argument)
-    return argument
+def _called(name: str, function: str, arguments: Iterable[object], where: AnyPath) -> int:
+    # Looked up only here: most commands only read files.
+    import ctypes
 
+    def word(argument: object) -> object:
+        if isinstance(argument, int):
+            # Where a function is variadic, or takes a long, an int would be 32 bits with the upper half undefined.
+            return ctypes.c_long(argument)
+        return os.fsencode(argument) if isinstance(argument, str) else argument
 
-def _checked(name: str, result: int, where: AnyPath) -> int:
+    result: int = getattr(_libc(), function)(*map(word, arguments))
     if result < 0:
         raise KernelError(name, ctypes.get_errno(), where=os.fsdecode(where))
     return result

@@ -28,36 +28,35 @@ _END = r"(?=/|$)"
 
 # How each names the cgroup of what it runs. Of several that fit the innermost is meant, and of two at one place the
 # first. (A container's monitor, as in crio-conmon-ID.scope, is not the container. What systemd-machined registers
-# has a "payload" only if nspawn made it.)
-_PATTERNS = tuple(
-    (kind, re.compile(pattern + _END))
-    for kind, pattern in (
-        ("docker", rf"/docker-{_ID}(?:\.scope)?"),
-        ("docker", rf"/(?:docker|actions_job)/{_ID}(?:\.scope)?"),
-        ("podman", rf"/libpod-(?:payload-)?{_ID}(?:\.scope)?"),
-        ("cri-o", rf"/crio-{_ID}(?:\.scope)?"),
-        ("containerd", rf"[/:]cri-containerd[-:]{_ID}(?:\.scope)?"),
-        ("kubernetes", rf"/pod[^/]+/({_HEX}|{_UUID})"),
-        ("ecs", rf"/ecs/(?:[^/]+/)*{_ID}"),
-        ("runc", r"/runc-([^/]+)\.scope"),
-        ("crun", r"/crun-([^/]+)\.scope"),
-        ("lxc", r"/lxc(?:\.payload[./]|/)([^/]+)"),
-        ("nspawn", r"/machine-([^/]+)\.scope(?=/(?:payload|supervisor))"),
-        ("nspawn", r"/systemd-nspawn@([^/]+)\.service"),
-        ("machine", r"/machine-([^/]+)\.scope"),
-        ("garden", r"/garden/([^/]+)"),
-        # The namespace is the snap's, whichever of its applications runs there.
-        ("snap", r"/snap\.([a-z0-9-]+(?:_[a-z0-9]+)?)(?:\.[^/]+)?"),
-        ("flatpak", r"/(?:app-)?flatpak-([^/]+)-[0-9]+\.scope"),
-    )
+# has a "payload" only if nspawn made it.) Before each what its pattern begins with: where that does not occur the
+# pattern is not even compiled, which takes longer than all else here.
+_PATTERNS = (
+    ("docker", "/docker-", rf"/docker-{_ID}(?:\.scope)?"),
+    ("docker", "/docker/", rf"/docker/{_ID}(?:\.scope)?"),
+    ("docker", "/actions_job/", rf"/actions_job/{_ID}(?:\.scope)?"),
+    ("podman", "/libpod-", rf"/libpod-(?:payload-)?{_ID}(?:\.scope)?"),
+    ("cri-o", "/crio-", rf"/crio-{_ID}(?:\.scope)?"),
+    ("containerd", "cri-containerd", rf"[/:]cri-containerd[-:]{_ID}(?:\.scope)?"),
+    ("kubernetes", "/pod", rf"/pod[^/]+/({_HEX}|{_UUID})"),
+    ("ecs", "/ecs/", rf"/ecs/(?:[^/]+/)*{_ID}"),
+    ("runc", "/runc-", r"/runc-([^/]+)\.scope"),
+    ("crun", "/crun-", r"/crun-([^/]+)\.scope"),
+    ("lxc", "/lxc", r"/lxc(?:\.payload[./]|/)([^/]+)"),
+    ("nspawn", "/machine-", r"/machine-([^/]+)\.scope(?=/(?:payload|supervisor))"),
+    ("nspawn", "/systemd-nspawn@", r"/systemd-nspawn@([^/]+)\.service"),
+    ("machine", "/machine-", r"/machine-([^/]+)\.scope"),
+    ("garden", "/garden/", r"/garden/([^/]+)"),
+    # The namespace is the snap's, whichever of its applications runs there.
+    ("snap", "/snap.", r"/snap\.([a-z0-9-]+(?:_[a-z0-9]+)?)(?:\.[^/]+)?"),
+    ("flatpak", "flatpak-", r"/(?:app-)?flatpak-([^/]+)-[0-9]+\.scope"),
 )
 _WITH_IDS = frozenset(["docker", "podman", "cri-o", "containerd", "kubernetes", "ecs", "runc", "crun", "garden"])
-_POD = re.compile(rf"[/-]pod({_UUID}|[0-9a-f]{{32}})(?=[./:]|$)")
-_UNIT = re.compile(r"/([^/]+\.(?:service|scope))" + _END)
-_ESCAPED = re.compile(r"(?:\\x[0-9a-f]{2})+")
+_POD = rf"[/-]pod({_UUID}|[0-9a-f]{{32}})(?=[./:]|$)"
+_UNITS = (".service", ".scope")
+_ESCAPED = r"(?:\\x[0-9a-f]{2})+"
 
 # Units in which people run what they like: that one of these is where it was started says little of a namespace.
-_SESSION = re.compile(r"init\.scope|session-.*\.scope|user@.*\.service|(?:vte|tmux)-spawn-.*\.scope")
+_SESSION = r"init\.scope|session-.*\.scope|user@.*\.service|(?:vte|tmux)-spawn-.*\.scope"
 
 # What the mounts of a container tell: by mount point, the part of the mount's root that names it.
 _DOCKER = ("docker", rf"/containers/({_HEX})/host(?:name|s)")
@@ -68,26 +67,23 @@ _NSPAWN = ("nspawn", "/systemd/nspawn/propagate/([^/]+)")
 _SNAP = ("snap", r"/snap\.([a-z0-9-]+(?:_[a-z0-9]+)?)/tmp")
 _PRIVATE_TMP = ("unit", r"/systemd-private-[0-9a-f]{32}-(.+\.service)-[^/-]+/tmp")
 _BINDS = {
-    point: tuple((kind, re.compile(root + "$")) for kind, root in binds)
-    for point, binds in {
-        "/etc/hostname": (_DOCKER, _CRI_O, _CRI),
-        "/etc/hosts": (_DOCKER,),
-        "/run/.containerenv": (_PODMAN,),
-        "/run/host/incoming": (_NSPAWN,),
-        "/run/systemd/nspawn/incoming": (_NSPAWN,),
-        "/app": (("flatpak", "/flatpak/app/([^/]+)/.*"),),
-        "/tmp": (_SNAP, _PRIVATE_TMP),  # noqa: S108 - compared only
-        "/var/tmp": (_PRIVATE_TMP,),  # noqa: S108
-    }.items()
+    "/etc/hostname": (_DOCKER, _CRI_O, _CRI),
+    "/etc/hosts": (_DOCKER,),
+    "/run/.containerenv": (_PODMAN,),
+    "/run/host/incoming": (_NSPAWN,),
+    "/run/systemd/nspawn/incoming": (_NSPAWN,),
+    "/app": (("flatpak", "/flatpak/app/([^/]+)/.*"),),
+    "/tmp": (_SNAP, _PRIVATE_TMP),  # noqa: S108 - compared only
+    "/var/tmp": (_PRIVATE_TMP,),  # noqa: S108
 }
-_IN_POD = re.compile(rf"/pods/({_UUID}|[0-9a-f]{{32}})/containers/([^/]+)/[^/]+$")
+_IN_POD = rf"/pods/({_UUID}|[0-9a-f]{{32}})/containers/([^/]+)/[^/]+$"
 _LAYERS = (
     ("podman", "/containers/storage/overlay/"),
     ("containerd", "/io.containerd."),
     ("docker", "/docker/overlay2/"),
 )
 _SANDBOXES = ("bwrap", "firejail")
-_SNAPS = re.compile(r"/run/snapd/ns/([a-z0-9-]+(?:_[a-z0-9]+)?)(?:\.[0-9]+)?\.mnt$")
+_SNAPS = r"/run/snapd/ns/([a-z0-9-]+(?:_[a-z0-9]+)?)(?:\.[0-9]+)?\.mnt$"
 
 
 def owner_of(cgroup: str) -> Owner | None:
@@ -128,7 +124,7 @@ def _resident(residents: Sequence[Process], mounts: Sequence[Mount], runtimes: R
         or _sandbox(residents)
     ):
         return found
-    if unit and not _SESSION.fullmatch(unit.name):
+    if unit and not re.fullmatch(_SESSION, unit.name):
         return unit
     group = _own_group(oldest.cgroup)
     if layers := _layers(mounts):
@@ -160,10 +156,11 @@ def _container(paths: Sequence[str]) -> Owner | None:
     for path in paths:
         fits = [
             (match.start(1), -rank, kind, match[1])
-            for rank, (kind, pattern) in enumerate(_PATTERNS)
-            for match in pattern.finditer(path)
+            for rank, (kind, beginning, pattern) in enumerate(_PATTERNS)
+            if beginning in path
+            for match in re.finditer(pattern + _END, path)
         ]
-        pods = _POD.findall(path)
+        pods = re.findall(_POD, path) if "pod" in path else []
         pod = pods[-1].replace("_", "-") if pods else ""
         if fits:
             _, _, kind, text = max(fits)
@@ -176,7 +173,7 @@ def _container(paths: Sequence[str]) -> Owner | None:
 
 def _unit(paths: Sequence[str]) -> Owner | None:
     for path in paths:
-        if units := _UNIT.findall(path):
+        if units := [part for part in path.split("/")[1:] if part.endswith(_UNITS) and part not in _UNITS]:
             return Owner("unit", _unescaped(units[-1]))
     return None
 
@@ -184,10 +181,9 @@ def _unit(paths: Sequence[str]) -> Owner | None:
 def _own_group(cgroup: str) -> str:
     """The path of a cgroup that is not systemd's: without its first slash, empty for the root."""
     for controllers, path in _hierarchies(cgroup):
-        if controllers in ("", "name=systemd") and not re.search(r"\.(slice|service|scope)(/|$)|/\.\.", path):
-            name = path.strip("/")
-            if name:
-                return name
+        name = path.strip("/")
+        if name and controllers in ("", "name=systemd") and not re.search(r"\.(slice|service|scope)(/|$)|/\.\.", path):
+            return name
     return ""
 
 
@@ -197,7 +193,7 @@ def _unescaped(name: str) -> str:
     def decoded(match: re.Match[str]) -> str:
         return bytes.fromhex(match[0].replace("\\x", "")).decode("utf-8", "surrogateescape")
 
-    return _ESCAPED.sub(decoded, name)
+    return re.sub(_ESCAPED, decoded, name) if "\\x" in name else name
 
 
 # From holds and mounts
@@ -205,7 +201,7 @@ def _unescaped(name: str) -> str:
 
 def _kept_by_snapd(holds: Sequence[Hold]) -> Owner | None:
     for hold in holds:
-        if hold.kind == "mount" and (match := _SNAPS.search(hold.where)):
+        if hold.kind == "mount" and (match := re.search(_SNAPS, hold.where)):
             return Owner("snap", match[1])
     return None
 
@@ -214,7 +210,7 @@ def _from_mounts(mounts: Sequence[Mount]) -> Owner | None:
     found: Owner | None = None
     pod = name = ""
     for mount in mounts:
-        if mount.mount_point == "/dev/termination-log" and (match := _IN_POD.search(mount.root)):
+        if mount.mount_point == "/dev/termination-log" and (match := re.search(_IN_POD, mount.root)):
             pod, name = match.groups()
         elif mount.fs_type in ("cgroup", "cgroup2") and mount.mount_point.startswith("/sys/fs/cgroup"):
             found = found or _container([mount.root])
@@ -230,7 +226,7 @@ def _from_binds(mounts: Sequence[Mount]) -> Owner | None:
     found = None
     for mount in mounts:
         for kind, root in _BINDS.get(mount.mount_point, ()):
-            if match := root.search(mount.root):
+            if match := re.search(f"{root}$", mount.root):
                 owner = Owner(kind, match[1], id=match[1] if kind in _WITH_IDS else "")
                 # Podman keeps its containers where cri-o does, and gives each a .containerenv as well.
                 if kind != "cri-o":

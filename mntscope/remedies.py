@@ -37,7 +37,8 @@ def run_in(view: View, program: Literal["mount", "umount"], *words: str) -> Comm
     """The host's own mount(8) or umount(8) at work in the namespace of *view*; ``None`` where there is no way in.
 
     nsenter(1) would run, as root, a program of the namespace that it enters: one that nobody need trust, and that a
-    container may not have. ``--namespace`` takes util-linux 2.35. umount's ``--recursive`` does not go with it: it reads /proc/self there, which may show others.
+    container may not have. ``--namespace`` takes util-linux 2.35. umount's ``--recursive`` does not go with it: it
+    reads /proc/self there, which may show others.
     """
     match enter(view):
         case ():

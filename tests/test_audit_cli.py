@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import pty
-import re
 import shlex
 import subprocess
 import sys
@@ -22,7 +20,6 @@ from mntscope.report import audit as reports
 from mntscope.report.audit import pages
 from mntscope.rules import RULES
 from tests import audits
-from tests.tables import view
 from tests.throwaway import Actor, Host
 
 ROOT = Path(__file__).parents[1]

@@ -23,11 +23,10 @@ from mntscope.report.document import (
     Word,
     marked,
     name,
-    shortened,
 )
 from mntscope.report.markdown import as_markdown
 from mntscope.report.remedy import shell
-from mntscope.report.text import visible
+from mntscope.report.text import shortened, visible
 from mntscope.report.webpage import as_html
 from tests.audits import NASTY
 

@@ -20,8 +20,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from mntscope.model import View
 from mntscope.report.audit import FORMATS, Told
-from mntscope.report.document import LONGEST
 from mntscope.report.page import Page
+from mntscope.report.text import LONGEST
 from mntscope.rules import RULES, Policy
 from mntscope.snapshot import Snapshot
 from tests.audits import NASTY, WHEN, found, hostile_told, made_up, told, with_everything

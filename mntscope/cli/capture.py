@@ -7,9 +7,10 @@ import os
 import time
 
 from mntscope.cli.common import page, progress, write_standard_output
-from mntscope.report.captured import FORMATS
 
 HELP = "write what can be seen of this machine to a snapshot file"
+
+FORMATS = ("table", "json")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +20,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-o", "--output", metavar="FILE", help="where to (default: HOSTNAME-TIME.mntscope.json.gz)")
     parser.add_argument("--force", action="store_true", help="overwrite FILE if it exists")
-    parser.add_argument("--format", choices=list(FORMATS), default="table", help="how to say what was written")
+    parser.add_argument("--format", choices=FORMATS, default="table", help="how to say what was written")
     parser.epilog = (
         "The file is read back as snapshot:FILE#LABEL, where LABEL is host or a pid, by --snapshot FILE, and by "
         "mntscope.load in Python. It holds mount tables and who lives in which namespace, and nothing else."
@@ -30,6 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Carry the command out; the exit code."""
     from mntscope.archive import save
     from mntscope.live import capture
+    from mntscope.report.captured import FORMATS as WRITERS
     from mntscope.report.captured import Captured
 
     with progress("reading mount namespaces") as told_of:
@@ -37,5 +39,5 @@ def run(arguments: argparse.Namespace) -> int:
     file = arguments.output or f"{os.uname().nodename}-{time.strftime('%Y%m%dT%H%M%S')}.mntscope.json.gz"
     save(snapshot, file, force=arguments.force)
     arguments.output = None
-    write_standard_output(FORMATS[arguments.format](Captured(snapshot, file), page(arguments)))
+    write_standard_output(WRITERS[arguments.format](Captured(snapshot, file), page(arguments)))
     return 0

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import argparse
 import os
-import secrets
-import shutil
 import stat
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from mntscope.errors import AccessError
-from mntscope.report.page import Page
 
 if TYPE_CHECKING:
     from rich.progress import Progress
+
+    from mntscope.report.page import Page
 
 TARGETS = """\
 A TARGET is one of
@@ -74,13 +73,29 @@ def progress(what: str) -> Iterator[Callable[[int, int], None]]:
 
 def page(arguments: argparse.Namespace) -> Page:
     """The page the report will be read on: the terminal, or plain text for a file or a pipe."""
+    from mntscope.report.page import Page
+
     terminal = _to_standard_output(arguments) and sys.stdout is not None and sys.stdout.isatty()
     return Page(
-        width=shutil.get_terminal_size(fallback=(100, 24)).columns,
+        width=columns(otherwise=100),
         terminal=terminal,
         colour=terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb",
         everything=bool(getattr(arguments, "all", False)),
     )
+
+
+def columns(otherwise: int) -> int:
+    """How wide the terminal is, or as COLUMNS says; *otherwise* where there is neither.
+
+    As shutil.get_terminal_size has it, which takes longer to import than all of this file.
+    """
+    with suppress(ValueError):
+        wanted = int(os.environ.get("COLUMNS", ""))
+        if wanted > 0:
+            return wanted
+    with suppress(OSError):
+        return os.get_terminal_size().columns or otherwise
+    return otherwise
 
 
 def write_output(arguments: argparse.Namespace, text: str) -> None:
@@ -134,7 +149,7 @@ def write_file(path: str, data: bytes) -> None:
             with open(path, "wb", buffering=0) as stream:
                 stream.write(data)
             return
-        temporary = f"{path}.{secrets.token_hex(6)}.tmp"
+        temporary = f"{path}.{os.urandom(6).hex()}.tmp"
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         try:
             with open(descriptor, "wb") as stream:

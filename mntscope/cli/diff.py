@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mntscope.cli.common import TARGETS, add_against, add_output_options, page, write_output
-from mntscope.report.difference import FORMATS
 
 if TYPE_CHECKING:
     from mntscope.cli.targets import Resolved
@@ -16,6 +14,8 @@ if TYPE_CHECKING:
     from mntscope.model import View
 
 HELP = "what a process sees that the host does not, and what leaks between them"
+
+FORMATS = ("table", "json", "csv", "markdown", "html")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -30,13 +30,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Read both views, compare them, and say so."""
+    from mntscope.report.difference import FORMATS as WRITERS
+
     found = result(arguments)
-    write_output(arguments, FORMATS[arguments.format](found, page(arguments)))
+    write_output(arguments, WRITERS[arguments.format](found, page(arguments)))
     return 1 if found.found else 0
 
 
 def result(arguments: argparse.Namespace) -> Diff:
     """What there is to say."""
+    from dataclasses import replace
+
     from mntscope.cli.targets import resolve
     from mntscope.difference import diff
 
@@ -47,6 +51,8 @@ def result(arguments: argparse.Namespace) -> Diff:
 
 def _as_asked(resolved: Resolved, target: str) -> View:
     """The target's view, named as it was asked for also where it is the host's: a namespace has one view."""
+    from dataclasses import replace
+
     view = resolved.snapshot.view(resolved.target)
     asked = target.rpartition("#")[2] if target.startswith("snapshot:") else target
     if resolved.target != resolved.snapshot.host_label or asked in (resolved.target, "host"):

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from mntscope.cli.common import TARGETS, add_against, add_output_options, page, write_output
 from mntscope.errors import AccessError, TargetError
-from mntscope.report.holding import FORMATS
 
 if TYPE_CHECKING:
     from mntscope.holding import Holding
@@ -27,6 +26,8 @@ WHAT is one of
 Nothing is unmounted, and no process is stopped.
 """
 
+FORMATS = ("table", "json", "markdown", "html")
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
@@ -41,8 +42,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Read every mount namespace, and say who has the filesystem."""
+    from mntscope.report.holding import FORMATS as WRITERS
+
     holding = result(arguments)
-    write_output(arguments, FORMATS[arguments.format](holding, page(arguments)))
+    write_output(arguments, WRITERS[arguments.format](holding, page(arguments)))
     return 1 if holding.staying else 0
 
 

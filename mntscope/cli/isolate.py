@@ -7,8 +7,6 @@ from functools import partial
 
 from mntscope.cli.common import add_against, add_output_options, page, write_output
 from mntscope.errors import MntscopeError, RefusedError, UsageError
-from mntscope.isolate import RolledBackError, isolate
-from mntscope.report.plan import FORMATS, Isolating
 
 HELP = "stop what is mounted at a path from reaching other namespaces: verified, and undoable"
 
@@ -18,6 +16,8 @@ leaves its peer group, so that what is mounted there stays there. Nothing is don
 
 Exit codes: 0 applied and verified, nothing to do, or --dry-run; 2 refused, or all put back; 130 interrupted, put back
 """
+
+FORMATS = ("table", "json", "markdown", "html")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -51,6 +51,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Plan, carry out, and say so."""
     from mntscope.cli.targets import resolve
+    from mntscope.isolate import RolledBackError, isolate
+    from mntscope.report.plan import FORMATS as WRITERS
+    from mntscope.report.plan import Isolating
 
     try:
         done = isolate(
@@ -73,11 +76,11 @@ def run(arguments: argparse.Namespace) -> int:
             journal=error.journal if isinstance(error, RolledBackError) else None,
         )
         if arguments.format != "table":
-            write_output(arguments, FORMATS[arguments.format](told, page(arguments)))
+            write_output(arguments, WRITERS[arguments.format](told, page(arguments)))
         raise
     told = Isolating(arguments.target, done, dry_run=arguments.dry_run)
     try:
-        write_output(arguments, FORMATS[arguments.format](told, page(arguments)))
+        write_output(arguments, WRITERS[arguments.format](told, page(arguments)))
     except (MntscopeError, BrokenPipeError) as error:
         if not done.applied:
             raise

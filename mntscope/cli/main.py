@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import difflib
+import gc
 import importlib
 import os
 import sys
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import NoReturn
 
-from mntscope.cli.common import TARGETS, write_standard_output
+from mntscope.cli.common import TARGETS, columns, write_standard_output
 from mntscope.errors import MntscopeError, ParseError, UsageError
 from mntscope.report.text import visible
 
@@ -42,6 +42,13 @@ Exit codes:
 """
 
 
+class Help(argparse.RawDescriptionHelpFormatter):
+    """As wide as the terminal. argparse would import shutil to find out, for each option of a command."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=columns(otherwise=80) - 2)
+
+
 class Parser(argparse.ArgumentParser):
     """Reports what it does not understand as one line, like every other error."""
 
@@ -55,7 +62,10 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line *argv* (by default that of the process); the exit code."""
+    """Run the command line *argv* (by default that of the process, which ends with it); the exit code."""
+    if argv is None:
+        # Collecting garbage is for programs that last: of what a command loads and reads nothing becomes garbage.
+        gc.set_threshold(100_000)
     try:
         return _run(list(sys.argv[1:] if argv is None else argv))
     except MntscopeError as error:
@@ -75,6 +85,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"internal error: {type(error).__name__}: {error}; please report it, with what MNTSCOPE_DEBUG=1 prints"
         )
         return 2
+    finally:
+        if argv is None:
+            # Nor need all of it be looked through once more at the end.
+            gc.freeze()
 
 
 def command_parser(name: str) -> argparse.ArgumentParser:
@@ -83,7 +97,7 @@ def command_parser(name: str) -> argparse.ArgumentParser:
     parser = Parser(
         prog=f"mntscope {name}",
         description=module.HELP,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
         allow_abbrev=False,
     )
     module.configure(parser)
@@ -100,7 +114,7 @@ def overview() -> argparse.ArgumentParser:
         usage="mntscope COMMAND [ARGUMENT ...]",
         description=OVERVIEW,
         epilog=f"Commands (mntscope COMMAND --help says more):\n{commands}\n{TARGETS}\n{EXIT_CODES}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="store_true", help="show the version and exit")
@@ -110,12 +124,14 @@ def overview() -> argparse.ArgumentParser:
 def _run(argv: list[str]) -> int:
     start = next((index for index, word in enumerate(argv) if not word.startswith("-")), len(argv))
     try:
-        if overview().parse_args(argv[:start]).version:
+        if start and overview().parse_args(argv[:start]).version:
             return _show_version()
         if start == len(argv):
             raise UsageError("no command", hint=f"there are {', '.join(COMMANDS)}; try mntscope --help")
         name = argv[start]
         if name not in COMMANDS:
+            import difflib
+
             near = difflib.get_close_matches(name, COMMANDS, n=1)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
             raise UsageError(f"no command {name!r}", hint=hint)

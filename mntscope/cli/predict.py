@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from mntscope.cli.common import TARGETS, add_against, add_output_options, page, write_output
 from mntscope.errors import AccessError
-from mntscope.report.prediction import FORMATS
 
 if TYPE_CHECKING:
     from mntscope.cli.targets import Resolved
@@ -24,6 +23,8 @@ COMMAND is a command line of mount(8), umount(8) or unshare(1), as words or as o
   mntscope predict 4711 -- "mount --make-private /proc && mount -t proc proc /proc"
 Nothing is carried out.
 """
+
+FORMATS = ("table", "json")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -40,8 +41,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Read every mount namespace, predict the command, and say what it does."""
+    from mntscope.report.prediction import FORMATS as WRITERS
+
     prediction = result(arguments)
-    write_output(arguments, FORMATS[arguments.format](prediction, page(arguments)))
+    write_output(arguments, WRITERS[arguments.format](prediction, page(arguments)))
     return 1 if prediction.outside else 0
 
 

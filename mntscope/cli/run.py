@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 from functools import partial
+from typing import TYPE_CHECKING
 
 from mntscope.cli.common import add_against, add_output_options, page, write_output
-from mntscope.isolate import Running, run_isolated
-from mntscope.report.plan import RUN_FORMATS
+
+if TYPE_CHECKING:
+    from mntscope.isolate import Running
 
 HELP = "run a command in a mount namespace of its own, from which nothing leaks"
 
@@ -19,6 +21,8 @@ Standard output is the command's: what was verified is only written with -o FILE
 Exit code: that of COMMAND; 128 and the number of the signal that ended it; 127 no such command, 126 not executable,
 2 not run, for the reason given
 """
+
+FORMATS = ("table", "json")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -33,13 +37,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_against(parser)
     # As with subcommands, all that follows the first word is the command's.
     parser.add_argument("command", metavar="COMMAND", nargs=argparse.PARSER, help="what to run")
-    add_output_options(parser, RUN_FORMATS)
+    add_output_options(parser, FORMATS)
     parser.epilog = EPILOG
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run it; its status."""
     from mntscope.cli.targets import resolve
+    from mntscope.isolate import run_isolated
+    from mntscope.report.plan import RUN_FORMATS
 
     def report(running: Running) -> None:
         if arguments.output is not None:

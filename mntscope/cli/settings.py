@@ -22,11 +22,9 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
-from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from mntscope.errors import AccessError, UsageError
@@ -70,6 +68,8 @@ def find(file: str | None, rules: Iterable[Rule]) -> Settings:
 
 
 def _load(path: str) -> dict[str, Any] | None:
+    import tomllib
+
     try:
         with open(path, "rb") as stream:
             data = stream.read(MOST + 1)
@@ -147,6 +147,8 @@ class _Reader:
     def only(self, table: Mapping[str, Any], at: str, keys: tuple[str, ...]) -> None:
         for key in table:
             if key not in keys:
+                from difflib import get_close_matches
+
                 near = get_close_matches(key, keys, n=1)
                 hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(keys)}"
                 raise UsageError(f"no setting {f'{at}.{key}' if at else key!r}", where=self.file, hint=hint)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from mntscope.errors import TargetError, UsageError
 from mntscope.model import Problem
@@ -15,8 +15,7 @@ from mntscope.snapshot import Snapshot
 _FORMS = "a pid, self, host, ns:PATH, file:PATH, snapshot:PATH#LABEL or container:NAME"
 
 
-@dataclass(frozen=True, slots=True)
-class Resolved:
+class Resolved(NamedTuple):
     """What a command works on."""
 
     snapshot: Snapshot
@@ -25,8 +24,7 @@ class Resolved:
     """The label of the target's view; the host's own where the target lives in the host's namespace."""
 
 
-@dataclass(frozen=True, slots=True)
-class Name:
+class Name(NamedTuple):
     """A TARGET taken apart."""
 
     kind: Literal["process", "host", "ns", "file", "snapshot"]
@@ -55,7 +53,7 @@ def resolve(target: str, against: str = "host", *, everything: bool = False) -> 
     """
     wanted, host = parse_target(target), parse_target(against)
     if wanted.kind == "snapshot" and against == "host":
-        host = replace(wanted, label="")
+        host = wanted._replace(label="")
     sources = _Sources((wanted, host), everything=everything)
     world, host_label = sources.find(host)
     world = replace(world, host_label=host_label)

@@ -9,9 +9,9 @@ would also land on a directory that the host cannot do without is that a leak of
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 from mntscope.graph.harm import CRITICAL, SEVERITIES, Remedy, Severity, remedy_for, severity_at, worst
 from mntscope.graph.namespaces import first_of_namespace, same_namespace
@@ -146,8 +146,7 @@ def _worst_first(leak: Leak) -> tuple[int, str, int]:
     return SEVERITIES.index(leak.severity), leak.path, leak.mount.mount_id
 
 
-@dataclass(frozen=True, slots=True)
-class _Crossing:
+class _Crossing(NamedTuple):
     """A leak without the mount: what is the same for all mounts with one group and root."""
 
     place: str
@@ -160,8 +159,7 @@ class _Crossing:
     complete: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _HostMounts:
+class _HostMounts(NamedTuple):
     """The host's mounts in one tree of peer groups, by their roots. Numbers are positions in the graph's tour."""
 
     receivers: RootIndex[Points]
@@ -205,7 +203,7 @@ class _Finder:
                 known[key] = list(islice(self.crossings(mount), self.most_listed + 1))
             cut = len(known[key]) > self.most_listed
             for crossing in known[key][: self.most_listed]:
-                yield self.leak(mount, replace(crossing, complete=False) if cut else crossing)
+                yield self.leak(mount, crossing._replace(complete=False) if cut else crossing)
 
     def leaks_at(self, path: str) -> Iterator[Leak]:
         """That of the event at *path*."""
@@ -278,8 +276,7 @@ class _Finder:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Query:
+class _Query(NamedTuple):
     """What can be asked about the events of a mount, known by what they reach and by where it is in the tour."""
 
     finder: _Finder

@@ -12,7 +12,7 @@ keeps tables that disagree with each other, or with any kernel, from mixing file
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple
 
@@ -28,8 +28,7 @@ GroupKey = tuple[str, int]
 """Device and number of a peer group."""
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """A mount, and the label of the view that shows it."""
 
     label: str
@@ -56,8 +55,7 @@ class PeerGroup(Shown):
         return not self.members
 
 
-@dataclass(frozen=True, slots=True)
-class Receiver:
+class Receiver(NamedTuple):
     """A mount that receives events of another one."""
 
     label: str
@@ -83,11 +81,11 @@ class Reach(NamedTuple):
     """Which tree of groups it belongs to."""
 
 
-@dataclass(slots=True)
 class _Group:
-    members: list[tuple[int, Mount]] = field(default_factory=list)
-    lone_slaves: list[tuple[int, Mount]] = field(default_factory=list)
-    master: GroupKey | None = None
+    def __init__(self) -> None:
+        self.members: list[tuple[int, Mount]] = []
+        self.lone_slaves: list[tuple[int, Mount]] = []
+        self.master: GroupKey | None = None
 
 
 class PeerGraph(Framed, Shown):

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
@@ -29,8 +28,7 @@ class Place(NamedTuple):
     """From the root of the filesystem."""
 
 
-@dataclass(frozen=True, slots=True)
-class PathNode:
+class PathNode(NamedTuple):
     """A mount point, and the mounts that lie there."""
 
     path: str

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import glob
-import json
 import os
 import re
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from mntscope.errors import TargetError
 from mntscope.live.procfs import Proc, hold, open_proc, read_process
@@ -63,8 +62,7 @@ SHORTEST = 4
 """An id may be cut to no fewer digits than these."""
 
 
-@dataclass(frozen=True, slots=True)
-class Container:
+class Container(NamedTuple):
     """A running container."""
 
     owner: Owner
@@ -248,6 +246,8 @@ def _process(proc: Proc, pid: int) -> Process | None:
 
 def _load(path: str) -> Any:
     """A JSON file, or ``None``: users may put anything below /run/user."""
+    import json
+
     with suppress(OSError, ValueError, RecursionError):
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
         with open(fd, "rb") as file:

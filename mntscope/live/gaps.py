@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 
 from mntscope.model import Problem
 
@@ -12,20 +11,20 @@ MOST_NAMED = 8
 """How many are named of those that a sentence is about."""
 
 
-@dataclass(slots=True)
 class Gaps:
     """The gaps of one capture."""
 
-    others: list[Problem] = field(default_factory=list)
-    """Those that are one of a kind."""
-    unidentified: list[int] = field(default_factory=list)
-    """Processes whose table could be read, but not which namespace it is of."""
-    unreadable: list[int] = field(default_factory=list)
-    """Processes of which not even the table could be read."""
-    not_entered: set[int] = field(default_factory=set)
-    """Inodes of namespaces that are known to be there, but could not be entered."""
-    read_once: int = 0
-    """Tables that could not be read a second time."""
+    def __init__(self) -> None:
+        self.others: list[Problem] = []
+        """Those that are one of a kind."""
+        self.unidentified: list[int] = []
+        """Processes whose table could be read, but not which namespace it is of."""
+        self.unreadable: list[int] = []
+        """Processes of which not even the table could be read."""
+        self.not_entered: set[int] = set()
+        """Inodes of namespaces that are known to be there, but could not be entered."""
+        self.read_once = 0
+        """Tables that could not be read a second time."""
 
     def add(self, what: str, where: str = "") -> None:
         """A gap that is one of a kind."""

@@ -21,7 +21,7 @@ Mark = tuple[bytes, ...]
 """Mount ID, parent ID, device and root of a mount: at any moment these are of one namespace only."""
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Reading:
     """A mount namespace as it was read: the bytes of its table, and what was learnt beside them."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from mntscope.report.lines import cells, painted
 from mntscope.report.page import Page
 
 GAP = 2
@@ -39,36 +40,27 @@ def columns_text(columns: Sequence[Column], rows: Sequence[Sequence[str]], page:
 
     On a terminal the lines fit its width: what is too long loses its middle. Elsewhere nothing is cut off.
     """
-    from rich.cells import cell_len
-    from rich.color import ColorSystem
-    from rich.style import Style
-
     widths = {
-        at: max(len(column.name), max((cell_len(row[at]) for row in rows), default=0))
-        for at, column in enumerate(columns)
+        at: max(len(column.name), max((cells(row[at]) for row in rows), default=0)) for at, column in enumerate(columns)
     }
     if page.terminal:
         widths = _fitted(columns, widths, page.width)
     else:
         widths = {at: min(width, WIDEST) for at, width in widths.items()}
-    styles: dict[str, Style] = {}
 
-    def line(cells: Sequence[str], *, heading: bool) -> str:
+    def line(row: Sequence[str], *, heading: bool) -> str:
         parts = []
         room = 0
         for at, width in widths.items():
-            column, cell = columns[at], cells[at]
+            column, cell = columns[at], row[at]
             shown = _cut(cell, width) if page.terminal else cell
-            blanks = max(0, width - cell_len(shown))
+            blanks = max(0, width - cells(shown))
             left, right = (blanks, 0) if column.right else (0, blanks)
             if not shown:
                 room += width + GAP
                 continue
             style = "bold" if heading else column.style(cell) if column.style else ""
-            if page.colour and style:
-                known = styles.setdefault(style, Style.parse(style))
-                shown = known.render(shown, color_system=ColorSystem.STANDARD)
-            parts += [" " * (room + left), shown]
+            parts += [" " * (room + left), painted(shown, style) if page.colour else shown]
             room = right + GAP
         return "".join(parts) + "\n"
 
@@ -111,15 +103,13 @@ def _reduced(widths: dict[int, int], room: int, least: int) -> dict[int, int]:
 
 def _cut(text: str, width: int) -> str:
     """*text* in *width* cells: its beginning and its end, and a mark between them."""
-    from rich.cells import cell_len
-
-    if cell_len(text) <= width:
+    if cells(text) <= width:
         return text
     # A character takes two cells at most; of the text no more than this is looked at.
     head, tail = (width - 1) // 2, width - 1 - (width - 1) // 2
     first, last = text[:head], text[len(text) - tail :] if tail else ""
-    while cell_len(first) > head:
+    while cells(first) > head:
         first = first[:-1]
-    while cell_len(last) > tail:
+    while cells(last) > tail:
         last = last[1:]
     return f"{first}…{last}"

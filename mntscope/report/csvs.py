@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 
 from mntscope.report.page import Page
@@ -12,6 +10,9 @@ from mntscope.report.text import visible
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[str]], page: Page) -> str:
     """The table. Cells are exact, bytes that are not UTF-8 included, except on a terminal, which gets them visible."""
+    import csv
+    import io
+
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)

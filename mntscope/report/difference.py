@@ -9,10 +9,9 @@ from mntscope.difference import Change, Damage, Diff
 from mntscope.graph import Leak
 from mntscope.model import Mount, View
 from mntscope.parse import format_mountinfo
-from mntscope.report.comparison import as_html, as_markdown
 from mntscope.report.csvs import csv_text
 from mntscope.report.jsons import json_text, mount_json, problems_json
-from mntscope.report.page import Format, Page
+from mntscope.report.page import Format, Page, later
 from mntscope.report.remedy import command
 from mntscope.report.verdict import as_table, problems
 
@@ -50,8 +49,8 @@ FORMATS: dict[str, Format[Diff]] = {
     "table": as_table,
     "json": as_json,
     "csv": as_csv,
-    "markdown": as_markdown,
-    "html": as_html,
+    "markdown": later("comparison", "as_markdown"),
+    "html": later("comparison", "as_html"),
 }
 
 

@@ -11,12 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from mntscope.report.text import visible
+from mntscope.report.text import shortened, visible
 
 Style = Literal["name", "command", "strong", "dim", "critical", "high", "medium", "low", "good"]
-
-LONGEST = 400
-"""How many characters of a name or a sentence are shown. A mount point may have thousands; a command is never cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +116,3 @@ def readable(text: str) -> str:
     """A piece of a sentence made visible and short. The blank between it and the next piece stays a blank."""
     bare = text.rstrip(" ")
     return shortened(visible(bare)) + " " * min(1, len(text) - len(bare))
-
-
-def shortened(text: str, longest: int = LONGEST) -> str:
-    """*text*, or its beginning and its end where it is longer than a reader would read."""
-    if len(text) <= longest:
-        return text
-    half = longest // 2
-    return f"{text[:half]} .. {len(text) - 2 * half} characters .. {text[-half:]}"

@@ -7,19 +7,15 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from errno import errorcode
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from mntscope.graph.harm import CRITICAL
 from mntscope.model import Mount
 from mntscope.prediction import Prediction, StepPrediction, Whose
 from mntscope.propagation import Effect, Outcome
+from mntscope.report.lines import Text, cells
 from mntscope.report.page import Page
 from mntscope.report.text import visible
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-    from rich.table import Table
-    from rich.text import Text
 
 T = TypeVar("T")
 
@@ -40,20 +36,18 @@ def as_table(prediction: Prediction, page: Page) -> str:
     return page.draw(*_blocks(prediction, page))
 
 
-def _blocks(prediction: Prediction, page: Page) -> Iterator[RenderableType]:
-    from rich.text import Text
-
+def _blocks(prediction: Prediction, page: Page) -> Iterator[Text]:
     heading, sentence = headline(prediction)
-    yield Text.assemble((heading, _STYLES[heading]), f"  {sentence}")
+    yield Text((heading, _STYLES[heading]), f"  {sentence}")
     host = host_lines(prediction, page)
     if host:
         yield Text("")
     for line in _shortened(host, page):
-        yield Text(f"host: {line}", style="bold red")
+        yield Text((f"host: {line}", "bold red"))
     yield from _rest(host, page)
     if len(prediction.steps) > 1 or prediction.failed:
         yield Text("")
-        yield _steps(prediction.steps)
+        yield from _steps(prediction.steps)
     sections = [label for label in _changed(prediction) if label != prediction.before.host_label]
     for label in _shortened(sections, page):
         yield from _section(label, prediction, page)
@@ -62,8 +56,8 @@ def _blocks(prediction: Prediction, page: Page) -> Iterator[RenderableType]:
     unseen = [f"Not seen: {visible(str(problem))}." for problem in prediction.before.not_seen]
     if doubts or unseen:
         yield Text("")
-    yield from (Text(doubt, style="yellow") for doubt in doubts)
-    yield from (Text(problem, style="dim") for problem in _shortened(unseen, page))
+    yield from (Text((doubt, "yellow")) for doubt in doubts)
+    yield from (Text((problem, "dim")) for problem in _shortened(unseen, page))
     yield from _rest(unseen, page)
 
 
@@ -152,23 +146,19 @@ _REASONS = {
 }
 
 
-def _steps(steps: Sequence[StepPrediction]) -> Table:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(justify="right")
-    table.add_column(overflow="fold")
-    table.add_column(overflow="fold")
-    for number, step in enumerate(steps, 1):
-        command = Text(f"{'  ' * step.depth}{visible(step.step.text)}")
+def _steps(steps: Sequence[StepPrediction]) -> Iterator[Text]:
+    commands = [f"{'  ' * step.depth}{visible(step.step.text)}" for step in steps]
+    room = max(map(cells, commands), default=0) + 2
+    number_room = len(f"step {len(steps)}:")
+    for number, (step, command) in enumerate(zip(steps, commands, strict=True), 1):
         if step.skipped:
-            table.add_row(f"step {number}:", command, Text("not run", style="yellow"))
+            became = "not run", "yellow"
         elif step.failed:
-            table.add_row(f"step {number}:", command, Text(visible(failure(step.failed)), style="bold yellow"))
+            became = visible(failure(step.failed)), "bold yellow"
         else:
-            table.add_row(f"step {number}:", command, Text("succeeds", style="green"))
-    return table
+            became = "succeeds", "green"
+        lead = f"step {number}:".rjust(number_room) + "  "
+        yield Text(command, " " * (room - cells(command)), became, lead=lead, indent=" " * len(lead))
 
 
 def failure(outcome: Outcome) -> str:
@@ -191,10 +181,8 @@ def _changed(prediction: Prediction) -> list[str]:
     return [*others, *own, *(label for label in changed if label not in prediction.known)]
 
 
-def _section(label: str, prediction: Prediction, page: Page) -> Iterator[RenderableType]:
-    from rich.text import Text
-
-    yield Text.assemble("\n", (_name(label, prediction), "bold"))
+def _section(label: str, prediction: Prediction, page: Page) -> Iterator[Text]:
+    yield Text("\n", (_name(label, prediction), "bold"))
     copied = ended = 0
     changed: dict[tuple[str, str], list[str]] = defaultdict(list)
     for step in prediction.steps:
@@ -209,22 +197,15 @@ def _section(label: str, prediction: Prediction, page: Page) -> Iterator[Rendera
                     changed[effect.change, _became(effect)].append(effect.path)
     rows = [(change, _some(paths, page), became) for (change, became), paths in changed.items()]
     rows = [("begins with", "", f"{_count(copied, 'mount')}, copied")] * bool(copied) + rows
-    yield _rows(_shortened(rows, page))
+    yield from _rows(_shortened(rows, page))
     yield from _rest(rows, page)
     if ended:
-        yield _rows([("ends", "", "with the command, and all that is mounted in it")])
+        yield from _rows([("ends", "", "with the command, and all that is mounted in it")])
 
 
-def _rows(rows: Sequence[tuple[str, str, str]]) -> Table:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(width=13, no_wrap=True)
-    table.add_column(overflow="fold")
+def _rows(rows: Sequence[tuple[str, str, str]]) -> Iterator[Text]:
     for change, paths, became in rows:
-        table.add_row(f"  {change}", Text.assemble((paths, "bold"), "  " if paths else "", became))
-    return table
+        yield Text((paths, "bold"), "  " if paths else "", became, lead=f"  {change:13}", indent=" " * 15)
 
 
 def _became(effect: Effect) -> str:
@@ -279,7 +260,5 @@ def _shortened(things: Sequence[T], page: Page) -> Sequence[T]:
 
 
 def _rest(things: Sequence[object], page: Page) -> Iterator[Text]:
-    from rich.text import Text
-
     if len(things) > SHOWN and not page.everything:
-        yield Text(f"and {len(things) - SHOWN} more (--all)", style="dim")
+        yield Text((f"and {len(things) - SHOWN} more (--all)", "dim"))

@@ -12,16 +12,14 @@ from mntscope.graph.names import listed
 from mntscope.graph.peers import GroupKey
 from mntscope.holding import Holder, Holding
 from mntscope.model import Hold
-from mntscope.report.document import Block, Commands, Document, Heading, Items, Paragraph, Style, Table, Word, Words
 from mntscope.report.jsons import json_text, mount_json, problems_json
-from mntscope.report.markdown import as_markdown as markdown
+from mntscope.report.lines import Text
 from mntscope.report.page import Format, Page
 from mntscope.report.remedy import shell
 from mntscope.report.text import shell_word, visible
-from mntscope.report.webpage import as_html as webpage
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from mntscope.report.document import Block, Document, Style, Words
 
 T = TypeVar("T")
 
@@ -186,29 +184,25 @@ def as_table(holding: Holding, page: Page) -> str:
     return page.draw(*_blocks(_Told(holding, page)))
 
 
-def _blocks(told: _Told) -> Iterator[RenderableType]:
-    from rich.padding import Padding
-    from rich.text import Text
-
+def _blocks(told: _Told) -> Iterator[Text]:
     word, sentence = told.verdict
-    yield Text.assemble((word, _STYLES[word]), f"  {visible(sentence)}")
+    yield Text((word, _STYLES[word]), f"  {visible(sentence)}")
     for heading, holders in told.sections:
-        yield Text.assemble("\n", (f"{heading}:", "bold"))
+        yield Text("\n", (f"{heading}:", "bold"))
         for holder in told.shown(holders):
-            line = Text.assemble((visible(holder.mount.mount_point), "bold"), f"  {visible(told.who(holder))}")
-            yield Padding(line, (0, 0, 0, 2))
+            yield Text((visible(holder.mount.mount_point), "bold"), f"  {visible(told.who(holder))}", indent="  ")
             if holder.via == "host":
                 continue
-            yield Padding(Text(visible(told.why(holder)), style="dim"), (0, 0, 0, 4))
-            yield from (Text(f"    {command}", style="cyan", no_wrap=True) for command in commands(holder))
+            yield Text((visible(told.why(holder)), "dim"), indent="    ")
+            yield from (Text((command, "cyan"), indent="    ", whole=True) for command in commands(holder))
             if not holder.receives and not commands(holder):
-                yield Padding(Text(visible(told.nothing_helps(holder))), (0, 0, 0, 4))
+                yield Text(visible(told.nothing_helps(holder)), indent="    ")
         if len(told.shown(holders)) < len(holders):
-            yield Text(f"  and {len(holders) - SHOWN} more (--all)", style="dim")
+            yield Text((f"and {len(holders) - SHOWN} more (--all)", "dim"), indent="  ")
         if holders is told.staying and told.removable:
             yield Text(f"\n{told.removal}")
             for command in told.removable:
-                yield Text(f"  {command}", style="cyan", no_wrap=True)
+                yield Text((command, "cyan"), indent="  ", whole=True)
     if told.hint:
         yield Text(f"\n{told.hint}")
     for note in told.holding.notes[:SHOWN]:
@@ -217,9 +211,9 @@ def _blocks(told: _Told) -> Iterator[RenderableType]:
     if unseen:
         yield Text("")
     for problem in unseen:
-        yield Text(f"Not seen: {visible(str(problem))}.", style="dim")
+        yield Text((f"Not seen: {visible(str(problem))}.", "dim"))
     if len(unseen) < len(told.holding.not_seen):
-        yield Text(f"and {len(told.holding.not_seen) - SHOWN} more (--all)", style="dim")
+        yield Text((f"and {len(told.holding.not_seen) - SHOWN} more (--all)", "dim"))
 
 
 def as_json(holding: Holding, page: Page) -> str:
@@ -264,6 +258,8 @@ def _holder_json(holder: Holder, told: _Told) -> dict[str, Any]:
 
 def document(holding: Holding, page: Page) -> Document:
     """The holding as a document."""
+    from mntscope.report.document import Commands, Document, Heading, Items, Paragraph, Table, Word
+
     told = _Told(holding, page)
     blocks: list[Block] = []
     word, sentence = told.verdict
@@ -292,12 +288,16 @@ def document(holding: Holding, page: Page) -> Document:
 
 def as_markdown(holding: Holding, page: Page) -> str:
     """The same for a ticket."""
-    return markdown(document(holding, page))
+    from mntscope.report import markdown
+
+    return markdown.as_markdown(document(holding, page))
 
 
 def as_html(holding: Holding, page: Page) -> str:
     """The same as a page."""
-    return webpage(document(holding, page))
+    from mntscope.report import webpage
+
+    return webpage.as_html(document(holding, page))
 
 
 FORMATS: dict[str, Format[Holding]] = {

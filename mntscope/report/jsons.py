@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -56,4 +55,6 @@ def json_text(command: str, document: Mapping[str, Any]) -> str:
     Everything outside ASCII is escaped: a byte that is not UTF-8 survives as ``\udcff`` (surrogateescape), and
     nothing in it can move a terminal.
     """
+    import json
+
     return json.dumps({"schema": f"mntscope.{command}/1", **document}, indent=2) + "\n"

@@ -11,13 +11,13 @@ from mntscope.lab import Kept, Moment, Performance, Sight, Story
 from mntscope.model import Mount
 from mntscope.parse import format_mountinfo
 from mntscope.report.jsons import json_text
+from mntscope.report.lines import Piece, Text
 from mntscope.report.page import Format, Page
 from mntscope.report.text import visible
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
-    from rich.text import Text
 
 _VERDICT_STYLES = {"same-namespace": "red", "leaks": "red", "receives": "yellow", "isolated": "green"}
 
@@ -81,9 +81,7 @@ def _kept_json(kept: Kept) -> dict[str, Any]:
 # -------------------------------------------------------------------------------------------------------- a person
 
 
-def _story(story: Story) -> Iterator[RenderableType]:
-    from rich.text import Text
-
+def _story(story: Story) -> Iterator[Text | RenderableType]:
     yield Text(
         f"A throwaway host on Linux {visible(story.kernel)}: its own processes, its own mounts, everything shared "
         "from / down, as systemd has it. Every act starts on a fresh one, and this machine is not touched."
@@ -91,44 +89,43 @@ def _story(story: Story) -> Iterator[RenderableType]:
     for performance in story.performances:
         yield from _act(performance)
     if len(story.performances) > 1:
-        yield from _summary(story)
+        yield Text("")
+        yield _summary(story)
     if story.kept:
         yield from _kept(story.kept)
 
 
-def _act(performance: Performance) -> Iterator[RenderableType]:
+def _act(performance: Performance) -> Iterator[Text | RenderableType]:
     from rich.padding import Padding
-    from rich.text import Text
 
     act, outcome = performance.act, performance.outcome
-    yield Text(f"\nAct {act.number}. {act.title}\n", style="bold")
+    yield Text((f"\nAct {act.number}. {act.title}\n", "bold"))
     yield from _commands(performance.beginning, performance.steps)
     yield Padding(_both_sides(outcome), (1, 0, 1, 2))
-    yield Padding(_mountinfo(outcome), (0, 0, 1, 2))
-    yield Padding(_verdict(outcome), (0, 0, 0, 2))
+    yield _mountinfo("host", outcome.host_mount)
+    yield _mountinfo("target", outcome.target_mount)
+    yield Text("")
+    yield Text(*_verdict(outcome), indent="  ")
     if performance.surprises:
         told = f"This kernel does otherwise than mount_namespaces(7) says: {'; '.join(performance.surprises)}"
-        yield Padding(Text(told, style="bold red"), (0, 0, 0, 2))
+        yield Text((told, "bold red"), indent="  ")
     else:
-        yield Padding(Text(f"Why: {act.why}"), (0, 0, 0, 2))
+        yield Text(f"Why: {act.why}", indent="  ")
     if performance.undone:
         yield Text("")
         yield from _commands(outcome, performance.undone)
 
 
-def _commands(before: Moment, steps: tuple[Moment, ...]) -> Iterator[RenderableType]:
+def _commands(before: Moment, steps: tuple[Moment, ...]) -> Iterator[Text]:
     """Each command, and below it what it did to the host."""
-    from rich.padding import Padding
-    from rich.text import Text
-
     for step in steps:
-        yield Padding(Text.assemble(("$ ", "dim"), (step.command, "bold")), (0, 0, 0, 2))
-        for text, style in _news(before, step):
-            yield Padding(Text(text, style=style), (0, 0, 0, 4))
+        yield Text(("$ ", "dim"), (step.command, "bold"), indent="  ")
+        for piece in _news(before, step):
+            yield Text(piece, indent="    ")
         before = step
 
 
-def _news(before: Moment, after: Moment) -> Iterator[tuple[str, str]]:
+def _news(before: Moment, after: Moment) -> Iterator[Piece]:
     """What the host notices of a command."""
     was, now = before.host_mount, after.host_mount
     if after.facts.host_broken and not before.facts.host_broken:
@@ -149,10 +146,10 @@ def _both_sides(moment: Moment) -> Table:
     return grid
 
 
-def _ps(side: str, sight: Sight) -> Text:
-    from rich.text import Text
+def _ps(side: str, sight: Sight) -> RenderableType:
+    from rich.text import Text as RichText
 
-    text = Text.assemble(f"ps on {side}\n", ("  PID CMD\n", "dim"))
+    text = RichText.assemble(f"ps on {side}\n", ("  PID CMD\n", "dim"))
     for listed in sight.processes:
         text.append(f"{listed.pid:5} {visible(listed.comm)}\n")
     if sight.proc_self is None:
@@ -161,38 +158,24 @@ def _ps(side: str, sight: Sight) -> Text:
     return text.append(f"/proc/self is {sight.proc_self}{own}", style="dim")
 
 
-def _mountinfo(moment: Moment) -> Table:
-    from rich.table import Table
-
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(no_wrap=True, style="dim")
-    grid.add_column(overflow="fold")
-    grid.add_row("host", _marked(moment.host_mount))
-    grid.add_row("target", _marked(moment.target_mount))
-    return grid
+def _mountinfo(whose: str, mount: Mount) -> Text:
+    """The line of mountinfo, and in it what tells the propagation."""
+    pieces = re.split(r"(?<= )((?:shared|master):\d+)", visible(_line(mount)))
+    marked = ((piece, "bold yellow" if number % 2 else "") for number, piece in enumerate(pieces))
+    return Text(*marked, lead=(f"  {whose:8}", "dim"), indent=" " * 10)
 
 
-def _marked(mount: Mount) -> Text:
-    from rich.text import Text
-
-    text = Text(visible(_line(mount)))
-    text.highlight_regex(re.compile(r"(?<= )(shared|master):\d+"), "bold yellow")
-    return text
-
-
-def _verdict(moment: Moment) -> Text:
-    from rich.text import Text
-
+def _verdict(moment: Moment) -> Iterator[str | Piece]:
     verdict = moment.facts.verdict
-    text = Text.assemble("mntscope diff TARGET /proc: ", (verdict.upper(), f"bold {_VERDICT_STYLES[verdict]}"))
+    yield "mntscope diff TARGET /proc: "
+    yield verdict.upper(), f"bold {_VERDICT_STYLES[verdict]}"
     for said in (*(leak.why for leak in moment.diff.leaks), *map(str, moment.diff.damage)):
-        text.append(f"\n{visible(said)}")
-    return text
+        yield f"\n{visible(said)}"
 
 
-def _summary(story: Story) -> Iterator[RenderableType]:
+def _summary(story: Story) -> Table:
     from rich.table import Table
-    from rich.text import Text
+    from rich.text import Text as RichText
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for heading in ("act", "target sees host's processes", "host's mounts", "host's /proc", "diff /proc"):
@@ -202,24 +185,21 @@ def _summary(story: Story) -> Iterator[RenderableType]:
         table.add_row(
             str(performance.act.number),
             "yes" if facts.sees_host_processes else "no",
-            Text("changed", style="red") if facts.host_changed else Text("as before", style="green"),
-            Text("BROKEN", style="bold red") if facts.host_broken else Text("works", style="green"),
-            Text(facts.verdict, style=_VERDICT_STYLES[facts.verdict]),
+            RichText("changed", style="red") if facts.host_changed else RichText("as before", style="green"),
+            RichText("BROKEN", style="bold red") if facts.host_broken else RichText("works", style="green"),
+            RichText(facts.verdict, style=_VERDICT_STYLES[facts.verdict]),
         )
-    yield Text("")
-    yield table
+    return table
 
 
-def _kept(kept: Kept) -> Iterator[RenderableType]:
-    from rich.text import Text
-
+def _kept(kept: Kept) -> Iterator[Text]:
     yield Text(
         f"\nThe target of act {kept.act} is process {kept.target}, its host is process {kept.host}. "
         "They stay as the act left them until this command ends.\n"
     )
     for command in kept.commands:
         # Not broken, so that it can be copied.
-        yield Text(f"  {visible(command)}", style="bold", no_wrap=True, overflow="ignore")
+        yield Text((visible(command), "bold"), indent="  ", whole=True)
     yield Text("")
 
 

@@ -21,9 +21,8 @@ from mntscope.report.document import (
     Words,
     parts,
     readable,
-    shortened,
 )
-from mntscope.report.text import visible
+from mntscope.report.text import shortened, visible
 
 # What means something in the middle of a line; an underscore only at the end of a word.
 _MARKUP = re.compile(r"[\\`*\[\]<&|~$#]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])|:(?=//)|(?<=www)\.")

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from mntscope.report.lines import Text, painted
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 # Blanks at the end of a line, resets among them. It looks at each run of blanks once, however long it is.
-_FILL = re.compile(r"(?<! ) +(?! )(?=(?:\x1b\[0m *)*$)", re.MULTILINE)
+_FILL = r"(?m)(?<! ) +(?! )(?=(?:\x1b\[0m *)*$)"
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(NamedTuple):
     """Where a report will be read."""
 
     width: int = 100
@@ -27,13 +27,24 @@ class Page:
     everything: bool = False
     """Whether long lists are given in full."""
 
-    def draw(self, *renderables: RenderableType) -> str:
-        """The renderables, one below the other, as text; with escape sequences only where there is colour.
+    def draw(self, *blocks: Text | RenderableType) -> str:
+        """The blocks, one below the other, as text; with escape sequences only where there is colour.
 
         Markup, emoji codes and highlighting are off: text is only ever text.
         """
+        return "".join(self._text(block) if isinstance(block, Text) else self._rich(block) for block in blocks)
+
+    def _text(self, text: Text) -> str:
+        shown = [
+            "".join(painted(part, style) if self.colour else part for part, style in line)
+            for line in text.lines(self.width)
+        ]
+        return "".join(f"{line.rstrip(' ')}\n" for line in shown)
+
+    def _rich(self, renderable: RenderableType) -> str:
+        import io
+
         from rich.console import Console
-        from rich.text import Text
 
         drawn = io.StringIO()
         console = Console(
@@ -46,15 +57,25 @@ class Page:
             emoji=False,
             highlight=False,
         )
-        for renderable in renderables:
-            whole = isinstance(renderable, Text) and renderable.no_wrap
-            # A line that must not be broken (a command, to be copied) is the terminal's to wrap, not cut off.
-            console.print(renderable, no_wrap=whole, overflow="ignore" if whole else None, crop=not whole)
+        console.print(renderable)
         # What fills cells up to their width is of no use to anyone, and in the way of copying.
-        return _FILL.sub("", drawn.getvalue())
+        return re.sub(_FILL, "", drawn.getvalue())
 
 
 Result = TypeVar("Result")
 
 Format = Callable[[Result, Page], str]
 """A format of a report: a function from a command's result, and the page, to text that ends its last line."""
+
+
+def later(module: str, function: str) -> Format[Any]:
+    """The format that *function* of a *module* of this package is; the module is imported when it is called.
+
+    A command writes one format: it need not wait until it has read how to write the others.
+    """
+
+    def write(result: Any, page: Page) -> str:
+        text: str = getattr(import_module(f"mntscope.report.{module}"), function)(result, page)
+        return text
+
+    return write

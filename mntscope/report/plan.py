@@ -10,16 +10,14 @@ from mntscope.isolate import Action, Isolation, Plan, Running, Undoing
 from mntscope.model import Mount
 from mntscope.propagation import Effect
 from mntscope.propagation.operations import SetPropagation
-from mntscope.report import markdown, webpage
-from mntscope.report.document import Block, Commands, Document, Heading, Items, Paragraph, Table, Word, name
 from mntscope.report.jsons import effect_json, json_text, problems_json
+from mntscope.report.lines import Text
 from mntscope.report.page import Format, Page
 from mntscope.report.remedy import shell
 from mntscope.report.text import shell_word, visible
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-    from rich.text import Text
+    from mntscope.report.document import Block, Document, Word
 
 SHOWN = 6
 """How many effects of one action are listed before the rest is counted."""
@@ -70,13 +68,11 @@ def isolation_json(told: Isolating, page: Page) -> str:  # noqa: ARG001
 
 def undoing_table(undoing: Undoing, page: Page) -> str:
     """What was put back."""
-    from rich.text import Text
-
     heading = "UNDONE" if undoing.done else "NOTHING TO UNDO"
     sentence = "" if undoing.done else "  all is as it was before already."
-    lines = [Text.assemble((heading, "bold green"), sentence)]
+    lines = [Text((heading, "bold green"), sentence)]
     lines += [Text(f"  {visible(line)}") for line in undoing.done]
-    lines += [Text(f"Note: {visible(note)}.", style="yellow") for note in undoing.notes]
+    lines += [Text((f"Note: {visible(note)}.", "yellow")) for note in undoing.notes]
     return page.draw(*lines)
 
 
@@ -87,12 +83,10 @@ def undoing_json(undoing: Undoing, page: Page) -> str:  # noqa: ARG001
 
 def running_table(running: Running, page: Page) -> str:
     """What is about to run, in one line."""
-    from rich.text import Text
-
     count = len(running.plan.snapshot.views) - 1
     proc = " Its proc is in none of them." if running.new_pids else ""
     sentence = f"  what process {running.pid} mounts at /proc reaches none of the {count} other namespaces.{proc}"
-    return page.draw(Text.assemble(("ISOLATED", "bold green"), sentence))
+    return page.draw(Text(("ISOLATED", "bold green"), sentence))
 
 
 def running_json(running: Running, page: Page) -> str:  # noqa: ARG001
@@ -112,11 +106,15 @@ def running_json(running: Running, page: Page) -> str:  # noqa: ARG001
 
 def isolation_markdown(told: Isolating, page: Page) -> str:
     """The same for a ticket: what is to be done, or was."""
+    from mntscope.report import markdown
+
     return markdown.as_markdown(document(told, page))
 
 
 def isolation_html(told: Isolating, page: Page) -> str:
     """The same for a folder."""
+    from mntscope.report import webpage
+
     return webpage.as_html(document(told, page))
 
 
@@ -130,41 +128,43 @@ RUN_FORMATS: dict[str, Format[Running]] = {"table": running_table, "json": runni
 UNDO_FORMATS: dict[str, Format[Undoing]] = {"table": undoing_table, "json": undoing_json}
 
 
-def _blocks(told: Isolating, page: Page) -> Iterator[RenderableType]:
-    from rich.text import Text
-
+def _blocks(told: Isolating, page: Page) -> Iterator[Text]:
     done = told.isolation
     plan = done.plan if done else told.plan
     if done is not None:
         heading, sentence = _outcome(told, done)
         style = "bold yellow" if told.dry_run and done.plan.actions else "bold green"
-        yield Text.assemble((heading, style), f"  {visible(sentence)}")
+        yield Text((heading, style), f"  {visible(sentence)}")
     if plan is None:
         return
     for number, action in enumerate(plan.actions, 1):
-        yield Text.assemble("\n", f"{number}. ", (_said(action), "bold"))
-        yield Text(f"   {visible(action.why)}", style="dim")
+        yield Text("\n", f"{number}. ", (_said(action), "bold"))
+        yield Text((f"   {visible(action.why)}", "dim"))
         yield from _effects(action, page)
     if plan.notes:
         yield Text("")
     yield from (Text(f"{visible(note)}.") for note in plan.notes)
     if plan.uncertain or plan.snapshot.not_seen:
         yield Text("")
-    yield from (Text(f"Uncertain: {visible(reason)}.", style="yellow") for reason in plan.uncertain)
-    yield from (Text(f"Not seen: {visible(str(problem))}.", style="dim") for problem in plan.snapshot.not_seen)
+    yield from (Text((f"Uncertain: {visible(reason)}.", "yellow")) for reason in plan.uncertain)
+    yield from (Text((f"Not seen: {visible(str(problem))}.", "dim")) for problem in plan.snapshot.not_seen)
     if done is not None and done.unread:
-        yield Text(f"Ended meanwhile, and not read again: {visible(', '.join(done.unread))}.", style="dim")
+        yield Text((f"Ended meanwhile, and not read again: {visible(', '.join(done.unread))}.", "dim"))
     if done is not None and done.applied and done.journal:
         yield Text("")
-        yield Text(f"mntscope undo {shell_word(done.journal)}", style="bold", no_wrap=True)
+        yield Text((f"mntscope undo {shell_word(done.journal)}", "bold"), whole=True)
 
 
 def document(told: Isolating, page: Page) -> Document:
     """The plan, and what became of it, as a document."""
+    from mntscope.report.document import Document
+
     return Document(f"Isolation of {told.target}", tuple(_sections(told, page)))
 
 
 def _sections(told: Isolating, page: Page) -> Iterator[Block]:
+    from mntscope.report.document import Commands, Heading, Items, Paragraph, Table, Word, name
+
     done = told.isolation
     plan = done.plan if done else told.plan
     if done is not None:
@@ -192,6 +192,8 @@ def _sections(told: Isolating, page: Page) -> Iterator[Block]:
 
 
 def _crossing(effect: Effect) -> Word:
+    from mntscope.report.document import Word
+
     return Word("in another namespace" if effect.crosses else "", "critical")
 
 
@@ -215,14 +217,12 @@ def _said(action: Action) -> str:
 
 
 def _effects(action: Action, page: Page) -> Iterator[Text]:
-    from rich.text import Text
-
     effects = action.effects
     for effect in effects if page.everything else effects[:SHOWN]:
         style = "bold red" if effect.crosses else ""
-        yield Text(f"   {visible(effect.namespace)}: {visible(effect.path)}  {_became(effect)}", style=style)
+        yield Text((f"   {visible(effect.namespace)}: {visible(effect.path)}  {_became(effect)}", style))
     if len(effects) > SHOWN and not page.everything:
-        yield Text(f"   and {len(effects) - SHOWN} more (--all)", style="dim")
+        yield Text((f"   and {len(effects) - SHOWN} more (--all)", "dim"))
 
 
 def _became(effect: Effect) -> str:

@@ -8,6 +8,9 @@ import shlex
 # Characters that Unicode counts as printable and every terminal draws as nothing at all.
 _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0")
 
+LONGEST = 400
+"""How many characters of a name or a sentence are shown. A mount point may have thousands; a command is never cut."""
+
 
 def visible(text: str) -> str:
     r"""*text* with everything a reader could not see, or a terminal would obey, shown escaped.
@@ -32,6 +35,14 @@ def shell_word(text: str) -> str:
     if visible(text) == text:
         return shlex.quote(text)
     return "$'" + "".join(_shell_byte(byte) for byte in os.fsencode(text)) + "'"
+
+
+def shortened(text: str, longest: int = LONGEST) -> str:
+    """*text*, or its beginning and its end where it is longer than a reader would read."""
+    if len(text) <= longest:
+        return text
+    half = longest // 2
+    return f"{text[:half]} .. {len(text) - 2 * half} characters .. {text[-half:]}"
 
 
 def _escaped(character: str) -> str:

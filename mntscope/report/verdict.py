@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from mntscope.difference import Change, Diff, Kind
 from mntscope.graph import Leak
 from mntscope.graph.harm import SEVERITIES
 from mntscope.model import Mount, Problem, View
 from mntscope.remedies import pid_of
+from mntscope.report.lines import Piece, Text
 from mntscope.report.page import Page
 from mntscope.report.remedy import command, command_for_all
 from mntscope.report.text import visible
-
-if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions, RenderableType
-    from rich.segment import Segment
-    from rich.text import Text
 
 T = TypeVar("T")
 
@@ -50,15 +45,13 @@ def problems(diff: Diff) -> tuple[Problem, ...]:
     return (*diff.host.problems, *diff.target.problems, *diff.not_seen)
 
 
-def _blocks(diff: Diff, page: Page) -> Iterator[RenderableType]:
-    from rich.text import Text
-
+def _blocks(diff: Diff, page: Page) -> Iterator[Text]:
     outward = [leak for leak in diff.leaks if leak.direction != "in"]
     inward = [leak for leak in diff.leaks if leak.direction == "in"]
     yield from _verdict(diff, outward, inward)
     for damage in diff.damage:
         heading = "DAMAGE" if damage.certain else "DAMAGE?"
-        yield Text.assemble("\n", (heading, _STYLES["DAMAGE"]), f"  {visible(str(damage))}.")
+        yield Text("\n", (heading, _STYLES["DAMAGE"]), f"  {visible(str(damage))}.")
     if outward:
         yield from _leaks(outward, diff, page)
     if outward and inward:
@@ -73,14 +66,12 @@ def _blocks(diff: Diff, page: Page) -> Iterator[RenderableType]:
     if unseen:
         yield Text("")
     for problem in _shortened(unseen, page):
-        yield Text(f"Not seen: {visible(str(problem))}.", style="dim")
+        yield Text((f"Not seen: {visible(str(problem))}.", "dim"))
     yield from _rest(unseen, page)
 
 
 def _verdict(diff: Diff, outward: list[Leak], inward: list[Leak]) -> Iterator[Text]:
     """One sentence, and what follows from it."""
-    from rich.text import Text
-
     who, host = _name(diff.target), _host(diff.host)
     at = f" at {visible(diff.path)}" if diff.path else ""
     if diff.target is diff.host:
@@ -107,10 +98,8 @@ def _verdict(diff: Diff, outward: list[Leak], inward: list[Leak]) -> Iterator[Te
         )
 
 
-def _leaks(leaks: list[Leak], diff: Diff, page: Page) -> Iterator[RenderableType]:
+def _leaks(leaks: list[Leak], diff: Diff, page: Page) -> Iterator[Text]:
     """The worst with what stops it, the others as a list; at last what stops them all."""
-    from rich.text import Text
-
     worst = [leak for leak in leaks if leak.severity == "critical"] or leaks[:1]
     worst = leaks if page.everything else worst[:SHOWN]
     for number, leak in enumerate(worst):
@@ -126,10 +115,10 @@ def _leaks(leaks: list[Leak], diff: Diff, page: Page) -> Iterator[RenderableType
         alike = [leak for leak in others if leak.severity == severity]
         in_place = [leak.path for leak in alike if leak.lands_at == (leak.path,)]
         if in_place:
-            yield _Item(severity, Text(f"{_some(in_place, page)} (same path on the host)"))
+            yield _item(severity, f"{_some(in_place, page)} (same path on the host)")
         elsewhere = [leak for leak in alike if leak.lands_at != (leak.path,)]
         for leak in _shortened(elsewhere, page):
-            yield _Item(severity, _landing(leak, related=True))
+            yield _item(severity, *_landing(leak, related=True))
         yield from _rest(elsewhere, page)
     all_of_them = command_for_all(diff)
     if len(leaks) > 1 and all_of_them is not None:
@@ -138,59 +127,55 @@ def _leaks(leaks: list[Leak], diff: Diff, page: Page) -> Iterator[RenderableType
         yield _shell(all_of_them)
 
 
-def _worst(leak: Leak, *, explained: bool) -> _Item:
+def _worst(leak: Leak, *, explained: bool) -> Text:
     if not explained:
-        return _Item(leak.severity, _landing(leak, related=True))
-    return _Item(leak.severity, _landing(leak).append(f"\n{visible(leak.why)}", style="dim"))
+        return _item(leak.severity, *_landing(leak, related=True))
+    return _item(leak.severity, *_landing(leak), (f"\n{visible(leak.why)}", "dim"))
 
 
-def _landing(leak: Leak, *, related: bool = False) -> Text:
+def _landing(leak: Leak, *, related: bool = False) -> Iterator[str | Piece]:
     """``/a -> /srv/a on the host``, and through which peer group."""
-    from rich.text import Text
-
     places = [visible(place) for place in leak.lands_at[:3]]
     more = len(leak.lands_at) - len(places)
     there = ", ".join(places) + (f" and {more} more" if more else "")
-    text = Text.assemble((visible(leak.path), "bold"), f" -> {there} on the host")
+    yield visible(leak.path), "bold"
+    yield f" -> {there} on the host"
     if related:
-        text.append(f", {'its peer' if leak.via == 'peer' else 'a slave'} in group {leak.peer_group}")
-    return text.append(", beneath another mount" if leak.covered else "")
+        yield f", {'its peer' if leak.via == 'peer' else 'a slave'} in group {leak.peer_group}"
+    if leak.covered:
+        yield ", beneath another mount"
 
 
-def _changes(changes: Sequence[Change], page: Page) -> Iterator[RenderableType]:
-    from rich.text import Text
-
+def _changes(changes: Sequence[Change], page: Page) -> Iterator[Text]:
     grouped: dict[Kind, list[Change]] = {kind: [] for kind in _KINDS}
     for change in changes:
         grouped[change.kind].append(change)
     counts = [f"{len(found)} {kind}" for kind, found in grouped.items() if found]
-    yield Text.assemble("\n", ("Compared with the host: ", "bold"), ", ".join(counts), ".")
+    yield Text("\n", ("Compared with the host: ", "bold"), ", ".join(counts), ".")
     for kind, found in grouped.items():
         if kind == "propagation-changed":
             yield from _propagation(found, page)
             continue
         for change in _shortened(found, page):
-            yield _Item(kind, _described(change), len("propagation  "))
+            yield _item(kind, *_described(change), indent=len("propagation  "))
         yield from _rest(found, page)
 
 
-def _described(change: Change) -> Text:
-    from rich.text import Text
-
+def _described(change: Change) -> Iterator[str | Piece]:
     mount = change.target or change.host
     assert mount is not None
-    text = Text.assemble((visible(change.path), "bold"), f"  {visible(mount.fs_type)}")
+    yield visible(change.path), "bold"
+    yield f"  {visible(mount.fs_type)}"
     if change.kind == "moved" and change.host is not None:
-        text.append(f", on the host at {visible(change.host.mount_point)}")
+        yield f", on the host at {visible(change.host.mount_point)}"
     elif change.kind == "remounted" and change.host is not None and change.target is not None:
-        text.append(f"  {_options(change.host, change.target)}")
+        yield f"  {_options(change.host, change.target)}"
     else:
-        text.append(visible(_source(mount)))
+        yield visible(_source(mount))
     if change.covers is not None:
-        text.append(f", over the host's {visible(change.covers.fs_type)}")
+        yield f", over the host's {visible(change.covers.fs_type)}"
     if change.hidden:
-        text.append(", hidden")
-    return text
+        yield ", hidden"
 
 
 def _source(mount: Mount) -> str:
@@ -214,10 +199,8 @@ def _difference(before: Sequence[str], after: Sequence[str]) -> Iterator[str]:
         yield visible(f"{lost or 'nothing'} -> {gained or 'nothing'}")
 
 
-def _propagation(changes: Sequence[Change], page: Page) -> Iterator[RenderableType]:
+def _propagation(changes: Sequence[Change], page: Page) -> Iterator[Text]:
     """Grouped by what became what: a copied namespace differs in every mount."""
-    from rich.text import Text
-
     grouped: dict[str, list[str]] = defaultdict(list)
     for change in changes:
         assert change.host is not None
@@ -226,38 +209,21 @@ def _propagation(changes: Sequence[Change], page: Page) -> Iterator[RenderableTy
         became = f"{before} -> {after}" if before != after else f"{before}, of another group"
         grouped[became].append(change.path)
     for became, paths in grouped.items():
-        yield _Item("propagation", Text(f"{became}: {_some(paths, page)}"), len("propagation  "))
+        yield _item("propagation", f"{became}: {_some(paths, page)}", indent=len("propagation  "))
 
 
-@dataclass(frozen=True, slots=True)
-class _Item:
+def _item(name: str, *pieces: str | Piece, indent: int = 10) -> Text:
     """A word, and beside it what belongs to it, on as many lines as that takes."""
-
-    name: str
-    text: Text
-    indent: int = 10
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
-        from rich.text import Text
-
-        beside = Text(self.name.ljust(self.indent), style=_STYLES.get(self.name, ""))
-        for line in self.text.wrap(console, max(1, options.max_width - self.indent), overflow="fold"):
-            yield from beside.render(console)
-            yield from line.render(console, end="\n")
-            beside = Text(" " * self.indent)
+    return Text(*pieces, lead=(name.ljust(indent), _STYLES.get(name, "")), indent=" " * indent)
 
 
 def _headline(heading: str, sentence: str) -> Text:
-    from rich.text import Text
-
-    return Text.assemble((heading, _STYLES[heading]), f"  {sentence}")
+    return Text((heading, _STYLES[heading]), f"  {sentence}")
 
 
 def _shell(text: str, indent: int = 2) -> Text:
     """A command on a line of its own, which is not broken, so that it can be copied."""
-    from rich.text import Text
-
-    return Text(f"{' ' * indent}{text}", style="cyan", no_wrap=True)
+    return Text((text, "cyan"), indent=" " * indent, whole=True)
 
 
 def _name(view: View) -> str:
@@ -295,7 +261,5 @@ def _shortened(things: Sequence[T], page: Page) -> Sequence[T]:
 
 
 def _rest(things: Sequence[object], page: Page) -> Iterator[Text]:
-    from rich.text import Text
-
     if len(things) > SHOWN and not page.everything:
-        yield Text(f"and {len(things) - SHOWN} more (--all)", style="dim")
+        yield Text((f"and {len(things) - SHOWN} more (--all)", "dim"))

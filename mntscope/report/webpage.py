@@ -20,10 +20,10 @@ from mntscope.report.document import (
     Words,
     parts,
     readable,
-    shortened,
 )
 from mntscope.report.html import document as whole
 from mntscope.report.html import escape
+from mntscope.report.text import shortened
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt

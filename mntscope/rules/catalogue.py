@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from importlib.metadata import entry_points
 
 from mntscope.errors import UsageError
 from mntscope.rules import (
@@ -60,6 +59,9 @@ def installed() -> tuple[Rule, ...]:
 
     :raises UsageError: a package's rule cannot be loaded, is no rule, or has an id that is taken or ours.
     """
+    # Looked up only here: it takes longer to import than all the rules.
+    from importlib.metadata import entry_points
+
     rules = list(RULES)
     for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: (entry.name, entry.value)):
         where = f"entry point {entry.name} = {entry.value}"

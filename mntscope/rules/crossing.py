@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mntscope.errors import MntscopeError
 from mntscope.graph import Leak, Member, Severity
 from mntscope.graph.harm import SEVERITIES, worst
-from mntscope.isolate.plan import Kind, make_plan
 from mntscope.model import Mount
 from mntscope.propagation.operations import SetPropagation
 from mntscope.remedies import Command
 from mntscope.rules.machine import Machine
 from mntscope.rules.rule import Reference
+from mntscope.rules.words import counted
+
+if TYPE_CHECKING:
+    from mntscope.isolate.plan import Kind
 
 MOUNT_NAMESPACES = Reference(
     "mount_namespaces(7), Shared subtrees", "https://man7.org/linux/man-pages/man7/mount_namespaces.7.html"
@@ -124,6 +128,9 @@ def remedy(machine: Machine, label: str, crossing: Crossing) -> tuple[Command, .
     kind: Kind = "slave" if crossing.below or leak.remedy == "make-slave" else "private"
     recursive = crossing.below > 0
     if machine.may_simulate(times=PLAN):
+        # Looked up only here: on a sound machine nothing is to be planned.
+        from mntscope.isolate.plan import make_plan
+
         try:
             # By force: it refuses to change covered mounts, which undo could not reach. Here they are to change.
             plan = make_plan(machine.snapshot, label, [leak.path], kind=kind, recursive=recursive, force=recursive)
@@ -144,4 +151,4 @@ def remedy(machine: Machine, label: str, crossing: Crossing) -> tuple[Command, .
 
 def somewhere(paths: tuple[str, ...]) -> str:
     """The first path, and how many more there are."""
-    return paths[0] if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more paths"
+    return paths[0] if len(paths) == 1 else f"{paths[0]} and {counted(len(paths) - 1, 'more path')}"

@@ -126,7 +126,7 @@ class Machine:
 
     @cached_property
     def host_pid_namespace(self) -> int | None:
-        """The PID namespace of the process that plays the host; where it does not tell, the one of most of its others."""
+        """The PID namespace of the process that plays the host; where that is not known, of most others there."""
         process = self.host.process or self.first_process(self.host.label)
         if process is None or process.pid_namespace is not None:
             return process.pid_namespace if process else None

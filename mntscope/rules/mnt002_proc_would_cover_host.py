@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mntscope.graph import leaks_in
-from mntscope.isolate.plan import PROC_OPTIONS
 from mntscope.propagation.operations import MountNew
 from mntscope.rules.crossing import MOUNT_NAMESPACES, PID_NAMESPACES, Crossing, remedy
 from mntscope.rules.machine import Machine
@@ -22,6 +21,8 @@ def check(machine: Machine) -> Iterator[Finding]:
             continue
         for leak in leaks_in(machine.graph, view.label, machine.host.label, path=PROC):
             if leak.direction != "in" and PROC in leak.lands_at:
+                from mntscope.isolate.plan import PROC_OPTIONS
+
                 crossing = Crossing((leak,))
                 yield RULE.finding(
                     view.label,

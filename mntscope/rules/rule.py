@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypedDict, Unpack, get_args
@@ -117,6 +116,8 @@ class Finding(Shown):
     @property
     def fingerprint(self) -> str:
         """32 hexadecimal digits that stay the same as long as it is the same finding: rule and key."""
+        import hashlib
+
         # Lone surrogates, of names that are not UTF-8, have no encoding but this.
         text = "\0".join((self.rule.id, *self.key)).encode("utf-8", "surrogatepass")
         return hashlib.sha256(text).hexdigest()[:32]

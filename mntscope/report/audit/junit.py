@@ -10,10 +10,9 @@ from collections.abc import Iterable
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from mntscope.report.audit.told import Told
-from mntscope.report.document import shortened
 from mntscope.report.page import Page
 from mntscope.report.remedy import shell
-from mntscope.report.text import visible
+from mntscope.report.text import shortened, visible
 from mntscope.rules import Finding, Rule
 
 

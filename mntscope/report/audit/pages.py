@@ -12,6 +12,7 @@ from pathlib import Path
 from mntscope.report.audit.blocks import references
 from mntscope.report.document import Block, Document, Heading, Paragraph, Prose, Table, Word
 from mntscope.report.jsons import json_text
+from mntscope.report.lines import Text
 from mntscope.report.markdown import as_markdown
 from mntscope.report.page import Format, Page
 from mntscope.report.text import visible
@@ -59,31 +60,30 @@ def files(rules: Sequence[Rule] = RULES) -> dict[str, str]:
 def rule_table(rules: Sequence[Rule], page: Page) -> str:
     """One rule in full, or several as a list."""
     from rich.markdown import Markdown
-    from rich.text import Text
 
     if len(rules) != 1:
         width = max((len(f"{rule.id} {rule.name}") for rule in rules), default=0)
         lines = [
-            Text.assemble(
+            Text(
                 (rule.severity.ljust(10), _STYLES[rule.severity]),
                 (f"{rule.id} {rule.name}".ljust(width), "bold"),
                 f"  {visible(rule.summary)}",
-                no_wrap=not page.terminal,
+                whole=not page.terminal,
             )
             for rule in rules
         ]
         return page.draw(*lines)
     (rule,) = rules
     return page.draw(
-        Text.assemble((f"{rule.id} {rule.name}", "bold")),
+        Text((f"{rule.id} {rule.name}", "bold")),
         Text(f"{visible(rule.summary)}.\n"),
-        Text.assemble("severity ", (rule.severity, _STYLES[rule.severity]), f", {rule.confidence}"),
-        Text("\nWhy it matters", style="bold"),
+        Text("severity ", (rule.severity, _STYLES[rule.severity]), f", {rule.confidence}"),
+        Text(("\nWhy it matters", "bold")),
         Markdown(rule.why, hyperlinks=False),
-        Text("\nWhat to do", style="bold"),
+        Text(("\nWhat to do", "bold")),
         Markdown(rule.fix, hyperlinks=False),
-        Text("\nRead on", style="bold"),
-        *(Text(visible(f"{reference.title}: {reference.url}"), no_wrap=True) for reference in rule.references),
+        Text(("\nRead on", "bold")),
+        *(Text(visible(f"{reference.title}: {reference.url}"), whole=True) for reference in rule.references),
     )
 
 

@@ -18,10 +18,9 @@ from mntscope.graph import Severity
 from mntscope.model import Mount
 from mntscope.parse import format_mountinfo
 from mntscope.report.audit.told import Told
-from mntscope.report.document import shortened
 from mntscope.report.page import Page
 from mntscope.report.remedy import shell
-from mntscope.report.text import visible
+from mntscope.report.text import shortened, visible
 from mntscope.rules import Finding, Rule
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import groupby
-from typing import TYPE_CHECKING
 
 from mntscope.report.audit.told import Told
-from mntscope.report.document import shortened
+from mntscope.report.lines import Text
 from mntscope.report.page import Page
 from mntscope.report.remedy import shell
-from mntscope.report.text import visible
+from mntscope.report.text import shortened, visible
 from mntscope.rules import Finding
 from mntscope.rules.words import counted
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
 
 SHOWN = 5
 """How many findings of a rule, of one severity, are listed before the rest is counted."""
@@ -36,14 +32,12 @@ def as_table(told: Told, page: Page) -> str:
     return page.draw(*_blocks(told, page))
 
 
-def _blocks(told: Told, page: Page) -> Iterator[RenderableType]:
-    from rich.text import Text
-
-    yield Text.assemble((told.verdict, _STYLES[told.verdict]), f"  {told.sentence}")
-    yield Text(f"{visible(told.subject)}: {told.extent}.", style="dim")
+def _blocks(told: Told, page: Page) -> Iterator[Text]:
+    yield Text((told.verdict, _STYLES[told.verdict]), f"  {told.sentence}")
+    yield Text((f"{visible(told.subject)}: {told.extent}.", "dim"))
     for (severity, rule), alike in groupby(told.findings, key=lambda finding: (finding.severity, finding.rule)):
         found = list(alike)
-        yield Text.assemble("\n", (severity.ljust(_INDENT), _STYLES[severity]), (f"{rule.id} {rule.name}", "bold"))
+        yield Text("\n", (severity.ljust(_INDENT), _STYLES[severity]), (f"{rule.id} {rule.name}", "bold"))
         advised = ""
         for finding in found if page.everything else found[:SHOWN]:
             yield from _finding(finding, advised)
@@ -52,10 +46,10 @@ def _blocks(told: Told, page: Page) -> Iterator[RenderableType]:
             yield _indented(f"and {len(found) - SHOWN} more (--all)", style="dim")
     yield from _circumstances(told, page)
     if told.findings:
-        yield Text(f"\nmntscope explain {told.findings[0].rule.id} says more about a rule.", style="dim")
+        yield Text((f"\nmntscope explain {told.findings[0].rule.id} says more about a rule.", "dim"))
 
 
-def _finding(finding: Finding, advised: str) -> Iterator[RenderableType]:
+def _finding(finding: Finding, advised: str) -> Iterator[Text]:
     """A finding; what to do beside its commands, unless that was just *advised*."""
     sure = "" if finding.confidence == "certain" else f" ({finding.confidence})"
     yield _indented(f"{shortened(visible(finding.message))}{sure}")
@@ -65,9 +59,7 @@ def _finding(finding: Finding, advised: str) -> Iterator[RenderableType]:
         yield _indented(shortened(visible(finding.advice)), style="dim")
 
 
-def _circumstances(told: Told, page: Page) -> Iterator[RenderableType]:
-    from rich.text import Text
-
+def _circumstances(told: Told, page: Page) -> Iterator[Text]:
     audit = told.audit
     lines = [f"Note: {visible(note)}." for note in told.notes]
     if audit.waived:
@@ -79,18 +71,13 @@ def _circumstances(told: Told, page: Page) -> Iterator[RenderableType]:
         lines.append(f"and {len(unseen) - SHOWN} more (--all)")
     if lines:
         yield Text("")
-    yield from (Text(shortened(line), style="dim") for line in lines)
+    yield from (Text((shortened(line), "dim")) for line in lines)
 
 
-def _indented(text: str, style: str = "") -> RenderableType:
-    from rich.padding import Padding
-    from rich.text import Text
-
-    return Padding(Text(text, style=style, overflow="fold"), (0, 0, 0, _INDENT), expand=False)
+def _indented(text: str, style: str = "") -> Text:
+    return Text((text, style), indent=" " * _INDENT)
 
 
-def _line(command: str) -> RenderableType:
+def _line(command: str) -> Text:
     """A command on a line of its own, which is not broken, so that it can be copied."""
-    from rich.text import Text
-
-    return Text(f"{' ' * _INDENT}{command}", style="cyan", no_wrap=True)
+    return Text((command, "cyan"), indent=" " * _INDENT, whole=True)

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from mntscope.report.page import Format
-from mntscope.report.peers.data import as_graphml, as_json
-from mntscope.report.peers.languages import as_dot, as_mermaid
+from mntscope.report.page import Format, later
 from mntscope.report.peers.sharing import Sharing, of_group, of_path, of_view, whole
-from mntscope.report.peers.svg import as_svg
-from mntscope.report.peers.table import as_table
-from mntscope.report.peers.webpage import as_html
 
 FORMATS: dict[str, Format[Sharing]] = {
-    "table": as_table,
-    "json": as_json,
-    "dot": as_dot,
-    "mermaid": as_mermaid,
-    "graphml": as_graphml,
-    "svg": as_svg,
-    "html": as_html,
+    "table": later("peers.table", "as_table"),
+    "json": later("peers.data", "as_json"),
+    "dot": later("peers.languages", "as_dot"),
+    "mermaid": later("peers.languages", "as_mermaid"),
+    "graphml": later("peers.data", "as_graphml"),
+    "svg": later("peers.svg", "as_svg"),
+    "html": later("peers.webpage", "as_html"),
 }
 
 __all__ = ["FORMATS", "Sharing", "of_group", "of_path", "of_view", "whole"]

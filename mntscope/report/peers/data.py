@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from typing import Any
-from xml.sax.saxutils import escape, quoteattr
 
 from mntscope.graph import Member
 from mntscope.graph.peers import GroupKey
@@ -144,6 +143,9 @@ def _places(members: Iterable[Member], sharing: Sharing) -> Iterator[tuple[int, 
 
 
 def _element(name: str, attributes: dict[str, str], data: dict[str, Any]) -> str:
+    # Looked up only here: it brings along all that Python knows of the network.
+    from xml.sax.saxutils import escape, quoteattr
+
     head = "".join(f" {key}={quoteattr(value)}" for key, value in attributes.items())
     inside = "".join(
         f'<data key="{name}-{key}">{escape(visible(str(value)))}</data>' for key, value in data.items() if value != ""

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
 
 from mntscope.graph import Member
 from mntscope.graph.names import listed
 from mntscope.graph.peers import GroupKey
-from mntscope.report.document import shortened
+from mntscope.report.lines import Piece, Text
 from mntscope.report.page import Page
 from mntscope.report.peers.picture import Crossing, Node
 from mntscope.report.peers.sharing import Sharing
 from mntscope.report.peers.words import Row, caption, rows, summary
-from mntscope.report.text import visible
-
-if TYPE_CHECKING:
-    from rich.text import Text
-    from rich.tree import Tree
+from mntscope.report.text import shortened, visible
 
 FEW = 2
 """The members of a node's groups are named if there are no more groups, or everything is wanted."""
@@ -30,65 +25,52 @@ _STYLES: dict[Crossing, str] = {"both ways": "bold red", "to the host": "bold re
 
 def as_table(sharing: Sharing, page: Page) -> str:
     """What there is in words, then the forest; of few groups also their members."""
-    from rich.text import Text
-
-    drawing = [_tree(row, sharing, page) for row in rows(sharing.picture.roots, unfolded=page.everything)]
-    blocks: list[Text | Tree] = [Text(visible(" ".join(map(shortened, summary(sharing)))))]
-    for tree in drawing:
-        blocks += [Text(""), tree]
+    blocks = [Text(visible(" ".join(map(shortened, summary(sharing)))))]
+    for row in rows(sharing.picture.roots, unfolded=page.everything):
+        blocks += [Text(""), *_tree(row, sharing, page)]
     problems = sharing.not_seen if page.everything else sharing.not_seen[:PROBLEMS]
     if problems:
         blocks.append(Text(""))
-    blocks += [Text(f"Not seen: {visible(shortened(str(problem)))}.", style="dim") for problem in problems]
+    blocks += [Text((f"Not seen: {visible(shortened(str(problem)))}.", "dim")) for problem in problems]
     if len(sharing.not_seen) > len(problems):
-        blocks.append(Text(f"and {len(sharing.not_seen) - len(problems)} more (--all)", style="dim"))
+        blocks.append(Text((f"and {len(sharing.not_seen) - len(problems)} more (--all)", "dim")))
     return page.draw(*blocks)
 
 
-def _tree(row: Row, sharing: Sharing, page: Page, above: Tree | None = None) -> Tree:
-    """A row as a branch of *above*, with all below it."""
-    from rich.tree import Tree
+def _tree(row: Row, sharing: Sharing, page: Page, branch: str = "", trunk: str = "") -> Iterator[Text]:
+    """A row behind its *branch*, and behind the *trunk* all below it."""
+    yield Text(*_label(row, sharing, page), lead=(branch, "dim"), indent=(trunk, "dim"))
+    if row.several:
+        return
+    below = rows(row.first.below, unfolded=page.everything)
+    for number, each in enumerate(below, 1):
+        fork, onward = ("└── ", "    ") if number == len(below) else ("├── ", "│   ")
+        yield from _tree(each, sharing, page, trunk + fork, trunk + onward)
 
-    label = _label(row, sharing, page)
-    tree = Tree(label, guide_style="dim") if above is None else above.add(label)
-    if not row.several:
-        for each in rows(row.first.below, unfolded=page.everything):
-            _tree(each, sharing, page, tree)
-    return tree
 
-
-def _label(row: Row, sharing: Sharing, page: Page) -> Text:
-    from rich.text import Text
-
+def _label(row: Row, sharing: Sharing, page: Page) -> Iterator[Piece]:
     words = caption(row, sharing.names)
     node = row.first
-    text = Text(visible(words.title), style="bold")
-    if node.marked:
-        text.stylize("underline")
-    lines = [Text(visible(line), style="not bold") for line in words.lines]
-    if row.crossing:
-        lines[-1].stylize(_STYLES[row.crossing])
+    yield visible(words.title), "bold underline" if node.marked else "bold"
+    lines = [(visible(line), "") for line in words.lines]
+    # Where there is a crossing, the last line says which.
+    crossing = [(lines.pop()[0], _STYLES[row.crossing])] if row.crossing else []
     if not row.several and (page.everything or (node.kind == "peers" and len(node.groups) <= FEW)):
-        kept = 1 if row.crossing else 0
-        lines[len(lines) - kept : len(lines) - kept] = _members(node, sharing, page)
-    return Text("\n").join([text, *lines])
+        lines += [(visible(line), "dim") for line in _members(node, sharing, page)]
+    yield from ((f"\n{line}", style) for line, style in lines + crossing)
 
 
-def _members(node: Node, sharing: Sharing, page: Page) -> list[Text]:
+def _members(node: Node, sharing: Sharing, page: Page) -> Iterator[str]:
     """Who is in each group of a node."""
-    from rich.text import Text
-
     lone: dict[GroupKey, list[Member]] = defaultdict(list)
     for key, slave in node.slaves:
         lone[key].append(slave)
-    lines = []
     for key in node.groups:
         group = sharing.graph.groups[key]
         if node.kind != "slaves" and group.members:
-            lines.append(f"  {key[1]}: {_list(sharing.host_first(group.members), sharing, page)}")
+            yield f"  {key[1]}: {_list(sharing.host_first(group.members), sharing, page)}"
         if lone[key]:
-            lines.append(f"  slaves of {key[1]}: {_list(lone[key], sharing, page)}")
-    return [Text(visible(line), style="not bold dim") for line in lines]
+            yield f"  slaves of {key[1]}: {_list(lone[key], sharing, page)}"
 
 
 def _list(members: Sequence[Member], sharing: Sharing, page: Page) -> str:

@@ -13,12 +13,12 @@ from importlib.resources import files
 from mntscope.graph import Member
 from mntscope.graph.peers import GroupKey
 from mntscope.model import Problem
-from mntscope.report.document import shortened
 from mntscope.report.html import document, escape
 from mntscope.report.page import Page
 from mntscope.report.peers.picture import Crossing, Node, crossings
 from mntscope.report.peers.sharing import Sharing
 from mntscope.report.peers.words import CLASSES, MEANINGS, SIGNS, Row, caption, fitting, rows, summary
+from mntscope.report.text import shortened
 
 MEMBERS = 40_000
 """How many mounts are listed inside of boxes. What is more is counted."""
