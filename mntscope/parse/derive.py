@@ -16,13 +16,22 @@ from lark import Lark, Token, Tree
 
 Node: TypeAlias = "Tree[Token]"
 
-_HEAD = '''\
-"""The language of one mountinfo line as a regular expression, one group a field.
+_MODULE = '''\
+"""The language of one mountinfo line as regular expressions: of all of it, one group a field, and of its parts.
 
 Generated from grammar/mountinfo.lark by mntscope/parse/derive.py: do not edit, derive it anew.
 """
 
 LINE = (
+{line})
+
+FORM = "{form}"
+
+FIELDS = {{
+{fields}}}
+
+OPTIONAL_FIELDS = {{
+{optional_fields}}}
 '''
 
 
@@ -109,8 +118,42 @@ def _literal(written: str) -> str:
 def module() -> str:
     """The source of mountinfo_regex.py."""
     grammar = resources.files("mntscope.grammar").joinpath("mountinfo.lark").read_text("ascii")
-    lines = [line for piece in expression(grammar, "line") for line in re.findall(r".{1,100}(?:\||$)", piece)]
-    return _HEAD + "".join(f'    r"{line}"\n' for line in lines) + ")\n"
+    pieces = expression(grammar, "line")
+    named = [re.fullmatch(r"\(\?P<(\w+)>(.*)\)", piece) for piece in pieces]
+    return _MODULE.format(
+        line="".join(f"    {line}\n" for piece in pieces for line in _lines(piece)),
+        form="".join("%s" if field else piece for field, piece in zip(named, pieces, strict=True)),
+        fields=_items({field[1]: field[2] for field in named if field}),
+        optional_fields=_items(alternatives(grammar, "optional_field")),
+    )
+
+
+def alternatives(grammar: str, rule: str) -> dict[str, str]:
+    """The expression of each of the names that *rule* chooses from."""
+    chosen = re.search(rf"(?m)^{rule}: (\w+(?: \| \w+)*)$", grammar)
+    if not chosen:
+        raise ValueError(f"rule {rule} is no choice of names")
+    start = "start_of_an_alternative"
+    return {
+        name.lower(): "".join(expression(f"{grammar}\n{start}: _only\n_only: {name}\n", start))
+        for name in chosen[1].split(" | ")
+    }
+
+
+def _items(expressions: dict[str, str]) -> str:
+    return "".join(
+        f'    "{name}": {lines[0]},\n' if len(lines) == 1 else f'    "{name}": ({_block(lines)}    ),\n'
+        for name, expression in expressions.items()
+        for lines in [_lines(expression)]
+    )
+
+
+def _block(lines: list[str]) -> str:
+    return "\n" + "".join(f"        {line}\n" for line in lines)
+
+
+def _lines(expression: str) -> list[str]:
+    return [f'r"{line}"' for line in re.findall(r".{1,100}(?:\||$)", expression)]
 
 
 if __name__ == "__main__":

@@ -13,8 +13,9 @@ NAME_SPECIAL = " \t\n\\#"
 """What is escaped in filesystem types and sources (fs/proc_namespace.c: mangle()); nfs and btrfs, which print their
 sources themselves, leave ``#`` raw."""
 
-_ESCAPE = re.compile(rb"\\([0-3][0-7]{2})")
-_OPTION = re.compile(r'(?:\A|,)([^,="]*="[^"]*"(?=,|\Z)|[^,]*)')
+# Compiled when first used: most tables need neither.
+_ESCAPE = rb"\\([0-3][0-7]{2})"
+_OPTION = r'(?:\A|,)([^,="]*="[^"]*"(?=,|\Z)|[^,]*)'
 
 
 def escape(text: str, special: str) -> str:
@@ -30,7 +31,7 @@ def unescape(text: str) -> str:
         return text
     # On bytes: escaped and raw bytes may belong to one character.
     raw = text.encode("utf-8", "surrogateescape")
-    return _ESCAPE.sub(lambda escaped: bytes((int(escaped[1], 8),)), raw).decode("utf-8", "surrogateescape")
+    return re.sub(_ESCAPE, lambda escaped: bytes((int(escaped[1], 8),)), raw).decode("utf-8", "surrogateescape")
 
 
 def split_options(text: str) -> tuple[str, ...]:
@@ -40,5 +41,5 @@ def split_options(text: str) -> tuple[str, ...]:
     elsewhere, as in the paths of an overlay, mean nothing.
     """
     if '="' in text:
-        return tuple(_OPTION.findall(text))
+        return tuple(re.findall(_OPTION, text))
     return tuple(text.split(","))

@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import cache
 
 from mntscope.errors import ParseError
 from mntscope.model import Mount
 from mntscope.parse.mountinfo_regex import LINE
-from mntscope.parse.records import LINE_PATTERN, Fields, RecordReader, decode, encode, line_of
-from mntscope.parse.reference import read_line
+from mntscope.parse.problems import Problems, UnusualSpelling
+from mntscope.parse.records import Fields, RecordReader, decode, line_of
+
+__all__ = ["MOST_PROBLEMS", "MountTable", "UnusualSpelling", "format_mountinfo", "parse_mountinfo"]
 
 MOST_PROBLEMS = 1000
 """How many problems of one table are described; the others are counted."""
-
-_TABLE_PATTERN = re.compile(rf"(?m)^{LINE}(?:\n|\Z)")
-
-
-class UnusualSpelling(ParseError):
-    """A line that was understood and kept, though something between the kernel and here has altered it."""
 
 
 class MountTable(list[Mount]):
@@ -51,18 +48,24 @@ def parse_mountinfo(data: bytes, *, strict: bool = True, file: str = "<mountinfo
     :raises ParseError: *strict*, and *data* is not a table: names file, line and column, and what was expected.
     """
     text = decode(data)
-    lines = text.count("\n") + (text != "" and not text.endswith("\n"))
+    newlines = text.count("\n")
+    lines = newlines + (text != "" and not text.endswith("\n"))
     reader = RecordReader(plain=not ("\\" in text or "\t" in text or "#" in text))
-    table = MountTable(reader.mount(match.groups()) for match in _TABLE_PATTERN.finditer(text))
-    table.unterminated = lines > text.count("\n")
+    problems = Problems(strict=strict, file=file, most=MOST_PROBLEMS)
+    table = MountTable(reader.mounts(map(re.Match.groups, _table_pattern().finditer(text))))
+    table.unterminated = lines > newlines
     if len(table) != lines or (not strict and "  - " in text):
-        table = _line_by_line(text, reader, strict=strict, file=file)
-    if 2 <= text.count("\r\n") == text.count("\n"):
-        crlf = _crlf(text, file)
-        if strict:
-            raise crlf
-        table.problems = (crlf, *table.problems)
+        good, last_is_good = _line_by_line(text, problems)
+        table[:] = reader.mounts(good)
+        table.unterminated &= last_is_good
+    problems.windows(data)
+    table.problems, table.unlisted = tuple(problems.listed), problems.unlisted
     return table
+
+
+@cache
+def _table_pattern() -> re.Pattern[str]:
+    return re.compile(rf"(?m)^{LINE}(?:\n|\Z)")
 
 
 def format_mountinfo(mounts: Iterable[Mount]) -> bytes:
@@ -77,58 +80,14 @@ def format_mountinfo(mounts: Iterable[Mount]) -> bytes:
     return table[:-1] if isinstance(mounts, MountTable) and mounts.unterminated else table
 
 
-def _line_by_line(text: str, reader: RecordReader, *, strict: bool, file: str) -> MountTable:
-    """A table with lines that are, or may be, no mountinfo."""
-    table = MountTable()
-    problems: list[ParseError] = []
-    lines = text.split("\n")
-    unterminated = lines[-1] != ""
-    if not unterminated:
-        lines.pop()
+def _line_by_line(text: str, problems: Problems) -> tuple[list[Fields], bool]:
+    """The fields of the good lines of a table with others, or with remarkable ones; and whether the last is good."""
+    good: list[Fields] = []
+    fields = None
+    lines = text.removesuffix("\n").split("\n")
+    cut_off = 0 if text.endswith("\n") else len(lines)
     for number, line in enumerate(lines, 1):
-        cut_off = unterminated and number == len(lines)
-        match = LINE_PATTERN.fullmatch(line)
-        if match is None and len(problems) >= MOST_PROBLEMS:
-            table.unlisted += 1
-            continue
-        try:
-            fields = match.groups() if match else read_line(encode(line), file=file, number=number, cut_off=cut_off)
-        except ParseError as error:
-            if strict:
-                raise
-            problems.append(error)
-            continue
-        table.append(reader.mount(fields))
-        table.unterminated = cut_off
-        if fields[6] != " ":
-            continue
-        if len(problems) < MOST_PROBLEMS:
-            problems.append(_lone_space(line, fields, file, number))
-        else:
-            table.unlisted += 1
-    table.problems = tuple(problems)
-    return table
-
-
-def _lone_space(line: str, fields: Fields, file: str, number: int) -> UnusualSpelling:
-    return UnusualSpelling(
-        "found two spaces",
-        file=file,
-        line=number,
-        column=len(encode(" ".join(fields[:6]))) + 2,
-        text=encode(line),
-        expected="one, as there are no optional fields",
-        hint="no kernel writes this; the line is kept",
-    )
-
-
-def _crlf(text: str, file: str) -> UnusualSpelling:
-    line = encode(text.partition("\n")[0])
-    return UnusualSpelling(
-        "found a carriage return at the end of every line",
-        file=file,
-        line=1,
-        column=len(line),
-        text=line,
-        hint="the file has Windows line ends: remove the carriage returns",
-    )
+        fields = problems.fields(line, number, cut_off=number == cut_off)
+        if fields is not None:
+            good.append(fields)
+    return good, fields is not None

@@ -6,26 +6,45 @@ What is kept beside the facts is the spelling: a line that the kernel would writ
 from __future__ import annotations
 
 import re
-from dataclasses import replace
-from typing import TypeAlias
+from collections.abc import Iterable
+from functools import cache
+from typing import Any, TypeAlias
 
 from mntscope.errors import UsageError
-from mntscope.model import Mount
+from mntscope.model import Lock, Mount
 from mntscope.parse.escapes import NAME_SPECIAL, PATH_SPECIAL, escape, split_options, unescape
-from mntscope.parse.mountinfo_regex import LINE
+from mntscope.parse.mountinfo_regex import FORM, LINE
+from mntscope.showing import Shown
 
 Fields: TypeAlias = tuple[str, ...]
 """The fields of a line as written, decoded from UTF-8 with surrogateescape: mount ID, parent ID, device, root,
 mount point, options, optional fields (one text, each with the space before it), filesystem type, source, super
 options."""
 
-LINE_PATTERN = re.compile(LINE)
-"""Matches one line without its newline; its groups are the :data:`Fields`."""
-
-_FORM = "%s %s %s %s %s %s%s - %s %s %s"
 _SAMPLE: Fields = ("1", "1", "0:1", "/", "/", "rw", "", "none", "", "rw")
-_SPECIAL = re.compile(r"[\\\t#]")
 _NUMBERED = frozenset(("shared", "master", "propagate_from"))
+
+
+@cache
+def line_pattern() -> re.Pattern[str]:
+    """Matches one line without its newline; its groups are the :data:`Fields`."""
+    return re.compile(LINE)
+
+
+def fields_of_line(line: str) -> Fields | None:
+    """The fields of *line*; ``None`` where the expression does not match."""
+    match = line_pattern().fullmatch(line)
+    return match.groups() if match else None
+
+
+class _Draft(Shown):
+    """A mount that is not one yet: the slots of :class:`Mount`, and nothing that freezes them.
+
+    A frozen dataclass is made by a call of ``object.__setattr__`` for each of its fields. To fill the same slots by
+    plain assignments, and then to say that it is a mount, takes half the time of reading a table.
+    """
+
+    __slots__ = Mount.__slots__
 
 
 class RecordReader:
@@ -40,32 +59,50 @@ class RecordReader:
 
     def mount(self, fields: Fields) -> Mount:
         """The mount that a line with these fields shows."""
-        mount_id, parent_id, device, root, mount_point, options, optional, fs_type, source, super_options = fields
-        plain = self._plain or not _SPECIAL.search(f"{root} {mount_point} {fs_type} {source}")
-        if not plain:
-            root, mount_point = unescape(root), unescape(mount_point)
-            fs_type, source = unescape(fs_type), unescape(source)
-        peer_group, master, propagate_from, unbindable, unknown_tags = _optional_facts(optional)
-        mount = Mount(
-            int(mount_id),
-            int(parent_id),
-            device,
-            root,
-            mount_point,
-            self._options[options],
-            fs_type,
-            source,
-            self._options[super_options],
-            peer_group,
-            master,
-            propagate_from,
-            unbindable,
-            unknown_tags,
-        )
-        # Plain names and one optional field are spelled as the kernel would; the rest is compared.
-        if (plain and optional.rfind(" ") <= 0 and optional != " ") or fields_of(mount) == fields:
-            return mount
-        return replace(mount, spelling=encode(_FORM % fields))
+        return self.mounts((fields,))[0]
+
+    def mounts(self, lines: Iterable[Fields]) -> list[Mount]:
+        """The mounts that lines with these fields show."""
+        mounts: list[Mount] = []
+        add = mounts.append
+        new = object.__new__
+        options_of = self._options
+        unknown: tuple[str, ...] = ()
+        lock = Lock()
+        # The one loop through which every record passes: what most lines have is dealt with here, the rest is called.
+        for fields in lines:
+            mount_id, parent_id, device, root, mount_point, options, optional, fs_type, source, super_options = fields
+            mount: Any = new(_Draft)
+            mount.mount_id = int(mount_id)
+            mount.parent_id = int(parent_id)
+            mount.device = device
+            mount.root = root
+            mount.mount_point = mount_point
+            mount.options = options_of[options]
+            mount.fs_type = fs_type
+            mount.source = source
+            mount.super_options = options_of[super_options]
+            mount.peer_group = mount.master = mount.propagate_from = mount.spelling = None
+            mount.unbindable = False
+            mount.unknown_tags = unknown
+            mount.lock = lock
+            as_printed = True
+            if optional:
+                single = optional.rfind(" ") == 0
+                if single and optional.startswith(" shared:"):
+                    mount.peer_group = int(optional[8:])
+                elif single and optional.startswith(" master:"):
+                    mount.master = int(optional[8:])
+                else:
+                    _tell_optional_facts(mount, optional)
+                    as_printed = _optional_fields_of(mount) == optional
+            if not self._plain:
+                as_printed = _unescape_names(mount) and as_printed
+            if not as_printed:
+                mount.spelling = encode(FORM % fields)
+            mount.__class__ = Mount
+            add(mount)
+        return mounts
 
 
 class _Options(dict[str, tuple[str, ...]]):
@@ -74,51 +111,77 @@ class _Options(dict[str, tuple[str, ...]]):
         return options
 
 
-def _optional_facts(text: str) -> tuple[int | None, int | None, int | None, bool, tuple[str, ...]]:
-    """peer_group, master, propagate_from, unbindable and unknown_tags."""
-    if text.startswith(" shared:") and text.rfind(" ") == 0:
-        return int(text[8:]), None, None, False, ()
-    if not text or text == " ":
-        return None, None, None, False, ()
+def _unescape_names(mount: Any) -> bool:
+    """Decodes what is escaped in the names of *mount*; whether all are spelled as the kernel would."""
+    names = mount.root + mount.mount_point + mount.fs_type + mount.source
+    if not ("\\" in names or "\t" in names or "#" in names):
+        return True
+    written = mount.root, mount.mount_point, mount.fs_type, mount.source
+    mount.root, mount.mount_point, mount.fs_type, mount.source = map(unescape, written)
+    return written == _names_of(mount)
+
+
+def _tell_optional_facts(mount: Any, text: str) -> None:
+    """Sets peer_group, master, propagate_from, unbindable and unknown_tags."""
+    if text == " ":
+        return
     numbers: dict[str, int] = {}
-    unbindable = False
     others: list[str] = []
     for tag in text[1:].split(" "):
         name, colon, value = tag.partition(":")
         if colon and name in _NUMBERED and name not in numbers:
             numbers[name] = int(value)
-        elif tag == "unbindable" and not unbindable:
-            unbindable = True
+        elif tag == "unbindable" and not mount.unbindable:
+            mount.unbindable = True
         else:
             others.append(tag)
-    return numbers.get("shared"), numbers.get("master"), numbers.get("propagate_from"), unbindable, tuple(others)
+    mount.peer_group = numbers.get("shared")
+    mount.master = numbers.get("master")
+    mount.propagate_from = numbers.get("propagate_from")
+    mount.unknown_tags = tuple(others)
 
 
 def fields_of(mount: Mount) -> Fields:
     """The fields of the line that the kernel prints for *mount*."""
-    optional = ""
-    if mount.peer_group is not None:
-        optional = f" shared:{mount.peer_group}"
-    if mount.master is not None:
-        optional += f" master:{mount.master}"
-    if mount.propagate_from is not None:
-        optional += f" propagate_from:{mount.propagate_from}"
-    if mount.unbindable:
-        optional += " unbindable"
-    for tag in mount.unknown_tags:
-        optional += f" {tag}"
+    root, mount_point, fs_type, source = _names_of(mount)
     return (
         str(mount.mount_id),
         str(mount.parent_id),
         mount.device,
-        escape(mount.root, PATH_SPECIAL),
-        escape(mount.mount_point, PATH_SPECIAL),
+        root,
+        mount_point,
         ",".join(mount.options),
-        optional,
-        escape(mount.fs_type, NAME_SPECIAL),
-        escape(mount.source, NAME_SPECIAL),
+        _optional_fields_of(mount),
+        fs_type,
+        source,
         ",".join(mount.super_options),
     )
+
+
+def _names_of(mount: Mount) -> tuple[str, str, str, str]:
+    """The names of *mount* as the kernel prints them: root, mount point, filesystem type, source."""
+    return (
+        escape(mount.root, PATH_SPECIAL),
+        escape(mount.mount_point, PATH_SPECIAL),
+        escape(mount.fs_type, NAME_SPECIAL),
+        escape(mount.source, NAME_SPECIAL),
+    )
+
+
+def _optional_fields_of(mount: Mount) -> str:
+    """The optional fields that the kernel prints for *mount*, each with the space before it."""
+    text = ""
+    if mount.peer_group is not None:
+        text = f" shared:{mount.peer_group}"
+    if mount.master is not None:
+        text += f" master:{mount.master}"
+    if mount.propagate_from is not None:
+        text += f" propagate_from:{mount.propagate_from}"
+    if mount.unbindable:
+        text += " unbindable"
+    for tag in mount.unknown_tags:
+        text += f" {tag}"
+    return text
 
 
 def decode(data: bytes) -> str:
@@ -137,24 +200,23 @@ def line_of(mount: Mount) -> bytes:
     :raises UsageError: no line says this mount.
     """
     if mount.spelling is not None:
-        match = LINE_PATTERN.fullmatch(decode(mount.spelling))
-        if match and RecordReader().mount(match.groups()) == mount:
+        spelled = fields_of_line(decode(mount.spelling))
+        if spelled and RecordReader().mount(spelled) == mount:
             return mount.spelling
     fields = fields_of(mount)
     if not _reads_back(fields):
         raise _unwritable(mount, fields)
-    return encode(_FORM % fields)
+    return encode(FORM % fields)
 
 
 def _reads_back(fields: Fields) -> bool:
     try:
-        match = LINE_PATTERN.fullmatch(decode(encode(_FORM % fields)))
+        return fields_of_line(decode(encode(FORM % fields))) == fields
     except UnicodeEncodeError:
         return False
-    return match is not None and match.groups() == fields
 
 
 def _unwritable(mount: Mount, fields: Fields) -> UsageError:
-    names = LINE_PATTERN.groupindex
+    names = line_pattern().groupindex
     wrong = [name for name, at in names.items() if not _reads_back((*_SAMPLE[: at - 1], fields[at - 1], *_SAMPLE[at:]))]
     return UsageError(f"no line of mountinfo can say mount {mount.mount_id}", hint=f"look at its {', '.join(wrong)}")

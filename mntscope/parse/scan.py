@@ -1,0 +1,331 @@
+"""Recognises lines of mountinfo by the thousand, with numpy: where each field ends, and what its numbers are.
+
+What is recognised is a part of the language, and never more than it. Which part is chosen by the expressions derived
+from the grammar, one a field: a field whose expression is not among those that are known here cannot be looked at, and
+importing this module fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from mntscope.parse.mountinfo_regex import FIELDS, FORM, OPTIONAL_FIELDS
+
+Ints: TypeAlias = npt.NDArray[np.int64]
+Words: TypeAlias = npt.NDArray[np.uint64]
+Truths: TypeAlias = npt.NDArray[np.bool_]
+
+NONE = -1
+"""No number: the optional field is absent."""
+
+_NUMBER = r"(?:0|[1-9][0-9]{0,18})"
+_NUMBERED = tuple(name for name, expression in OPTIONAL_FIELDS.items() if expression == f"{name}:{_NUMBER}")
+_FLAGS = tuple(name for name, expression in OPTIONAL_FIELDS.items() if expression == rf"{name}(?![^ \n])")
+_EXCLUDED = "|".join([r"-(?![^ \n])", *(rf"{name}(?![^ \n])" for name in _FLAGS), *(f"{name}:" for name in _NUMBERED)])
+_NAMES = tuple(FIELDS)
+_BEFORE = _NAMES[: _NAMES.index("optional_fields")]
+_BEHIND = _NAMES[_NAMES.index("optional_fields") + 1 :]
+
+# The arrangement of fields that scan() goes along; and what else an optional field may be: any other word.
+assert set(OPTIONAL_FIELDS) - {*_NUMBERED, *_FLAGS} == {"unknown_tag"}
+assert OPTIONAL_FIELDS["unknown_tag"] == rf"(?:(?!{_EXCLUDED})[^ \n]+)"
+assert FORM == "%s %s %s %s %s %s%s - %s %s %s"
+_FEWEST_SPACES = FORM.count(" ")
+_SEPARATOR = b" - "
+
+_PIECE = 1 << 17
+_PAD = 32
+_MOST_DIGITS = 18
+_MOST_OF_DEVICE = 16
+_MOST_OPTIONAL_FIELDS = 8
+
+# A word is rare if fewer than one in so many are the same; after so many of them, it does not pay to go on.
+_RARE = 16
+_MOST_RARE = 4
+
+
+class Scan(NamedTuple):
+    """What was recognised of the lines of a text. Of a line that is not recognised, only where it begins and ends."""
+
+    known: Truths
+    """Which lines are recognised."""
+    marks: list[Ints]
+    """Of each line where it begins, and where each of its fields ends; the last one ends where the line does."""
+    ids: dict[str, Ints]
+    """The numbers: ``mount_id``, ``parent_id``, and those of the optional fields, by their names; or :data:`NONE`."""
+    flags: dict[str, Truths]
+    """Which lines have the optional fields without a number."""
+
+
+def scan(text: bytes | memoryview, position: int = 0) -> Scan:
+    """Looks at the lines of *text*, which is not empty. A line may be of any length, and the last one unterminated.
+
+    *position* is that of the text in what it is a part of.
+    """
+    page = _Page(text)
+    blanks = page.blanks()
+    ends = np.flatnonzero(page.bytes[blanks] == ord("\n"))
+    rows = np.flatnonzero(np.diff(ends) > _FEWEST_SPACES)
+    size = len(ends) - 1
+    whole = len(rows) == size
+    first, last = (ends[:-1] + 1, ends[1:]) if whole else (ends[:-1][rows] + 1, ends[1:][rows])
+    lines = _Lines(page, blanks, first, last)
+
+    def of_all(values: npt.NDArray[Any], default: Any) -> npt.NDArray[Any]:
+        if whole:
+            return values
+        spread = np.full(size, default, values.dtype)
+        spread[rows] = values
+        return spread
+
+    marks = [blanks[ends[:-1]] + 1, *(of_all(mark, 0) for mark in lines.marks[:-1]), blanks[ends[1:]]]
+    return Scan(
+        of_all(lines.good, False),
+        [mark + (position - _PAD) for mark in marks],
+        {name: of_all(numbers, NONE) for name, numbers in lines.ids.items()},
+        {name: of_all(answers, False) for name, answers in lines.flags.items()},
+    )
+
+
+def devices(text: bytes | memoryview, starts: Ints, ends: Ints) -> Ints:
+    """The devices that stand in *text* from *starts* to *ends*: ``major << 32 | minor``.
+
+    :data:`NONE` for one that no kernel writes so: a number with a leading zero, or of more than 31 bits.
+    """
+    page = _Page(text)
+    good, colon = page.device(starts + _PAD, ends + _PAD)
+    colon[~good] = starts[~good] + _PAD + 1
+    good_major, major = page.number(starts + _PAD, colon)
+    good_minor, minor = page.number(colon + 1, ends + _PAD)
+    good &= good_major & good_minor & (major < 1 << 31) & (minor < 1 << 31)
+    return np.where(good, major << 32 | minor, NONE)
+
+
+def most_frequent(text: bytes, starts: Ints, ends: Ints) -> tuple[npt.NDArray[np.int32], Ints, Ints]:
+    """Numbers the words from *starts* to *ends* in the order in which they first stand there, as far as it pays.
+
+    Gives the number of each word, or :data:`NONE`; where each numbered word is first; and where the others are.
+    """
+    widths = ends - starts
+    codes = np.full(len(starts), NONE, np.int32)
+    # What lies within eight bytes of the end is left to others.
+    others = np.flatnonzero(ends <= len(text) - 8)
+    near_end = np.flatnonzero(ends > len(text) - 8)
+    words = np.ndarray(max(0, len(text) - 7), "<u8", text, strides=(1,))
+    firsts: list[int] = []
+    rare = 0
+    while len(others) and rare < _MOST_RARE:
+        first, end = int(starts[others[0]]), int(ends[others[0]])
+        equal = np.flatnonzero(widths[others] == end - first)
+        for begin in range(first, end, 8):
+            if len(equal) == 1:
+                break
+            found = words[starts[others[equal]] + (begin - first)]
+            equal = equal[_equal(found, text[begin : min(begin + 8, end)])]
+        rare += len(equal) * _RARE < len(others)
+        codes[others[equal]] = len(firsts)
+        firsts.append(int(others[0]))
+        others = np.delete(others, equal)
+    return codes, np.array(firsts, np.int64), np.concatenate((others, near_end))
+
+
+class _Lines:
+    """Lines that have spaces enough.
+
+    *blanks* are the positions of all spaces and newlines; *first* and *last* say which of them are the first space of
+    each line, and its end.
+    """
+
+    def __init__(self, page: _Page, blanks: Ints, first: Ints, last: Ints) -> None:
+        self.page = page
+        self.blanks = blanks
+        self.last = last
+        self.good = np.ones(len(first), np.bool_)
+        self.ids: dict[str, Ints] = {}
+        self.flags: dict[str, Truths] = {}
+        # Each row of such an array is of all lines: here the blank before the line, and that after each field.
+        blank = blanks[first + np.arange(-1, len(_BEFORE))[:, np.newaxis]]
+        self.fields(_BEFORE, blank[:-1] + 1, blank[1:])
+        after = self.optional_fields(first + len(_BEFORE))
+        self.good &= after + len(_BEHIND) <= last
+        # Of a line that is not good, any blank will do.
+        behind = blanks[np.minimum(after + np.arange(len(_BEHIND))[:, np.newaxis], last)]
+        ends = np.concatenate((behind[1:], blanks[last][np.newaxis]))
+        self.fields(_BEHIND, behind + 1, ends)
+        self.marks = [*blank[1:], behind[0] - (len(_SEPARATOR) - 1), *ends]
+
+    def fields(self, names: Sequence[str], starts: Ints, ends: Ints) -> None:
+        """Looks at the fields of these names; at those of one expression together."""
+        for expression, check in _CHECKS.items():
+            rows = [row for row, name in enumerate(names) if FIELDS[name] == expression]
+            if not rows:
+                continue
+            good, numbers = check(self.page, starts[rows], ends[rows])
+            for row, answers in zip(rows, good, strict=True):
+                self.good &= answers
+                if numbers is not None:
+                    self.ids[names[row]] = numbers[rows.index(row)]
+
+    def optional_fields(self, at: Ints) -> Ints:
+        """Looks at the first one of all lines, then at the second one, until the separators have been found.
+
+        *at* are the blanks behind where the first would be. Gives those behind the separators; of a bad line, one that
+        is behind all lines.
+        """
+        self.ids |= {name: np.full(len(at), NONE) for name in _NUMBERED}
+        self.flags |= {name: np.zeros(len(at), np.bool_) for name in _FLAGS}
+        after = np.full(len(at), len(self.blanks))
+        rows = np.arange(len(at))
+        for _ in range(_MOST_OPTIONAL_FIELDS + 1):
+            starts = self.blanks[at - 1]
+            words = self.page.words[starts]
+            separated = _equal(words, _SEPARATOR)
+            after[rows[separated]] = at[separated]
+            others = np.flatnonzero(~separated & (at < self.last[rows]))
+            if not len(others):
+                break
+            rows, at, starts, words = rows[others], at[others], starts[others], words[others]
+            good = self.one_optional_field(rows, starts, self.blanks[at], words)
+            rows, at = rows[good], at[good] + 1
+        return after
+
+    def one_optional_field(self, rows: Ints, starts: Ints, ends: Ints, words: Words) -> Truths:
+        """Which of the lines *rows* have an optional field from *starts*, the space before it, to *ends*.
+
+        *words* are the first bytes from *starts*. Of several with one name the first counts.
+        """
+        good: Truths = ends - starts > 1
+        for name in _NUMBERED:
+            prefix = f" {name}:".encode()
+            has = self.page.beginning(starts, words, prefix)
+            if len(has):
+                good[has], numbers = self.page.number(starts[has] + len(prefix), ends[has])
+                column, lines = self.ids[name], rows[has]
+                column[lines] = np.where(column[lines] == NONE, numbers, column[lines])
+        for name in _FLAGS:
+            prefix = f" {name}".encode()
+            has = self.page.beginning(starts, words, prefix)
+            self.flags[name][rows[has]] |= ends[has] - starts[has] == len(prefix)
+        return good
+
+
+class _Page:
+    """Text between two pads, to be read eight bytes at a time from anywhere; positions count the pad.
+
+    The first byte of a word is its lowest. A digit is looked at as its value, what stands beside it as 0.
+    """
+
+    def __init__(self, text: bytes | memoryview) -> None:
+        newline = b"" if text[-1:] == b"\n" else b"\n"
+        padded = b"".join((b"\0" * (_PAD - 1), b"\n", text, newline, b"\0" * _PAD))
+        self.bytes = np.frombuffer(padded, np.uint8)
+        self.words: Words = np.ndarray(len(padded) - 7, "<u8", padded, strides=(1,))
+
+    def blanks(self) -> Ints:
+        """The positions of all spaces and newlines."""
+        found = []
+        for begin in range(0, len(self.bytes), _PIECE):
+            piece = self.bytes[begin : begin + _PIECE]
+            found.append(np.flatnonzero((piece == ord(" ")) | (piece == ord("\n"))) + begin)
+        return np.concatenate(found)
+
+    def beginning(self, starts: Ints, words: Words, literal: bytes) -> Ints:
+        """Which *starts* the text begins at with *literal*; *words* are the first bytes from there."""
+        found = np.flatnonzero(_equal(words, literal[:8]))
+        for begin in range(8, len(literal), 8):
+            if len(found):
+                found = found[_equal(self.words[starts[found] + begin], literal[begin : begin + 8])]
+        return found
+
+    def word(self, starts: Ints, ends: Ints) -> tuple[Truths, None]:
+        """Which are not empty."""
+        return starts < ends, None
+
+    def path(self, starts: Ints, ends: Ints) -> tuple[Truths, None]:
+        """Which begin with a slash."""
+        return (starts < ends) & (self.bytes[starts] == ord("/")), None
+
+    def anything(self, starts: Ints, ends: Ints) -> tuple[Truths, None]:
+        """All of them."""
+        return starts <= ends, None
+
+    def rest(self, starts: Ints, ends: Ints) -> tuple[Truths, None]:
+        """Which are not empty and do not begin with a space."""
+        return (starts < ends) & (self.bytes[starts] != ord(" ")), None
+
+    def number(self, starts: Ints, ends: Ints) -> tuple[Truths, Ints]:
+        """Which are decimal numbers without a leading zero, of so many digits as int64 can hold; and their values."""
+        widths = ends - starts
+        good = (widths > 0) & (widths <= _MOST_DIGITS) & ((self.bytes[starts] != ord("0")) | (widths == 1))
+        values = np.zeros(starts.shape, np.uint64)
+        power = 1
+        for word in self._digits(ends, widths, _MOST_DIGITS):
+            good &= _not_digits(word) == 0
+            # Digits to pairs of them, these to fours, these to eight.
+            pairs = (word * np.uint64(10) + (word >> np.uint64(8))) & np.uint64(0x00FF00FF00FF00FF)
+            fours = (pairs * np.uint64(100) + (pairs >> np.uint64(16))) & np.uint64(0x0000FFFF0000FFFF)
+            eights = (fours * np.uint64(10_000) + (fours >> np.uint64(32))) & np.uint64(0x00000000FFFFFFFF)
+            values += eights * np.uint64(power)
+            power *= 10**8
+        return good, values.view(np.int64)
+
+    def device(self, starts: Ints, ends: Ints) -> tuple[Truths, Ints]:
+        """Which are two numbers, not too long, with a colon between them; and where that is."""
+        widths = ends - starts
+        good = (widths > 0) & (widths <= _MOST_OF_DEVICE)
+        good &= (self.bytes[starts] != ord(":")) & (self.bytes[ends - 1] != ord(":"))
+        colons = np.zeros(starts.shape, np.int64)
+        places = np.zeros(starts.shape, np.int64)
+        for number, word in enumerate(self._digits(ends, widths, _MOST_OF_DEVICE), 1):
+            others = _not_digits(word)
+            # One byte at most, and that the colon: its highest bit is set in others.
+            good &= others & (others - np.uint64(1)) == 0
+            one = others >> np.uint64(7)
+            good &= word & (one * np.uint64(0xFF)) == one * np.uint64(ord(":") ^ ord("0"))
+            has = others != 0
+            colons += has
+            # The index of the byte that is 1.
+            index = (one * np.uint64(0x0001020304050607) >> np.uint64(56)).view(np.int64)
+            places += np.where(has, ends - 8 * number + index, 0)
+        return good & (colons == 1), places
+
+    def _digits(self, ends: Ints, widths: Ints, most: int) -> list[Words]:
+        """The texts before *ends*, of no more than *most* bytes of them, in words from the right."""
+        words = []
+        longest = widths.max(initial=0)
+        for begin in range(0, min(longest, most), 8):
+            here = widths if longest <= 8 else np.clip(widths - begin, 0, 8)
+            others = np.uint64(64) - here.view(np.uint64) * np.uint64(8)
+            word = self.words[ends - begin - 8] ^ np.uint64(0x3030303030303030)
+            words.append(word >> others << others)
+        return words
+
+
+def _not_digits(words: Words) -> Words:
+    """The highest bit of every byte that is more than 9; all other bits are 0."""
+    low = (words & np.uint64(0x7F7F7F7F7F7F7F7F)) + np.uint64(0x7676767676767676)
+    return (low | words) & np.uint64(0x8080808080808080)
+
+
+def _equal(words: Words, literal: bytes) -> Truths:
+    """Which begin with these bytes, of which there are up to eight."""
+    wanted = np.uint64(int.from_bytes(literal, "little"))
+    equal: Truths = (words & np.uint64((1 << 8 * len(literal)) - 1)) == wanted
+    return equal
+
+
+_CHECKS: dict[str, Callable[[_Page, Ints, Ints], tuple[Truths, Ints | None]]] = {
+    _NUMBER: _Page.number,
+    r"[0-9]{1,19}:[0-9]{1,19}": lambda page, starts, ends: (page.device(starts, ends)[0], None),
+    r"[^ \n]+": _Page.word,
+    r"[^ \n/]*/[^ \n]*": _Page.path,
+    r"(?>[^ \n]+)?+": _Page.anything,
+    r"[^ \n][^\n]*": _Page.rest,
+}
+"""By the expression of a field, how it is looked at between blanks."""
+
+assert all(FIELDS[name] in _CHECKS for name in (*_BEFORE, *_BEHIND))
