@@ -166,6 +166,11 @@ __all__ = [
 ]
 
 
+def load_ipython_extension(ipython: Any) -> None:
+    """``%load_ext mntscope`` in IPython and Jupyter: the magic ``%mntscope``."""
+    import_module("mntscope.magic").load(ipython)
+
+
 def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 
 from mntscope.difference import Diff, Verdict, diff
 from mntscope.graph import MountTree
+from mntscope.interrupts import uninterrupted
 from mntscope.lab.scene import Scene, Sight
 from mntscope.live import capture
 from mntscope.model import Mount, View
@@ -163,6 +164,7 @@ LEAKING = ACTS[1]
 """The act whose end is worth keeping: nothing has happened yet, and ``diff`` tells what would."""
 
 
+@uninterrupted()
 def tell(acts: Iterable[Act] = ACTS) -> Story:
     """Perform the acts on the running kernel, each on a throwaway host of its own.
 
