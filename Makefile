@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench notebooks fixtures clean
 
 # The story of a leaking /proc on this kernel, in a throwaway namespace, then `mntscope diff` on the actors of
 # its second act, who really leak: exit code 1 says that it was found.
@@ -18,6 +18,14 @@ lint: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	set -e; for file in tests/benchmarks/*.py; do $(VENV)/bin/python "$$file"; done
+
+# All notebooks from top to bottom, their outputs written back.
+notebooks: $(VENV)/.installed-dev
+	$(VENV)/bin/python notebooks/execute.py
+
+# The captured machines again, from real scenes in throwaway namespaces.
+fixtures: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m fixtures.make
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

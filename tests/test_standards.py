@@ -13,10 +13,11 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 TOOLS = Path(sys.executable).parent
 
-PYTHON = sorted(path for room in ("mntscope", "grammar", "tests") for path in (ROOT / room).rglob("*.py"))
+ROOMS = ("mntscope", "grammar", "tests", "fixtures", "notebooks")
+PYTHON = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
 TEXTS = [
     path
-    for pattern in ("*.md", "*.toml", "*.py", "Makefile", ".ci/run", "grammar/*.lark", "fixtures/**/*.md")
+    for pattern in ("*.md", "docs/**/*.md", "[fn]*s/*.md", "*.toml", "*.py", "Makefile", ".ci/run", "grammar/*.lark")
     for path in sorted(ROOT.glob(pattern))
 ] + [path for path in PYTHON if path != Path(__file__).resolve()]
 
