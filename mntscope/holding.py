@@ -27,10 +27,11 @@ from mntscope.graph.peers import GroupKey
 from mntscope.model import Mount, Problem, View
 from mntscope.places import below, normal, relative, under
 from mntscope.propagation.failure import Failure
+from mntscope.propagation.nodes import Node
 from mntscope.propagation.operations import Umount
 from mntscope.propagation.paths import lookup_target
 from mntscope.propagation.simulate import carry_out
-from mntscope.propagation.world import Node, World
+from mntscope.propagation.world import World
 from mntscope.remedies import Command, run_in
 from mntscope.showing import Framed, Shown
 from mntscope.snapshot import Snapshot

@@ -206,10 +206,14 @@ def statmount(mnt_id: int, mask: int, *, mnt_ns_id: int = 0, size: int = 4096) -
     """
     import ctypes
 
+    # Asked ten thousand times in a row: what _syscall() does beside it takes longer than the call itself.
     buffer = ctypes.create_string_buffer(size)
-    _syscall("statmount", _mnt_id_req(mnt_id, mask, mnt_ns_id), buffer, size, 0)
+    request = _mnt_id_req(mnt_id, mask, mnt_ns_id)
+    number, length = ctypes.c_long(_NUMBERS["statmount"]), ctypes.c_size_t(size)
+    if _libc().syscall(number, request, buffer, length, ctypes.c_long(0)) < 0:
+        raise KernelError("statmount", ctypes.get_errno())
     (written,) = struct.unpack_from("=I", buffer)
-    return buffer.raw[:written]
+    return ctypes.string_at(buffer, written)
 
 
 def _mnt_id_req(mnt_id: int, param: int, mnt_ns_id: int) -> bytes:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from mntscope.errors import UsageError
 from mntscope.model import Mount, Process, View
 from mntscope.parse.mountcmd import Call, Step, parse_commands
-from mntscope.propagation import FLAGS, Effect, Operation, Outcome, operation, simulate
+from mntscope.propagation import FLAGS, Effect, Operation, Outcome, in_turn, operation, simulate
 from mntscope.showing import Framed, Records, Shown
 from mntscope.snapshot import Snapshot
 
@@ -24,7 +24,8 @@ class StepPrediction:
     depth: int
     """How many programs run it: 0 for what was asked, 1 for what ``unshare`` or ``sudo`` runs."""
     outcomes: tuple[Outcome, ...] = ()
-    """One for each system call that it comes to, in order."""
+    """One for each system call that it comes to, in order. Where one step unmounts a whole tree, the snapshot of all
+    these is the world after the last."""
     failed: Outcome | None = None
     """The first call whose failure makes the command fail."""
     skipped: bool = False
@@ -170,7 +171,7 @@ class _Run:
         failed: Outcome | None = None
         for call in step.calls:
             outcome = self._call(call, outcomes, doubts)
-            if outcome and outcome.errno and not (call.excused and outcome.errno == "EINVAL"):
+            if outcome.errno and not (call.excused and outcome.errno == "EINVAL"):
                 failed = failed or outcome
                 if not step.keeps_going:
                     break
@@ -191,21 +192,18 @@ class _Run:
             return False
         return self.sequence(step.inside, depth + 1)
 
-    def _call(self, call: Call, outcomes: list[Outcome], doubts: list[str]) -> Outcome | None:
+    def _call(self, call: Call, outcomes: list[Outcome], doubts: list[str]) -> Outcome:
         """Carry out what a call comes to; the outcome of the last operation it took."""
-        outcome = None
         doubts += call.doubts
         call = replace(call, operation=self._followed(call.operation, doubts))
-        for described in self._operations(call, doubts):
-            if call.errno:
-                outcome = Outcome(described, call.errno, Records((), Effect), self.snapshot)
-            else:
-                outcome = simulate(self.snapshot, described)
-            outcomes.append(outcome)
-            self.snapshot = outcome.snapshot
-            if outcome.errno:
-                break
-        return outcome
+        operations = list(self._operations(call, doubts))
+        if call.errno:
+            done: tuple[Outcome, ...] = (Outcome(operations[0], call.errno, Records((), Effect), self.snapshot),)
+        else:
+            done = in_turn(self.snapshot, operations)
+        outcomes += done
+        self.snapshot = done[-1].snapshot
+        return done[-1]
 
     def _followed(self, described: Mapping[str, Any], doubts: list[str]) -> Mapping[str, Any]:
         """The operation with its paths as they really lead, where that is known."""

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from mntscope import kernel
-from mntscope.live import capture
+from mntscope.live import capture, readings
 from mntscope.live.holds import pins
 from mntscope.live.machine import _Machine as Machine
 from mntscope.live.namespaces import read_inside
@@ -247,6 +247,13 @@ def test_the_limit_of_descriptors_is_put_back(machine: Host) -> None:
 # One moment
 
 
+@pytest.fixture(params=["small", "large"])
+def tables(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small tables are read again here, large ones by another process."""
+    monkeypatch.setattr(readings, "LARGE", 0 if request.param == "large" else readings.LARGE)
+
+
+@pytest.mark.usefixtures("tables")
 def test_a_change_of_propagation_while_the_tables_are_read_is_noticed(
     machine: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -265,6 +272,7 @@ def test_a_change_of_propagation_while_the_tables_are_read_is_noticed(
     assert snapshot.mountinfo("host") == machine.mountinfo()
 
 
+@pytest.mark.usefixtures("tables")
 def test_a_master_that_ends_while_the_tables_are_read_is_noticed(
     machine: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -284,6 +292,7 @@ def test_a_master_that_ends_while_the_tables_are_read_is_noticed(
     assert {mount.master for mount in snapshot.view(target.inner).mounts} <= {*groups, None}
 
 
+@pytest.mark.usefixtures("tables")
 def test_tables_of_many_pages_are_of_one_moment(machine: Host, tmp_path: Path) -> None:
     """A change of all mounts at once falls between two pages, or between two namespaces."""
 
@@ -308,6 +317,7 @@ def test_tables_of_many_pages_are_of_one_moment(machine: Host, tmp_path: Path) -
         assert len(kinds) == 1 or snapshot.not_seen
 
 
+@pytest.mark.usefixtures("tables")
 def test_a_table_outlives_the_process_through_which_it_is_read(machine: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     target = machine.unshare("private")
     table = machine.mountinfo(target)
@@ -321,6 +331,7 @@ def test_a_table_outlives_the_process_through_which_it_is_read(machine: Host, mo
     assert machine.call(capture, [target.inner]).mountinfo(target.inner) == table
 
 
+@pytest.mark.usefixtures("tables")
 def test_processes_that_come_and_go(machine: Host) -> None:
     """Whatever ends in the midst of a capture is left out, or whole."""
 

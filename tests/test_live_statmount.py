@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import signal
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -77,6 +78,8 @@ def grown(number: int) -> Iterator[World]:
 
 @pytest.mark.parametrize("number", range(WORLDS))
 def test_random_worlds(namespaces: None, number: int, monkeypatch: pytest.MonkeyPatch, dear: list[object]) -> None:
+    # Half of them are asked for by two processes.
+    monkeypatch.setattr(statmount, "MANY", 1 + number % 2 * statmount.MANY)
     for world in grown(number):
         children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
         pids = [int(pid) for pid in children][-len(world.labels) :]
@@ -115,6 +118,50 @@ def compare_roots(proc_fd: int, pid: int) -> None:
     finally:
         os.close(namespace)
         os.close(root)
+
+
+# Reading again
+
+
+@pytest.mark.parametrize("many", [1, 1000])
+def test_what_is_known_is_not_told_again(
+    scratch: Scratch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, many: int
+) -> None:
+    def body() -> None:
+        kernel.mount("none", str(tmp_path), "tmpfs", 0)
+        told = statmount.read()
+        known = told[: statmount.FINGERPRINT]
+        assert statmount.read(known) == known
+        # One half changes, the other one is known.
+        kernel.mount(None, str(tmp_path), None, kernel.MS_SHARED)
+        changed = statmount.read(known)
+        assert changed[: statmount.FINGERPRINT] != known
+        assert changed[statmount.FINGERPRINT :] == statmount.table()
+        kernel.mount(None, str(tmp_path), None, kernel.MS_PRIVATE)
+        assert statmount.read(changed[: statmount.FINGERPRINT]) == told
+        kernel.umount2(str(tmp_path))
+        assert statmount.table() == b"".join(told[statmount.FINGERPRINT :].splitlines(keepends=True)[:-1])
+
+    monkeypatch.setattr(statmount, "MANY", many)
+    scratch(body)
+
+
+def test_a_helper_that_is_killed_is_done_without(
+    scratch: Scratch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def body() -> None:
+        whole, part, ours = statmount.table(), statmount._part, os.getpid()
+
+        def killed(numbers: Sequence[int], known: bytes) -> bytes:
+            if os.getpid() != ours:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return part(numbers, known)
+
+        monkeypatch.setattr(statmount, "MANY", 1)
+        monkeypatch.setattr(statmount, "_part", killed)
+        assert statmount.table() == whole
+
+    scratch(body)
 
 
 # What a line holds

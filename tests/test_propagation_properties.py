@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given
@@ -9,8 +11,8 @@ from hypothesis import strategies as st
 
 from mntscope import MntscopeError, Snapshot
 from mntscope.model import View
-from mntscope.propagation import simulate
-from mntscope.propagation.world import World
+from mntscope.propagation import Outcome, in_turn, operation, simulate
+from mntscope.propagation.world import INITIAL_USER_NAMESPACE, World
 from tests.strategies import views
 from tests.tables import hostile_views
 
@@ -47,9 +49,9 @@ def operations(draw: st.DrawFn) -> dict[str, Any]:
 def test_any_sequence_is_predicted_or_refused_but_never_a_crash(
     world: Snapshot, sequence: list[dict[str, Any]]
 ) -> None:
-    for operation in sequence:
+    for described in sequence:
         try:
-            outcome = simulate(world, operation)
+            outcome = simulate(world, described)
         except MntscopeError:
             continue
         if outcome.errno is not None:
@@ -92,3 +94,57 @@ def test_a_view_without_effects_is_the_same_object(world: Snapshot, operation: d
     for view in outcome.snapshot.views:
         if view.label in before and view.label not in touched:
             assert [m.mount_id for m in view.mounts] == [m.mount_id for m in before[view.label].mounts]
+
+
+@given(HOSTILE, st.lists(operations(), max_size=8))
+def test_operations_in_turn_are_predicted_or_refused_but_never_a_crash(
+    world: Snapshot, sequence: list[dict[str, Any]]
+) -> None:
+    with suppress(MntscopeError):
+        outcomes = in_turn(world, [operation(described) for described in sequence])
+        assert all(outcome.errno is None for outcome in outcomes[:-1])
+
+
+def owned(world: Snapshot, owners: tuple[int | None, ...]) -> Snapshot:
+    """The same, with namespaces that belong to these user namespaces: of which mounts are locked is not known then."""
+    return world.with_views(
+        replace(view, namespace=replace(view.namespace, user_namespace=owner))
+        for view, owner in zip(world.views, owners, strict=True)
+    )
+
+
+OWNERS = st.tuples(*[st.sampled_from([None, INITIAL_USER_NAMESPACE, 4026532000])] * len(LABELS))
+
+
+@given(st.builds(owned, WORLDS, OWNERS), st.lists(operations(), max_size=4), st.lists(operations(), max_size=8))
+def test_operations_in_turn_are_simulated_one_after_the_other(
+    world: Snapshot, before: list[dict[str, Any]], sequence: list[dict[str, Any]]
+) -> None:
+    # What is mounted and shared first makes worlds in which umounts reach further.
+    for described in before:
+        with suppress(MntscopeError):
+            world = simulate(world, described).snapshot
+    # A table that claims what does not follow from its peer groups is set right by the first operation.
+    world = World(world).as_snapshot()
+    mounts = world.view("host").mounts if "host" in {view.label for view in world.views} else ()
+    umounts = [{"op": "umount", "ns": "host", "target": m.mount_point, "lazy": bool(m.mount_id % 2)} for m in mounts]
+    for asked in (sequence, umounts[::-1], [*umounts[::-1], *sequence]):
+        try:
+            expected = _one_after_the_other(world, asked)
+        except MntscopeError:
+            continue
+        told = in_turn(world, [operation(described) for described in asked])
+        assert [replace(outcome, snapshot=world) for outcome in told] == [
+            replace(outcome, snapshot=world) for outcome in expected
+        ]
+        assert not told or told[-1].snapshot == expected[-1].snapshot
+
+
+def _one_after_the_other(world: Snapshot, sequence: list[dict[str, Any]]) -> list[Outcome]:
+    outcomes: list[Outcome] = []
+    for described in sequence:
+        outcomes.append(simulate(world, described))
+        world = outcomes[-1].snapshot
+        if outcomes[-1].errno:
+            break
+    return outcomes

@@ -26,7 +26,6 @@ from mntscope.live.procfs import Proc, hold, namespace_link, open_proc, read, re
 from mntscope.live.readings import Progress, Readings
 from mntscope.model import Hold, Problem, Process, View
 from mntscope.owners import owner_of_namespace
-from mntscope.parse import parse_mountinfo
 from mntscope.snapshot import Snapshot
 
 HOST = "host"
@@ -299,6 +298,8 @@ class _Machine:
 
     def settle(self) -> None:
         """Read all tables until none of them changes any more."""
+        if self.readings.agree(meanwhile=lambda: [reading.parsed() for reading in self.readings]):
+            return
         for _ in range(ATTEMPTS):
             changed = sum(self._look_again(reading) for reading in self.readings)
             if not changed:
@@ -326,7 +327,7 @@ class _Machine:
         for reading in (first, *sorted(others, key=_place)):
             processes = tuple(reading.processes[pid] for pid in self._staying(sorted(reading.processes)))
             holds = tuple(self._holds(reading))
-            table = parse_mountinfo(reading.table, strict=False, file=reading.label)
+            table = reading.parsed()
             owner = owner_of_namespace(processes, holds, table, runtimes)
             yield View(
                 label=reading.label,

@@ -14,6 +14,7 @@ from mntscope.live.inside import inside
 from mntscope.live.procfs import Proc, hold, namespace_link, read_process, shown_pid_namespace
 from mntscope.live.tables import Source, first_reading
 from mntscope.model import Namespace, Process
+from mntscope.parse import MountTable, parse_mountinfo
 
 _OPEN = os.O_RDONLY | os.O_CLOEXEC
 
@@ -40,12 +41,19 @@ class Reading:
     """Its table, opened; ``None`` once it is let go."""
     entrance: int | None = None
     """A descriptor of the namespace, if it was entered."""
+    _parsed: tuple[bytes, MountTable] | None = None
 
     @property
     def descriptors(self) -> tuple[int, ...]:
         """What it keeps open."""
         kept = self.source.descriptors if self.source else ()
         return kept if self.entrance is None else (*kept, self.entrance)
+
+    def parsed(self) -> MountTable:
+        """The mounts of the table."""
+        if self._parsed is None or self._parsed[0] is not self.table:
+            self._parsed = self.table, parse_mountinfo(self.table, strict=False, file=self.label)
+        return self._parsed[1]
 
     def look_again(self) -> bool:
         """Whether the table has changed since the last reading; it is then read anew.
@@ -55,8 +63,11 @@ class Reading:
         """
         if self.source is None:
             return False
-        before, self.table = self.table, self.source.read()
-        return self.table != before
+        table = self.source.read()
+        if table == self.table:
+            return False
+        self.table = table
+        return True
 
     def close(self) -> None:
         """Let go of the namespace."""

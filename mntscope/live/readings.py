@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -11,6 +14,9 @@ from mntscope.live.namespaces import Mark, Reading
 
 SPARE = 64
 """Descriptors that are left for all else than tables."""
+
+LARGE = 500_000
+"""From so many bytes of tables on, another process reads them again: here they take some 20 ms."""
 
 Progress = Callable[[int, int], None]
 """Is told how many namespaces have been read, and how many there are as far as is known."""
@@ -73,6 +79,34 @@ class Readings:
             self._by_inode[reading.namespace.inode] = known
         reading.close()
         return known
+
+    def agree(self, meanwhile: Callable[[], object]) -> bool:
+        """Whether a second reading of all tables is known to give the same.
+
+        Of large tables only, and by another process: so that *meanwhile* can be done here.
+        """
+        # A fork of a program with threads, such as a notebook's, may find locks that nobody will open.
+        if sum(len(reading.table) for reading in self) < LARGE or threading.active_count() > 1:
+            return False
+        reader, writer = os.pipe()
+        helper = os.fork()
+        if helper == 0:
+            try:
+                os.close(reader)
+                if not any(reading.look_again() for reading in self):
+                    os.write(writer, b"=")
+            finally:
+                os._exit(0)
+        os.close(writer)
+        try:
+            meanwhile()
+        finally:
+            with open(reader, "rb", buffering=0) as pipe:
+                said = pipe.readall()
+            # Where SIGCHLD is ignored, the kernel has reaped it already.
+            with suppress(ChildProcessError):
+                os.waitpid(helper, 0)
+        return said == b"="
 
     def _same(self, reading: Reading) -> Reading | None:
         inode = reading.namespace.inode

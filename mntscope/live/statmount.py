@@ -2,16 +2,17 @@
 
 For every slave mount, mountinfo goes through all peers of its master to find what it calls propagate_from; with
 thousands of binds of one shared filesystem, that makes reading the table of a slave namespace quadratic. Here each
-mount is asked for on its own, and propagate_from but once for each master whose group has no member here.
+mount is asked for on its own, and propagate_from but once for each master whose group has no member here. Where there
+are many mounts, two processes share the work.
 """
 
 from __future__ import annotations
 
 import errno
+import os
 import struct
-from collections.abc import Iterator
-from functools import cache
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from functools import cache, lru_cache
 
 from mntscope import kernel
 from mntscope.errors import KernelError
@@ -28,9 +29,25 @@ _MASK = (
     | kernel.STATMOUNT_SB_SOURCE
 )
 
-_STATMOUNT = struct.Struct("=2IQ2IQ2I2Q2I5Q2IQ6IQ")
+# struct statmount (include/uapi/linux/mount.h): mnt_opts, mask, sb_dev_major and _minor, sb_flags, fs_type, mnt_id_old,
+# mnt_parent_id_old, mnt_attr, mnt_propagation, mnt_peer_group, mnt_master, mnt_root, mnt_point, fs_subtype, sb_source.
+_ANSWER = struct.Struct("=4xIQ2I8x2I16x2I4Q8x2I8x2I")
+_SHARING = struct.Struct("=8xQ64x2Q")
+"""Of these mask, mnt_peer_group and mnt_master alone."""
+_NUMBER = struct.Struct("=Q")
+_PROPAGATE_FROM, _SUPPORTED_MASK = 96, 144
+"""Where these are."""
 _STRINGS = 512
 """Where the strings begin, to which the fields that are texts point."""
+
+_IN_PATHS = PATH_SPECIAL.encode()
+
+MANY = 1000
+"""From so many mounts on, two processes ask."""
+_HASH = 8
+FINGERPRINT = 2 * _HASH
+"""Bytes of a fingerprint: a hash of what was answered for each half of the mounts. The children of one process agree
+on it."""
 
 _ATIME = {kernel.MOUNT_ATTR_RELATIME: ",relatime", kernel.MOUNT_ATTR_NOATIME: ",noatime"}
 _BEFORE_ATIME = (
@@ -45,38 +62,6 @@ _SUPER = (
 )
 
 
-class _Answer(NamedTuple):
-    """``struct statmount`` (include/uapi/linux/mount.h)."""
-
-    size: int
-    mnt_opts: int
-    mask: int
-    sb_dev_major: int
-    sb_dev_minor: int
-    sb_magic: int
-    sb_flags: int
-    fs_type: int
-    mnt_id: int
-    mnt_parent_id: int
-    mnt_id_old: int
-    mnt_parent_id_old: int
-    mnt_attr: int
-    mnt_propagation: int
-    mnt_peer_group: int
-    mnt_master: int
-    propagate_from: int
-    mnt_root: int
-    mnt_point: int
-    mnt_ns_id: int
-    fs_subtype: int
-    sb_source: int
-    opt_num: int
-    opt_array: int
-    opt_sec_num: int
-    opt_sec_array: int
-    supported_mask: int
-
-
 def supported() -> bool:
     """Whether this kernel tells all that a line of mountinfo holds (Linux 6.15), and lets this process ask."""
     try:
@@ -87,8 +72,8 @@ def supported() -> bool:
         answer = kernel.statmount(first[0], kernel.STATMOUNT_SUPPORTED_MASK, size=1 << 12)
     except KernelError:
         return False
-    known = _Answer(*_STATMOUNT.unpack_from(answer)).supported_mask if len(answer) >= _STATMOUNT.size else 0
-    return known & _MASK == _MASK
+    # Kernels that do not know this field end before it.
+    return len(answer) >= _STRINGS and _number(answer, _SUPPORTED_MASK) & _MASK == _MASK
 
 
 def table() -> bytes:
@@ -99,26 +84,78 @@ def table() -> bytes:
 
     :raises KernelError: listmount(2) or statmount(2) refuse, or tell too little.
     """
+    return read()[FINGERPRINT:]
+
+
+def read(known: bytes = b"") -> bytes:
+    """A fingerprint of the mounts, and :func:`table`; the fingerprint alone where it is the one that is *known*.
+
+    :raises KernelError: as there.
+    """
     if not supported():
         raise KernelError("statmount", errno.EOPNOTSUPP)
-    lines: list[tuple[str, str, int, int, int]] = []
-    groups = set()
-    for number in _numbers():
+    numbers = list(_numbers())
+    middle = len(numbers) // 2 if len(numbers) >= MANY else len(numbers)
+    first, second = _side_by_side((numbers[:middle], known[:_HASH]), (numbers[middle:], known[_HASH:]))
+    fingerprint = first[:_HASH] + second[:_HASH]
+    if known and fingerprint != known:
+        # One half may be known nevertheless, and has no lines.
+        return read()
+    return fingerprint + first[_HASH:] + second[_HASH:]
+
+
+_Part = tuple[Sequence[int], bytes]
+"""Mounts, and the hash for which their lines are known."""
+
+
+def _side_by_side(first: _Part, second: _Part) -> tuple[bytes, bytes]:
+    """What :func:`_part` says of both; of the second, if there is anything in it, in a process of its own."""
+    if not second[0]:
+        return _part(*first), _part(*second)
+    reader, writer = os.pipe()
+    helper = os.fork()
+    if helper == 0:
+        status = 1
+        try:
+            os.close(reader)
+            with open(writer, "wb") as pipe:
+                pipe.write(_part(*second))
+            status = 0
+        finally:
+            os._exit(status)
+    os.close(writer)
+    try:
+        with open(reader, "rb") as pipe:
+            ours, theirs = _part(*first), pipe.read()
+    finally:
+        try:
+            _, status = os.waitpid(helper, 0)
+        except ChildProcessError:
+            # Where SIGCHLD is ignored, nobody knows how it ended.
+            status = 1
+    # What it was refused, this process is too.
+    return ours, theirs if status == 0 else _part(*second)
+
+
+def _part(numbers: Sequence[int], known: bytes) -> bytes:
+    """A hash of what is answered for these mounts, and their lines unless it is *known*."""
+    answers: list[tuple[bytes, int, int]] = []
+    groups, masters = set(), {}
+    for number in numbers:
         answer = _statmount(number)
-        line = answer and _line(answer)
-        if line:
-            lines.append((*line, number))
-            groups.add(line[2])
-    dominant = {0: ""}
-    text = []
-    for before, after, group, master, number in lines:
-        if master not in dominant:
-            dominant[master] = "" if master in groups else _propagate_from(number, master)
-        tags = f" shared:{group}" if group else ""
-        if master:
-            tags += f" master:{master}{dominant[master]}"
-        text.append(f"{before}{tags}{after}")
-    return "".join(text).encode("utf-8", "surrogateescape")
+        if answer is not None:
+            mask, group, master = _SHARING.unpack_from(answer)
+            # Else it cannot be reached from the root directory (any more), and mountinfo would not show it.
+            if mask & kernel.STATMOUNT_MNT_POINT:
+                answers.append((answer, group, master))
+                groups.add(group)
+                masters[master] = number
+    dominant = {master: _propagate_from(masters[master], master) for master in masters.keys() - groups - {0}}
+    hashed = (hash((tuple(answers), tuple(sorted(dominant.items())))) & (1 << 8 * _HASH) - 1).to_bytes(_HASH, "little")
+    if hashed == known:
+        return hashed
+    sharing = cache(lambda group, master: _sharing(group, master, dominant.get(master, 0)))
+    return hashed + b"".join([_line(answer, sharing(group, master)) for answer, group, master in answers])
 
 
 def _numbers() -> Iterator[int]:
@@ -129,12 +166,12 @@ def _numbers() -> Iterator[int]:
         last = numbers[-1]
 
 
-def _statmount(number: int) -> bytes | None:
+def _statmount(number: int, mask: int = _MASK) -> bytes | None:
     """The answer for a mount; ``None`` if it has gone since it was listed."""
-    size = 2048
+    size = 1024
     while True:
         try:
-            return kernel.statmount(number, _MASK, size=size)
+            return kernel.statmount(number, mask, size=size)
         except KernelError as error:
             if error.errno == errno.ENOENT:
                 return None
@@ -143,37 +180,63 @@ def _statmount(number: int) -> bytes | None:
             size *= 4
 
 
-def _line(answer: bytes) -> tuple[str, str, int, int] | None:
-    """A line in two parts, with its peer group and master in between; ``None`` where mountinfo would show none."""
-    it = _Answer(*_STATMOUNT.unpack_from(answer))
-    if not it.mask & kernel.STATMOUNT_MNT_POINT:
-        # It cannot be reached from the root directory (any more).
-        return None
+def _number(answer: bytes, offset: int) -> int:
+    (number,) = _NUMBER.unpack_from(answer, offset)
+    return int(number)
 
-    def text(bit: int, offset: int) -> str:
-        # What is empty is left out.
-        if not it.mask & bit:
-            return ""
+
+def _propagate_from(number: int, master: int) -> int:
+    """The nearest group above *master* that has a member here, as the slave *number* of it shows; 0 if none does."""
+    answer = _statmount(number, kernel.STATMOUNT_PROPAGATE_FROM)
+    dominant = 0 if answer is None else _number(answer, _PROPAGATE_FROM)
+    return 0 if dominant == master else dominant
+
+
+def _line(answer: bytes, sharing: bytes) -> bytes:
+    """A line of mountinfo, with what it says of *sharing* given."""
+    mnt_opts, mask, major, minor, sb_flags, fs_type, *numbers, mnt_root, mnt_point, fs_subtype, sb_source = (
+        _ANSWER.unpack_from(answer)
+    )
+    mount_id, parent_id, attributes, propagation, _, _ = numbers
+
+    def text(offset: int) -> bytes:
         start = _STRINGS + offset
-        return answer[start : answer.index(b"\0", start)].decode("utf-8", "surrogateescape")
+        return answer[start : answer.index(b"\0", start)]
 
-    root = escape(text(kernel.STATMOUNT_MNT_ROOT, it.mnt_root), PATH_SPECIAL)
-    mount_point = escape(text(kernel.STATMOUNT_MNT_POINT, it.mnt_point), PATH_SPECIAL)
-    fs_type = escape(text(kernel.STATMOUNT_FS_TYPE, it.fs_type), NAME_SPECIAL)
-    if subtype := text(kernel.STATMOUNT_FS_SUBTYPE, it.fs_subtype):
-        fs_type += "." + escape(subtype, NAME_SPECIAL)
-    source = escape(text(kernel.STATMOUNT_SB_SOURCE, it.sb_source), NAME_SPECIAL)
-    super_options = _super_options(it.sb_flags)
-    if options := text(kernel.STATMOUNT_MNT_OPTS, it.mnt_opts):
-        super_options += "," + options
-    device = f"{it.sb_dev_major}:{it.sb_dev_minor}"
-    unbindable = " unbindable" if it.mnt_propagation & kernel.MS_UNBINDABLE else ""
-    before = f"{it.mnt_id_old} {it.mnt_parent_id_old} {device} {root} {mount_point} {_options(it.mnt_attr)}"
-    return before, f"{unbindable} - {fs_type} {source} {super_options}\n", it.mnt_peer_group, it.mnt_master
+    # What is empty is left out.
+    subtype = b"." + _name(text(fs_subtype)) if mask & kernel.STATMOUNT_FS_SUBTYPE else b""
+    source = _name(text(sb_source)) if mask & kernel.STATMOUNT_SB_SOURCE else b""
+    more = b"," + text(mnt_opts) if mask & kernel.STATMOUNT_MNT_OPTS else b""
+    return b"%d %d %d:%d %b %b %b%b%b - %b%b %b %b%b\n" % (
+        *(mount_id, parent_id, major, minor, _path(text(mnt_root)), _path(text(mnt_point)), _options(attributes)),
+        *(sharing, b" unbindable" if propagation & kernel.MS_UNBINDABLE else b""),
+        *(_name(text(fs_type)), subtype, source, _super_options(sb_flags), more),
+    )
+
+
+def _sharing(group: int, master: int, dominant: int) -> bytes:
+    """The tags of a peer group and of a master."""
+    tags = b" shared:%d" % group if group else b""
+    tags += b" master:%d" % master if master else b""
+    return tags + (b" propagate_from:%d" % dominant if dominant else b"")
+
+
+def _path(raw: bytes) -> bytes:
+    # Few need it, and few come twice.
+    return raw if len(raw.translate(None, _IN_PATHS)) == len(raw) else _escaped(raw, PATH_SPECIAL)
+
+
+@lru_cache
+def _name(raw: bytes) -> bytes:
+    return _escaped(raw, NAME_SPECIAL)
+
+
+def _escaped(raw: bytes, special: str) -> bytes:
+    return os.fsencode(escape(os.fsdecode(raw), special))
 
 
 @cache
-def _options(attributes: int) -> str:
+def _options(attributes: int) -> bytes:
     """The options of a mount, in the order of show_vfsmnt_opts() (fs/proc_namespace.c)."""
     text = "ro" if attributes & kernel.MOUNT_ATTR_RDONLY else "rw"
     text += "".join(option for flag, option in _BEFORE_ATIME if attributes & flag)
@@ -182,22 +245,11 @@ def _options(attributes: int) -> str:
     text += ",nodiratime" if attributes & kernel.MOUNT_ATTR_NODIRATIME else ""
     text += atime if atime == ",relatime" else ""
     text += ",nosymfollow" if attributes & kernel.MOUNT_ATTR_NOSYMFOLLOW else ""
-    return text + (",idmapped" if attributes & kernel.MOUNT_ATTR_IDMAP else "")
+    text += ",idmapped" if attributes & kernel.MOUNT_ATTR_IDMAP else ""
+    return text.encode()
 
 
 @cache
-def _super_options(flags: int) -> str:
+def _super_options(flags: int) -> bytes:
     text = "ro" if flags & kernel.SB_RDONLY else "rw"
-    return text + "".join(option for flag, option in _SUPER if flags & flag)
-
-
-def _propagate_from(number: int, master: int) -> str:
-    """The tag for a slave of *master*, which has no peer here: the nearest group above it that has a member here."""
-    try:
-        answer = kernel.statmount(number, kernel.STATMOUNT_PROPAGATE_FROM, size=1 << 12)
-    except KernelError as error:
-        if error.errno == errno.ENOENT:
-            return ""
-        raise
-    dominant = _Answer(*_STATMOUNT.unpack_from(answer)).propagate_from
-    return f" propagate_from:{dominant}" if dominant not in (0, master) else ""
+    return (text + "".join(option for flag, option in _SUPER if flags & flag)).encode()

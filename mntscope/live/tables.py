@@ -14,7 +14,7 @@ from mntscope.errors import AccessError
 from mntscope.live import statmount
 from mntscope.live.inside import inside
 
-PATIENCE = 0.02
+PATIENCE = 0.005
 """Seconds of this thread's processor time for which mountinfo is read before anybody asks what it costs."""
 
 DEAR = 25e-6
@@ -91,6 +91,8 @@ class Statmount:
     def __init__(self, namespace: int, root: int | None = None) -> None:
         self._namespace = namespace
         self._root = root
+        self._known = self._table = b""
+        """What the last reading was told by, and what it told."""
 
     @property
     def descriptors(self) -> tuple[int, ...]:
@@ -102,8 +104,10 @@ class Statmount:
 
         :raises AccessError: it may not be entered, or the kernel does not tell enough (before Linux 6.15).
         """
-        table, _ = inside(self._namespace, lambda: (statmount.table(), []), root=self._root)
-        return table
+        answer, _ = inside(self._namespace, lambda: (statmount.read(self._known), []), root=self._root)
+        if answer != self._known:
+            self._known, self._table = answer[: statmount.FINGERPRINT], answer[statmount.FINGERPRINT :]
+        return self._table
 
     def close(self) -> None:
         """Close both."""

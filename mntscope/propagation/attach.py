@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from mntscope.places import under
 from mntscope.propagation.clone import copy_tree, lock_tree
-from mntscope.propagation.world import Group, Node, Space, World
+from mntscope.propagation.nodes import Group, Node, Space
+from mntscope.propagation.world import World
 
 
 @dataclass(frozen=True, slots=True)

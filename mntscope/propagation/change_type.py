@@ -6,8 +6,9 @@ propagate: only this mount changes. But its slaves need a master, and who that i
 
 from __future__ import annotations
 
+from mntscope.propagation.nodes import Group, Node
 from mntscope.propagation.operations import PropagationType
-from mntscope.propagation.world import Group, Node, World
+from mntscope.propagation.world import World
 
 
 def change_type(world: World, node: Node, kind: PropagationType) -> None:

@@ -11,7 +11,8 @@ from dataclasses import replace
 from mntscope.model import Lock
 from mntscope.places import under
 from mntscope.propagation.failure import Failure
-from mntscope.propagation.world import Node, World
+from mntscope.propagation.nodes import Node
+from mntscope.propagation.world import World
 
 LOCKABLE = ("ro", "nosuid", "nodev", "noexec")
 """The options that, once locked, cannot be cleared; atime, once locked, cannot be changed."""

@@ -12,9 +12,7 @@ from mntscope.snapshot import Snapshot
 
 def effects(before: Snapshot, after: Snapshot, actor: str) -> tuple[Effect, ...]:
     """Every effect, view by view in the order of the snapshot; those of the actor's own namespace included."""
-    actor = before.view(actor).label
-    first = dict(zip((view.label for view in before.views), first_of_namespace(before.views), strict=True))
-    own = {label for label, number in first.items() if number == first[actor]}
+    own = own_labels(before, actor)
     old = {view.label: view for view in before.views}
     new = {view.label: view for view in after.views}
     found: list[Effect] = []
@@ -22,6 +20,12 @@ def effects(before: Snapshot, after: Snapshot, actor: str) -> tuple[Effect, ...]
         if old.get(label) is not new.get(label):
             found += _in_view(label, old.get(label), new.get(label), crosses=label in old and label not in own)
     return tuple(found)
+
+
+def own_labels(snapshot: Snapshot, actor: str) -> set[str]:
+    """The labels of all views of the namespace in which *actor* acts."""
+    first = dict(zip((view.label for view in snapshot.views), first_of_namespace(snapshot.views), strict=True))
+    return {label for label, number in first.items() if number == first[snapshot.view(actor).label]}
 
 
 def _in_view(label: str, old: View | None, new: View | None, *, crosses: bool) -> Iterator[Effect]:

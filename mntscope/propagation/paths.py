@@ -12,7 +12,8 @@ from typing import NamedTuple
 from mntscope.errors import UsageError
 from mntscope.places import below
 from mntscope.propagation.failure import Failure
-from mntscope.propagation.world import Node, Viewpoint, World
+from mntscope.propagation.nodes import Node
+from mntscope.propagation.world import Viewpoint, World
 
 
 class Found(NamedTuple):

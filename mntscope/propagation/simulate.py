@@ -21,10 +21,11 @@ from mntscope.propagation.change_type import change_type
 from mntscope.propagation.clone import LOCKABLE, clone, copy_tree, has_locked_child, lock_tree
 from mntscope.propagation.effects import effects
 from mntscope.propagation.failure import Failure
+from mntscope.propagation.nodes import Node, Space
 from mntscope.propagation.outcome import Effect, Outcome
 from mntscope.propagation.paths import Found, is_file, lookup, lookup_target
 from mntscope.propagation.umount import copies_of, remove, umount_tree
-from mntscope.propagation.world import Node, Space, Viewpoint, World
+from mntscope.propagation.world import Viewpoint, World
 from mntscope.showing import Records
 from mntscope.snapshot import Snapshot
 
@@ -109,6 +110,7 @@ def _umount(operation: ops.Umount, world: World, actor: Viewpoint) -> None:
     if node is actor.root and not operation.lazy:
         # fs/namespace.c, do_umount_root(): the kernel makes the filesystem read-only instead.
         make_superblock_read_only(world, node.device)
+        world.altered = True
         return
     need(node.parent is not None, "EINVAL")
     if not operation.lazy:
@@ -164,6 +166,8 @@ def _clone_namespace(operation: ops.CloneNamespace, world: World, actor: Viewpoi
     if operation.new_userns:
         for top in space.tops:
             lock_tree(top)
+    # Only a made-up table has the file of a namespace for a root directory: that is not copied.
+    need(actor.root in copies, "EINVAL")
     namespace = Namespace(user_namespace=owner)
     world.add_viewpoint(operation.new, space, copies[actor.root], actor.directory, namespace)
 

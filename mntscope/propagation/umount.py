@@ -11,12 +11,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from mntscope.propagation.change_type import hand_over
-from mntscope.propagation.world import Group, Node, World
+from mntscope.propagation.nodes import Group, Node, Space
+from mntscope.propagation.world import World
 
 
 def umount_tree(world: World, target: Node) -> None:
     """Unmount *target* and all below it, here and in every receiver."""
-    for copy in copies_of(target):
+    unlocked = [copy for copy in copies_of(target) if copy.lock.locked is not False]
+    for copy in unlocked:
         copy.lock = replace(copy.lock, locked=False)
     asked = dict.fromkeys(target.tree())
     doomed = dict(asked)
@@ -26,12 +28,14 @@ def umount_tree(world: World, target: Node) -> None:
     _spare_parents_of_survivors(doomed, asked)
     _spare_locked(world, doomed, asked)
     slid = _let_survivors_slide(doomed)
+    world.altered |= slid
     if (slid or len(doomed) < wanted) and not world.kernel_since(6, 17):
         world.uncertain[
             "before Linux 6.17, what an umount leaves standing in other namespaces differed where mounts are "
             "stacked, tucked or locked"
         ] = None
     remove(world, doomed)
+    world.altered |= any(copy.space is not None for copy in unlocked)
 
 
 def receivers(group: Group) -> Iterator[Node]:
@@ -106,12 +110,15 @@ def remove(world: World, doomed: Iterable[Node]) -> None:
     """Take mounts out of every tree and group; their slaves go to the nearest dominant group that is left."""
     dead = dict.fromkeys(doomed)
     emptied: dict[Group, Group | None] = {}
+    left: dict[Group, set[Space | None]] = {}
     for node in dead:
         group = node.group
         master = node.master
         node.leave_group()
-        if group is not None and not group.members:
-            emptied[group] = master
+        if group is not None:
+            left.setdefault(group, set()).add(node.space)
+            if not group.members:
+                emptied[group] = master
         if node.parent is None:
             if node.space is not None and node in node.space.tops:
                 node.space.tops.remove(node)
@@ -121,10 +128,22 @@ def remove(world: World, doomed: Iterable[Node]) -> None:
         heir = next((left for left in _masters(emptied, group) if left not in emptied), None)
         if any(slave not in dead for slave in group.slaves):
             world.doubt_unseen_members(group)
+            world.altered = True
+        world.altered |= bool(group.unseen_slaves)
         hand_over(group, heir)
+    world.altered |= any(_was_shown(group, spaces) for group, spaces in left.items())
     for node in dead:
         node.obey(None)
+        world.removed.append((node.space, node))
         node.space = None
+
+
+def _was_shown(group: Group, left: set[Space | None]) -> bool:
+    """Whether in a namespace where it has no members any more, mounts may have shown it as ``propagate_from``."""
+    if not group.slaves and not group.unseen_slaves:
+        return False
+    left &= {slave.space for reached in group.reach() for slave in reached.slaves}
+    return bool(left) and not left <= {member.space for member in group.members}
 
 
 def _masters(emptied: dict[Group, Group | None], group: Group) -> Iterator[Group]:

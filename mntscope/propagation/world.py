@@ -20,155 +20,11 @@ from dataclasses import replace
 from mntscope.graph import first_of_namespace
 from mntscope.model import UNLOCKED, Mount, Namespace, View
 from mntscope.places import below, relative, under
+from mntscope.propagation.nodes import Group, Node, Space
 from mntscope.snapshot import Snapshot
 
 INITIAL_USER_NAMESPACE = 0xEFFFFFFD
 """PROC_USER_INIT_INO, include/linux/proc_ns.h."""
-
-
-class Group:
-    """A peer group. One without members has them where no view looks (another capture, a detached tree)."""
-
-    __slots__ = ("master", "members", "number", "slaves", "unseen_slaves")
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.members: dict[Node, None] = {}
-        self.slaves: dict[Node, None] = {}
-        self.unseen_slaves: dict[Group, None] = {}
-        """The slave groups that no view shows."""
-        self.master: Group | None = None
-        """Of a group that no view shows; the others have that of their members."""
-
-    def dominant(self) -> Iterator[Group]:
-        """This group, its master, its master's master and so on."""
-        group: Group | None = self
-        while group is not None:
-            yield group
-            member = next(iter(group.members), None)
-            group = group.master if member is None else member.master
-
-    def reach(self) -> Iterator[Group]:
-        """This group and every group that receives its events, masters before their slaves."""
-        pending: list[Group] = [self]
-        seen: set[Group] = {self}
-        while pending:
-            group = pending.pop()
-            yield group
-            shared = (slave.group for slave in group.slaves if slave.group is not None)
-            below_it = [slave for slave in dict.fromkeys((*shared, *group.unseen_slaves)) if slave not in seen]
-            seen.update(below_it)
-            pending += below_it
-
-
-class Space:
-    """A mount namespace, or (*detached*) a tree that only a descriptor holds."""
-
-    __slots__ = ("detached", "tops", "user_namespace")
-
-    def __init__(self, user_namespace: int | None, *, detached: bool = False) -> None:
-        self.user_namespace = user_namespace
-        self.detached = detached
-        self.tops: list[Node] = []
-        """The mounts without a parent; in a namespace seen from inside, hidden ones."""
-
-
-class Node:
-    """A mount."""
-
-    __slots__ = (
-        "children",
-        "group",
-        "hidden",
-        "lock",
-        "master",
-        "mount",
-        "mounted",
-        "options",
-        "parent",
-        "place",
-        "root",
-        "space",
-        "unbindable",
-    )
-
-    def __init__(self, mount: Mount, root: str, space: Space | None, *, hidden: bool = False) -> None:
-        self.mount = mount
-        """The last record of it; what never changes (ID, device, filesystem) is read from here."""
-        self.root = root
-        self.space = space
-        """``None`` while it is a copy in the making, and once it is unmounted."""
-        self.hidden = hidden
-        self.parent: Node | None = None
-        self.place = ""
-        """Where it is mounted: a path in the parent's filesystem."""
-        self.children: dict[Node, None] = {}
-        self.mounted: dict[str, Node] = {}
-        """The child at each place: the kernel has at most one."""
-        self.group: Group | None = None
-        self.master: Group | None = None
-        self.options = mount.options
-        self.unbindable = mount.unbindable
-        self.lock = mount.lock
-
-    @property
-    def device(self) -> str:
-        """``major:minor`` of its superblock: with a place, the identity of a directory or file."""
-        return self.mount.device
-
-    @property
-    def over(self) -> Node | None:
-        """What is mounted on its root, and so covers it."""
-        return self.mounted.get(self.root)
-
-    def top(self) -> Node:
-        """The topmost mount of the stack that begins here."""
-        node = self
-        while (over := node.over) is not None:
-            node = over
-        return node
-
-    def tree(self) -> Iterator[Node]:
-        """It and everything mounted below it, parents first."""
-        stack: list[Node] = [self]
-        while stack:
-            node = stack.pop()
-            yield node
-            stack.extend(reversed(node.children))
-
-    def hang(self, parent: Node, place: str) -> None:
-        """Mount it at *place* of *parent*."""
-        self.parent, self.place = parent, place
-        parent.children[self] = None
-        parent.mounted.setdefault(place, self)
-
-    def unhang(self) -> None:
-        """Take it, with what is mounted below it, from its place."""
-        if self.parent is not None:
-            del self.parent.children[self]
-            if self.parent.mounted.get(self.place) is self:
-                del self.parent.mounted[self.place]
-        self.parent, self.place = None, ""
-
-    def enter_group(self, group: Group) -> None:
-        """Become shared; a shared mount is never unbindable."""
-        self.group = group
-        group.members[self] = None
-        self.unbindable = False
-
-    def leave_group(self) -> None:
-        """Be shared no more; who its slaves belong to is for the caller to say."""
-        if self.group is not None:
-            del self.group.members[self]
-            self.group = None
-
-    def obey(self, master: Group | None) -> None:
-        """Receive the events of *master* (or of nobody)."""
-        if self.master is not None:
-            del self.master.slaves[self]
-        self.master = master
-        if master is not None:
-            master.slaves[self] = None
 
 
 class Viewpoint:
@@ -214,6 +70,10 @@ class World:
         self.assume_locked = assume_locked
         """What a mount of unknown lock is taken to be; :attr:`asked_lock` says whether that was ever needed."""
         self.asked_lock: dict[str, None] = {}
+        self.removed: list[tuple[Space | None, Node]] = []
+        """What was unmounted, and from where."""
+        self.altered = False
+        """Whether an umount has changed a mount that it has not removed."""
         mounts = [mount for view in snapshot.views for mount in view.mounts]
         self._next_id = 1 + max((max(m.mount_id, m.parent_id) for m in mounts), default=0)
         self._next_minor = 1 + max((int(m.device.partition(":")[2]) for m in mounts), default=0)
@@ -404,7 +264,7 @@ class World:
 
     def as_snapshot(self) -> Snapshot:
         """The snapshot of this world; views in which nothing changed stay the same objects."""
-        views = tuple(replace(viewpoint.view, mounts=self._mounts(viewpoint)) for viewpoint in self.viewpoints.values())
+        views = tuple(self._view(viewpoint) for viewpoint in self.viewpoints.values())
         handles = tuple(
             (name, node.mount.mount_id if node is not None and node.space is not None else 0)
             for name, node in self.handles.items()

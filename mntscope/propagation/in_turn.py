@@ -1,0 +1,129 @@
+"""Many operations one after the other, such as the umounts that ``umount -R /`` comes to.
+
+:func:`~mntscope.propagation.simulate` of each would build the world anew each time, and write down all of it: for
+thousands of umounts, each of all mounts, that is quadratic. Mostly an umount does nothing but remove mounts, and these
+are written down here from the world that the one before has left. What does more is left to :func:`simulate`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from mntscope.model import Mount, View
+from mntscope.propagation.effects import own_labels
+from mntscope.propagation.failure import Failure
+from mntscope.propagation.nodes import Space
+from mntscope.propagation.operations import Operation, Umount
+from mntscope.propagation.outcome import Effect, Outcome
+from mntscope.propagation.paths import lookup_target
+from mntscope.propagation.simulate import carry_out, simulate
+from mntscope.propagation.world import Viewpoint, World
+from mntscope.showing import Records
+from mntscope.snapshot import Snapshot
+
+
+def in_turn(snapshot: Snapshot, operations: Sequence[Operation]) -> tuple[Outcome, ...]:
+    """What *operations* do one after the other, up to the first that fails.
+
+    As :func:`~mntscope.propagation.simulate` of each tells, carried out on what the one before has left; but the
+    snapshot of every outcome is the one after the last.
+
+    :raises TargetError: the snapshot has no view or handle of that name.
+    :raises UsageError: a path that is not absolute.
+    """
+    outcomes: list[Outcome] = []
+    umounts = _Umounts(snapshot) if len(operations) > 1 else None
+    for operation in operations:
+        outcome = umounts.plain(operation) if umounts and isinstance(operation, Umount) else None
+        if outcome is None:
+            outcome = simulate(umounts.snapshot() if umounts else snapshot, operation)
+            umounts, snapshot = None, outcome.snapshot
+        outcomes.append(outcome)
+        if outcome.errno:
+            break
+        if umounts is None and len(outcomes) < len(operations) - 1:
+            umounts = _Umounts(snapshot)
+    after = umounts.snapshot() if umounts else snapshot
+    return tuple(replace(outcome, snapshot=after) for outcome in outcomes)
+
+
+class _Umounts:
+    """A world in which umounts are carried out, and its tables."""
+
+    def __init__(self, before: Snapshot) -> None:
+        self.before = before
+        self.world = World(before)
+        self.tables = {view.label: {mount.mount_id: mount for mount in view.mounts} for view in before.views}
+        self.positions = {
+            label: dict(zip(table, range(len(table)), strict=True)) for label, table in self.tables.items()
+        }
+        self.views: dict[Space | None, list[View]] = {}
+        """Those of each namespace, in the order of the snapshot."""
+        for viewpoint in self.world.viewpoints.values():
+            self.views.setdefault(viewpoint.space, []).append(viewpoint.view)
+        self.roots = {viewpoint.root for viewpoint in self.world.viewpoints.values()}
+        self.own: dict[str, set[str]] = {}
+        self.doubts = dict(self.world.uncertain)
+        # What descriptors hold, and tables that cannot be, take more than removing lines.
+        self.possible = not before.handles and all(map(_is_sound, self.world.viewpoints.values()))
+
+    def plain(self, operation: Umount) -> Outcome | None:
+        """What it does, if that is to fail or to remove mounts; ``None`` if more: this is then of no more use.
+
+        The snapshot of the outcome is not the one after it.
+        """
+        world = self.world
+        if not self.possible:
+            return None
+        world.uncertain = dict(self.doubts)
+        world.asked_lock.clear()
+        world.removed.clear()
+        actor = world.viewpoints[self.before.view(operation.ns).label]
+        try:
+            may_be_locked = lookup_target(world, actor, operation.target).node.lock.locked is None
+            carry_out(operation, world, actor)
+        except Failure as failure:
+            if world.asked_lock:
+                return None
+            return Outcome(operation, failure.errno, Records((), Effect), self.before, tuple(world.uncertain))
+        # Who has lost the root directory sees nothing any more.
+        if world.altered or any(node in self.roots for _, node in world.removed):
+            return None
+        # Were the mount itself locked, it would fail with EINVAL; what other locks would change, simulate() finds out.
+        if world.asked_lock and not may_be_locked:
+            return None
+        effects = Records(self._effects(operation.ns), Effect)
+        return Outcome(operation, None, effects, self.before, (*world.uncertain, *world.asked_lock))
+
+    def snapshot(self) -> Snapshot:
+        """The snapshot after those that were plain."""
+        views = tuple(
+            view if len(table) == len(view.mounts) else replace(view, mounts=tuple(table.values()))
+            for view, table in zip(self.before.views, self.tables.values(), strict=True)
+        )
+        return replace(self.before, views=views)
+
+    def _effects(self, actor: str) -> list[Effect]:
+        """What went, view by view, and takes it from the tables."""
+        gone: dict[str, list[tuple[int, Mount]]] = {}
+        for space, node in self.world.removed:
+            for view in self.views.get(space, ()):
+                number = node.mount.mount_id
+                if (mount := self.tables[view.label].pop(number, None)) is not None:
+                    gone.setdefault(view.label, []).append((self.positions[view.label][number], mount))
+        if actor not in self.own:
+            self.own[actor] = own_labels(self.before, actor)
+        return [
+            Effect(view.label, "umount", mount.mount_point, mount, None, crosses)
+            for view in self.before.views
+            if view.label in gone
+            for crosses in [view.label not in self.own[actor] and not view.detached]
+            for _, mount in sorted(gone[view.label])
+        ]
+
+
+def _is_sound(viewpoint: Viewpoint) -> bool:
+    """Whether every mount is where the table says, and no two are at one place of one parent."""
+    nodes = (node for top in viewpoint.space.tops for node in top.tree())
+    return not viewpoint.unplaced and all(len(node.children) == len(node.mounted) for node in nodes)
