@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 from mntscope.difference import Verdict, verdict_of
-from mntscope.graph import GroupNames, Leak, PeerGraph, first_of_namespace, leaks_to
+from mntscope.graph import GroupNames, Leak, PeerGraph, leaks_to
 from mntscope.graph.harm import SEVERITIES, Severity
 from mntscope.model import Problem, Process, View
 from mntscope.showing import Framed, Shown
@@ -59,13 +59,16 @@ def namespaces(snapshot: Snapshot) -> Census:
     """The mount namespaces of *snapshot*, each compared with the host's, in n log n steps of its mounts."""
     graph = PeerGraph.of(snapshot.views)
     names = GroupNames(graph, snapshot.host_label)
-    first = first_of_namespace(snapshot.views)
+    first = graph.first
     host = first[graph.number(snapshot.host_label)]
     processes: defaultdict[int, dict[int, Process]] = defaultdict(dict)
-    groups: defaultdict[int, set[tuple[str, int]]] = defaultdict(set)
+    shared: Counter[int] = Counter()
+    for members in graph.memberships:
+        spaces = {first[number] for number, _ in members}
+        if host in spaces:
+            shared.update(spaces)
     for number, view in enumerate(snapshot.views):
         processes[first[number]].update((process.pid, process) for process in view.namespace.processes)
-        groups[first[number]].update((m.device, m.peer_group) for m in view.mounts if m.peer_group is not None)
     leaks = leaks_to(graph, snapshot.host_label)
     found = []
     for number, view in enumerate(snapshot.views):
@@ -78,7 +81,7 @@ def namespaces(snapshot: Snapshot) -> Census:
                 view=seen,
                 name=names.view(seen.label),
                 processes=tuple(process for _, process in sorted(processes[number].items())),
-                shared_groups=len(groups[number] & groups[host]),
+                shared_groups=shared[number],
                 verdict="same-namespace" if number == host else verdict_of(its),
                 leaks=its,
             )

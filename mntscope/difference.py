@@ -193,9 +193,8 @@ def _not_seen(graph: PeerGraph, host: View, target: View) -> Iterator[Problem]:
     other = {host.label: target.label, target.label: host.label}
     unknown = sorted(
         group.number
-        for group in graph.groups.values()
-        if group.external
-        and group.master is None
+        for group in [graph.groups[key] for key in graph.externals]
+        if group.master is None
         and any(group.device in shared[other[slave.label]] for slave in group.slaves if slave.label in other)
     )
     if unknown:
@@ -239,6 +238,9 @@ class _Comparison:
         self, host_key: Callable[[Mount], Hashable | None], target_key: Callable[[Mount], Hashable | None]
     ) -> dict[int, int]:
         """Pair what is still alone and has equal keys, first with first; ``None`` pairs with nothing."""
+        if len(self.partner) in (len(self.host_mounts), len(self.target_mounts)):
+            # One side is used up.
+            return {}
         taken = set(self.partner.values())
         waiting: dict[Hashable, deque[int]] = defaultdict(deque)
         for index, mount in enumerate(self.host_mounts):

@@ -67,6 +67,11 @@ def test_verdicts_and_leaks_are_those_of_diff(views: tuple[View, ...]) -> None:
     for each in found:
         told = diff(snapshot, each.view.label)
         assert (each.verdict, each.leaks) == (told.verdict, told.leaks)
+        assert each.shared_groups == len(groups_of(each.view) & groups_of(snapshot.host))
+
+
+def groups_of(view: View) -> set[tuple[str, int]]:
+    return {(mount.device, mount.peer_group) for mount in view.mounts if mount.peer_group is not None}
 
 
 def test_a_namespace_that_several_views_show_is_one_with_the_processes_of_all() -> None:

@@ -15,8 +15,9 @@ from hypothesis import given
 from mntscope import kernel
 from mntscope.errors import KernelError
 from mntscope.graph import Leak, MountTree, PeerGraph, leaks, leaks_in, leaks_to
-from mntscope.model import Namespace, View
-from mntscope.places import below, under
+from mntscope.graph.harm import CRITICAL
+from mntscope.model import Mount, Namespace, View
+from mntscope.places import below, relative, under
 from tests import strategies
 from tests.tables import at, hostile_views, view
 from tests.throwaway import Actor, Host, in_fork
@@ -204,6 +205,67 @@ def test_what_comes_in_is_what_goes_out_seen_from_the_other_side(views: tuple[Vi
     assert any(leak.direction != "in" for leak in there) == any(leak.direction != "out" for leak in back)
     assert all(leak.direction == "both" for leak in there if leak.via == "peer"), "peers leak both ways"
     assert any(leak.via == "peer" for leak in there) == any(leak.via == "peer" for leak in back)
+
+
+def plain_leaks(graph: PeerGraph, target: View, host: View) -> set[tuple[str, int, str, tuple[str, ...]]]:
+    """The definition: direction, mount ID, path and where it lands of each.
+
+    These are, of each mount, the shallowest places from which an event goes out, and comes in, and deeper ones where
+    one would land on what the host cannot do without.
+    """
+    tree = graph.tree("host")
+    found = set()
+    for mount in target.mounts:
+        mine = graph.root(mount)
+        out = {r.mount.mount_id: r.mount for r in graph.receivers(target.label, mount) if r.label == "host"}
+        coming = {
+            sender.mount_id: sender
+            for sender in host.mounts
+            if any(
+                r.mount.mount_id == mount.mount_id for r in graph.receivers("host", sender) if r.label == target.label
+            )
+        }
+        if mine is None:
+            continue
+
+        def around(others: dict[int, Mount], place: str) -> list[Mount]:
+            return [other for other in others.values() if under(place, graph.root(other) or "")]
+
+        def shallowest(others: dict[int, Mount], mine: str) -> list[str]:
+            places = {mine, *(root for other in others.values() if under(root := graph.root(other) or "", mine))}
+            wanted = {place for place in places if around(others, place)}
+            return [place for place in wanted if not any(under(place, other) for other in wanted - {place})]
+
+        outward = set(shallowest(out, mine))
+        for place in list(outward):
+            if any(
+                graph.landing(other, place) in CRITICAL and visible(tree, other, place) for other in around(out, place)
+            ):
+                continue
+            vital = {i: m for i, m in out.items() if m.mount_point in CRITICAL and tree.leads_into(m, m.mount_point)}
+            below_it = {root for other in vital.values() if (root := graph.root(other) or "") != place}
+            deeper = {root for root in below_it if under(root, place)}
+            outward |= {root for root in deeper if not any(under(root, other) for other in deeper - {root})}
+        for place in outward | {place for place in shallowest(coming, mine) if place not in outward}:
+            landing = around(out, place) or around(coming, place)
+            direction = ("both" if around(coming, place) else "out") if around(out, place) else "in"
+            path = below(mount.mount_point, relative(place, mine))
+            lands_at = tuple(sorted({graph.landing(other, place) for other in landing}))
+            found.add((direction, mount.mount_id, path, lands_at))
+    return found
+
+
+def visible(tree: MountTree, mount: Mount, place: str) -> bool:
+    return tree.leads_into(mount, below(mount.mount_point, relative(place, mount.root)))
+
+
+@given(strategies.views(("host", "target", "other")))
+def test_leaks_are_those_of_the_plain_definition(views: tuple[View, ...]) -> None:
+    graph = PeerGraph.of(views)
+    found = leaks_in(graph, "target", "host")
+    told = {(leak.direction, leak.mount.mount_id, leak.path, leak.lands_at) for leak in found}
+    assert told == plain_leaks(graph, views[1], views[0])
+    assert len(told) == len(found)
 
 
 @given(strategies.views(("a", "host", "b", "c")))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 
 from mntscope.graph import GroupNames, PeerGraph
@@ -96,6 +98,11 @@ def test_peers_are_named_by_namespace_and_by_path_where_it_differs() -> None:
 def test_a_mount_that_shares_with_no_other_has_no_peers() -> None:
     alone = view("host", "20 1 8:1 / / rw shared:1\n21 20 0:6 / /a rw\n22 20 0:7 / /b rw master:3")
     assert [names(alone).peers("host", mount) for mount in alone.mounts] == ["", "", ""]
+
+
+def test_a_mount_point_without_a_name_is_named_too() -> None:
+    table = HOST.mounts[0], replace(HOST.mounts[0], mount_id=21, mount_point="")
+    assert names(View("host", table)).peers("host", table[0]) == "(no path)"
 
 
 def test_many_are_counted() -> None:

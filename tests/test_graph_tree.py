@@ -189,6 +189,33 @@ def test_containing_is_what_a_walk_along_the_path_finds(views: tuple[View, ...])
     assert all(tree.hidden(mount) == (mount not in reached) for mount in seen.mounts)
 
 
+@given(strategies.views(("v",), max_size=10).map(lambda views: views[0]) | hostile_views("v"))
+def test_what_is_asked_at_once_is_what_is_asked_one_by_one(seen: View) -> None:
+    tree = MountTree.of(seen)
+    for mount in seen.mounts:
+        for path in (mount.mount_point, below(mount.mount_point, "/a")):
+            named = tree.named_by(mount.mount_point) is mount
+            assert tree.seen(mount, path) == (tree.shows(mount, path), tree.leads_into(mount, path), named)
+    states = [(depth, mount) for depth, mount, _, _ in tree.walk_states()]
+    assert states == list(tree.walk())
+    for _, mount, covered, hidden in tree.walk_states():
+        if seen.mounts.count(mount) == 1:
+            assert (covered, hidden) == (tree.over(mount) is not None, tree.hidden(mount))
+
+
+@given(strategies.views(("v",), max_size=10).map(lambda views: views[0]))
+def test_hidden_is_what_no_path_leads_into(seen: View) -> None:
+    tree = MountTree.of(seen)
+    paths = {mount.mount_point for mount in seen.mounts}
+    paths |= {below(path, "/new") for path in paths}
+    found = {id(naive_containing(seen, path)) for path in paths}
+    assert [mount for mount in seen.mounts if not tree.hidden(mount) and id(mount) not in found] in (
+        [],
+        [seen.mounts[0]],
+    )
+    assert [mount for mount in seen.mounts if tree.hidden(mount) and id(mount) in found] == []
+
+
 @given(hostile_views("v"))
 def test_no_table_confuses_the_tree(seen: View) -> None:
     tree = MountTree.of(seen)

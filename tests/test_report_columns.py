@@ -65,6 +65,29 @@ def test_only_where_there_is_colour_there_are_escapes() -> None:
     assert lines[1:] == ["\x1b[1;31mbad\x1b[0m", "good"]
 
 
+ROWS = st.lists(st.tuples(*[st.sampled_from(["", "a", "bc ", "漢字", "└─x"]) | st.text(max_size=90)] * 3), max_size=6)
+
+
+@given(ROWS.map(lambda rows: [tuple(map(visible, row)) for row in rows]), st.lists(st.booleans(), min_size=3))
+def test_each_line_is_its_cells_filled_up_but_for_the_blanks_at_its_end(
+    rows: list[tuple[str, ...]], right: list[bool]
+) -> None:
+    columns = [Column(name, right=right[at]) for at, name in enumerate(("ONE", "TWO", "THREE"))]
+    widths = [
+        min(WIDEST, max(len(column.name), *(cell_len(row[at]) for row in rows), 0)) for at, column in enumerate(columns)
+    ]
+
+    def line(row: tuple[str, ...]) -> str:
+        filled = [
+            " " * (width - cell_len(cell)) + cell if column.right else cell + " " * (width - cell_len(cell))
+            for column, cell, width in zip(columns, row, widths, strict=True)
+        ]
+        return "  ".join(filled).rstrip(" ")
+
+    expected = [line(("ONE", "TWO", "THREE")), *map(line, rows)]
+    assert columns_text(columns, rows, Page()).split("\n") == [*expected, ""]
+
+
 @given(
     st.lists(st.tuples(*[st.text(max_size=40).map(visible)] * 4), max_size=6),
     st.integers(30, 120),

@@ -11,18 +11,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple
 
+from mntscope.graph.forest import NONE
 from mntscope.graph.harm import CRITICAL, SEVERITIES, Remedy, Severity, remedy_for, severity_at, worst
-from mntscope.graph.namespaces import first_of_namespace, same_namespace
+from mntscope.graph.namespaces import same_namespace
 from mntscope.graph.peers import PeerGraph, Reach, Via
-from mntscope.graph.roots import Points, RootIndex, Span, Spans
-from mntscope.graph.tree import MountTree
+from mntscope.graph.roots import RootIndex, Span, Spans, any_between, between
 from mntscope.model import Mount, View
 from mntscope.places import below, normal, relative
 from mntscope.showing import Shown
 
-T = TypeVar("T")
 Direction = Literal["out", "in", "both"]
 
 BOUND = 250_000
@@ -108,13 +107,13 @@ def leaks_in(graph: PeerGraph, target: str, host: str, *, path: str | None = Non
 
 def leaks_to(graph: PeerGraph, host: str) -> Mapping[str, tuple[Leak, ...]]:
     """The same for every other namespace of the graph, by the label of the first view that shows it."""
-    first = first_of_namespace(graph.views)
-    end = _Host(graph, host)
+    first = graph.first
     targets = [
         view
         for number, view in enumerate(graph.views)
         if first[number] == number != first[graph.number(host)] and not view.detached
     ]
+    end = _Host(graph, host)
     found = {}
     for view in targets:
         bound = max(BOUND // len(targets), FEW * len(view.mounts))
@@ -134,8 +133,7 @@ def crossing_mounts(graph: PeerGraph, host: str) -> Mapping[str, list[tuple[bool
         if view.detached or graph.same_namespace(view.label, host):
             continue
         finder = _Finder(graph, view.label, end)
-        for mount in finder.concerned:
-            kind = _kind(mount)
+        for kind, mount in finder.concerned:
             if kind not in known:
                 known[kind] = finder.directions(mount)
         found[view.label] = [known.get(_kind(mount), (False, False)) for mount in view.mounts]
@@ -159,51 +157,91 @@ class _Crossing(NamedTuple):
     complete: bool
 
 
-class _HostMounts(NamedTuple):
-    """The host's mounts in one tree of peer groups, by their roots. Numbers are positions in the graph's tour."""
+class _There:
+    """The host's mounts with one root in one tree of peer groups."""
 
-    receivers: RootIndex[Points]
-    senders: RootIndex[Spans]
-    """For each shared mount the stretch of the tour that receives from it."""
-    vital: RootIndex[Points]
-    """The receivers whose roots the host sees at a path of :data:`CRITICAL`."""
+    __slots__ = ("receivers", "senders")
+
+    def __init__(self, graph: PeerGraph, receivers: list[int]) -> None:
+        self.receivers = receivers
+        """Their positions in the graph's tour."""
+        reaches = [(graph.reach(graph.tour[position][1]), position) for position in receivers]
+        self.senders = Spans([Span(reach.low, reach.high, position) for reach, position in reaches if reach])
+        """For each that is shared the stretch of the tour that receives from it."""
 
 
 class _Host:
     """The end at which leaks arrive, made ready to be asked for many targets."""
 
     def __init__(self, graph: PeerGraph, label: str) -> None:
+        self.graph = graph
         self.tree = graph.tree(label)
-        self.mounts = _by_family(graph, graph.number(label), self.tree)
+        number = graph.number(label)
+        self.positions = [position for position, (whose, _) in enumerate(graph.tour) if whose == number]
+        self.vital = [position for position in self.positions if self._is_vital(graph.tour[position][1])]
+        """Where the host sees a mount at a path of :data:`CRITICAL`."""
+        self.families: dict[int, RootIndex[_There]] = {}
+        self.known: dict[_Kind, tuple[int, list[_Crossing]]] = {}
+        """What was found for one target, and is complete, and so is true for all that may find as many."""
+
+    def mounts(self, family: int) -> RootIndex[_There]:
+        """Its mounts in a tree of groups. Of most trees no other namespace has a part, and nothing is asked."""
+        if family not in self.families:
+            found: dict[str, list[int]] = {}
+            stretch = self.graph.family(family)
+            for position in between(self.positions, stretch.low, stretch.high):
+                root = self.graph.root(self.graph.tour[position][1])
+                if root is not None:
+                    found.setdefault(root, []).append(position)
+            self.families[family] = RootIndex({root: _There(self.graph, there) for root, there in found.items()})
+        return self.families[family]
+
+    def vital_roots(self, reach: Reach) -> RootIndex[None]:
+        """The roots of what the host sees at a path of :data:`CRITICAL`, as far as it is reached."""
+        mounts = (self.graph.tour[position][1] for position in between(self.vital, reach.low, reach.high))
+        return RootIndex({root: None for mount in mounts if (root := self.graph.root(mount)) is not None})
+
+    def _is_vital(self, mount: Mount) -> bool:
+        return mount.mount_point in CRITICAL and self.tree.leads_into(mount, mount.mount_point)
 
 
 class _Finder:
     def __init__(self, graph: PeerGraph, target: str, host: _Host, bound: int = BOUND) -> None:
         self.graph = graph
-        self.target_number = graph.number(target)
         self.target = graph.tree(target)
-        self.host = host.tree
-        self.host_mounts = host.mounts
+        self.host = host
         self.concerned = [
-            mount
+            (_kind(mount), mount)
             for mount in self.target.mounts
             if (mount.peer_group is not None or mount.master is not None) and graph.root(mount) is not None
         ]
         # What mounts with one group and root have in common is found once for all of them.
-        kinds = {_kind(mount) for mount in self.concerned}
+        kinds = {kind for kind, _ in self.concerned}
         self.most_found = max(1, bound // max(1, len(kinds)))
         self.most_listed = max(1, bound // max(1, len(self.concerned)))
 
     def leaks(self) -> Iterator[Leak]:
         """Those of every mount of the target."""
         known: dict[_Kind, list[_Crossing]] = {}
-        for mount in self.concerned:
-            key = _kind(mount)
-            if key not in known:
-                known[key] = list(islice(self.crossings(mount), self.most_listed + 1))
-            cut = len(known[key]) > self.most_listed
-            for crossing in known[key][: self.most_listed]:
-                yield self.leak(mount, crossing._replace(complete=False) if cut else crossing)
+        for kind, mount in self.concerned:
+            crossings = known.get(kind)
+            if crossings is None:
+                crossings = known[kind] = self.known_crossings(kind, mount)
+            if len(crossings) > self.most_listed:
+                crossings = [crossing._replace(complete=False) for crossing in crossings[: self.most_listed]]
+            for crossing in crossings:
+                yield self.leak(mount, crossing)
+
+    def known_crossings(self, kind: _Kind, mount: Mount) -> list[_Crossing]:
+        """Those of all mounts of a kind: as they were found for another target, if this one may find as many."""
+        most = min(self.most_found, self.most_listed)
+        if (known := self.host.known.get(kind)) is not None and known[0] <= most:
+            return known[1]
+        crossings = list(islice(self.crossings(mount), self.most_listed + 1))
+        if len(crossings) <= self.most_listed and all(crossing.complete for crossing in crossings):
+            found = max([len(crossings), *(len(crossing.host_mounts) for crossing in crossings)])
+            self.host.known[kind] = found, crossings
+        return crossings
 
     def leaks_at(self, path: str) -> Iterator[Leak]:
         """That of the event at *path*."""
@@ -225,13 +263,13 @@ class _Finder:
         if query is None or root is None:
             return
         outward = set()
-        for place in query.shallowest(root, query.host.receivers, query.is_reached):
+        for place in query.shallowest(root, query.is_reached):
             crossing = query.crossing(place)
-            vital = query.host.vital.within(place, query.is_reached) if crossing.severity != "critical" else ()
+            vital = query.vital(place) if crossing.severity != "critical" else ()
             for found in (crossing, *map(query.crossing, vital)):
                 outward.add(found.place)
                 yield found
-        inward = query.shallowest(root, query.host.senders, query.is_sent)
+        inward = query.shallowest(root, query.is_sent)
         yield from (query.crossing(place) for place in inward if place not in outward)
 
     def directions(self, mount: Mount) -> tuple[bool, bool]:
@@ -240,25 +278,31 @@ class _Finder:
         root = self.graph.root(mount)
         if query is None or root is None:
             return False, False
-        outward = query.shallowest(root, query.host.receivers, query.is_reached)
-        inward = query.shallowest(root, query.host.senders, query.is_sent)
+        outward = query.shallowest(root, query.is_reached)
+        inward = query.shallowest(root, query.is_sent)
         return any(True for _ in outward), any(True for _ in inward)
 
     def query(self, mount: Mount) -> _Query | None:
         """What is to be asked about *mount*; ``None`` if the host has nothing in its tree of groups."""
         reach = self.graph.reach(mount)
         source = reach or self.graph.master_reach(mount)
-        if source is None or source.family not in self.host_mounts:
+        if source is None:
             return None
-        point = reach.low if reach is not None else self.graph.position(self.target_number, mount)
-        return _Query(self, self.host_mounts[source.family], reach, point)
+        mounts = self.host.mounts(source.family)
+        if not mounts.roots:
+            return None
+        # What receives a mount's own events tells who sends to it; slaves of one group are sent the same.
+        return _Query(self, mounts, reach, source.low if reach is not None else source.slaves)
 
     def leak(self, mount: Mount, crossing: _Crossing) -> Leak:
         """The crossing as a leak of *mount*."""
-        path = below(mount.mount_point, relative(crossing.place, self.graph.root(mount) or "/"))
+        path, root = mount.mount_point, self.graph.root(mount)
+        if crossing.place != root:
+            path = below(path, relative(crossing.place, root or "/"))
         inward = crossing.direction == "in" or mount.peer_group is None
         group = mount.master if inward and mount.master is not None else mount.peer_group
         assert group is not None
+        shown, leads_into, named = self.target.seen(mount, path)
         return Leak(
             direction=crossing.direction,
             path=path,
@@ -267,11 +311,11 @@ class _Finder:
             peer_group=group,
             mount=mount,
             host_mounts=crossing.host_mounts,
-            hidden=not self.target.shows(mount, path),
+            hidden=not shown,
             covered=crossing.covered,
-            severity=crossing.severity if self.target.leads_into(mount, path) else "low",
+            severity=crossing.severity if leads_into else "low",
             remedy="make-private" if crossing.direction == "in" else remedy_for(mount.fs_type),
-            remedy_path=mount.mount_point if self.target.named_by(mount.mount_point) is mount else None,
+            remedy_path=mount.mount_point if named else None,
             complete=crossing.complete,
         )
 
@@ -280,33 +324,42 @@ class _Query(NamedTuple):
     """What can be asked about the events of a mount, known by what they reach and by where it is in the tour."""
 
     finder: _Finder
-    host: _HostMounts
+    host: RootIndex[_There]
     reach: Reach | None
     point: int
 
-    def is_reached(self, receivers: Points) -> bool:
+    def is_reached(self, there: _There) -> bool:
         """Whether one of the host's mounts receives from this one."""
-        return any(True for _ in self.reached(receivers))
+        return self.reach is not None and any_between(there.receivers, self.reach.low, self.reach.high)
 
-    def is_sent(self, senders: Spans) -> bool:
+    def is_sent(self, there: _There) -> bool:
         """Whether one of them sends to it."""
-        return any(True for _ in senders.around(self.point))
+        return next(there.senders.around(self.point), NONE) != NONE
 
-    def reached(self, receivers: Points) -> Iterator[int]:
+    def reached(self, there: _There) -> Iterator[int]:
         """Those that receive."""
-        return iter(()) if self.reach is None else receivers.between(self.reach.low, self.reach.high)
+        return iter(()) if self.reach is None else between(there.receivers, self.reach.low, self.reach.high)
 
-    def shallowest(self, root: str, index: RootIndex[T], wanted: Callable[[T], bool]) -> Iterator[str]:
+    def shallowest(self, root: str, wanted: Callable[[_There], bool]) -> Iterator[str]:
         """The shallowest places at or below *root* that are at or below the root of a wanted mount."""
-        if any(wanted(things) for things in index.containing(root)):
-            return iter([root])
-        return index.within(root, wanted)
+        for there in self.host.containing(root):
+            if wanted(there):
+                return iter([root])
+        return self.host.within(root, wanted)
+
+    def vital(self, place: str) -> Iterator[str]:
+        """The shallowest places below *place* from where events reach a root of what is vital to the host."""
+        host, reach = self.finder.host, self.reach
+        if reach is None or not any_between(host.vital, reach.low, reach.high):
+            return iter(())
+        return host.vital_roots(reach).within(place, lambda _: True)
 
     def crossing(self, place: str) -> _Crossing:
         """What an event at *place* does; without host mounts if it stays where it is."""
-        graph, tree = self.finder.graph, self.finder.host
-        reached = (at for points in self.host.receivers.containing(place) for at in self.reached(points))
-        sent = (at for spans in self.host.senders.containing(place) for at in spans.around(self.point))
+        graph, tree = self.finder.graph, self.finder.host.tree
+        around = list(self.host.containing(place))
+        reached = (at for there in around for at in self.reached(there))
+        sent = (at for there in around for at in there.senders.around(self.point))
         most, listed = self.finder.most_found, self.finder.most_listed
         receivers = list(islice(reached, most + 1))
         senders = list(islice(sent, 1 if receivers else most + 1))
@@ -337,28 +390,3 @@ _Kind = tuple[str, int | None, int | None, str]
 def _kind(mount: Mount) -> _Kind:
     """What the events of a mount depend on: its group, or else its master, and its root."""
     return mount.device, mount.peer_group, mount.master if mount.peer_group is None else None, mount.root
-
-
-def _by_family(graph: PeerGraph, host: int, tree: MountTree) -> dict[int, _HostMounts]:
-    receivers: dict[int, dict[str, list[int]]] = {}
-    vital: dict[int, dict[str, list[int]]] = {}
-    senders: dict[int, dict[str, list[Span]]] = {}
-    for position, (number, mount) in enumerate(graph.tour):
-        root = graph.root(mount)
-        reach = graph.reach(mount)
-        source = reach or graph.master_reach(mount)
-        if number != host or root is None or source is None:
-            continue
-        receivers.setdefault(source.family, {}).setdefault(root, []).append(position)
-        if reach is not None:
-            senders.setdefault(source.family, {}).setdefault(root, []).append(Span(reach.low, reach.high, position))
-        if mount.mount_point in CRITICAL and tree.leads_into(mount, mount.mount_point):
-            vital.setdefault(source.family, {}).setdefault(root, []).append(position)
-    return {
-        family: _HostMounts(
-            RootIndex({root: Points(positions) for root, positions in roots.items()}),
-            RootIndex({root: Spans(spans) for root, spans in senders.get(family, {}).items()}),
-            RootIndex({root: Points(positions) for root, positions in vital.get(family, {}).items()}),
-        )
-        for family, roots in receivers.items()
-    }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import count
+from operator import lt
 
 NONE = -1
 """No node."""
@@ -17,10 +19,17 @@ class Forest:
 
     def __init__(self, above: list[int]) -> None:
         self.above = _cut_circles(above)
-        self.below: list[list[int]] = [[] for _ in above]
+        below: dict[int, list[int]] = {}
         self.roots: list[int] = []
         for node, over in enumerate(self.above):
-            (self.roots if over == NONE else self.below[over]).append(node)
+            if over == NONE:
+                self.roots.append(node)
+            elif over in below:
+                below[over].append(node)
+            else:
+                below[over] = [node]
+        self.below: list[Sequence[int]] = [below.get(node, ()) for node in range(len(above))]
+        """The nodes directly below each."""
 
     def walk(self) -> Iterator[tuple[int, int]]:
         """Every node as (depth, node), each before those below it, in the order they were given."""
@@ -28,10 +37,14 @@ class Forest:
         while pending:
             depth, node = pending.pop()
             yield depth, node
-            pending.extend((depth + 1, child) for child in reversed(self.below[node]))
+            if below := self.below[node]:
+                pending += [(depth + 1, child) for child in reversed(below)]
 
 
 def _cut_circles(above: list[int]) -> list[int]:
+    if all(map(lt, above, count())):
+        # Each comes after the one above it, as in most tables: there is no circle.
+        return above
     above = list(above)
     seen_from = [NONE] * len(above)
     for start in range(len(above)):

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Literal
 
-from mntscope.places import under
-
 Severity = Literal["critical", "high", "medium", "low"]
 SEVERITIES: tuple[Severity, ...] = ("critical", "high", "medium", "low")
 """The worst first."""
@@ -18,6 +16,9 @@ SYSTEM = (
     "/bin", "/boot", "/etc", "/home", "/lib", "/lib32", "/lib64", "/opt", "/root", "/sbin", "/srv", "/usr", "/var",
 )  # fmt: skip
 """The other directories of the Filesystem Hierarchy Standard that hold what a host is made of, and its data."""
+
+_SERIOUS = (*CRITICAL[1:], *SYSTEM)
+_BELOW_SERIOUS = tuple(f"{directory}/" for directory in _SERIOUS)
 
 KERNEL_FILESYSTEMS = frozenset({
     "binder", "binfmt_misc", "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts", "devtmpfs", "efivarfs",
@@ -38,7 +39,7 @@ def severity_at(path: str, *, whole: bool, visible: bool) -> Severity:
         return "medium"
     if path in CRITICAL:
         return "critical"
-    if whole or any(under(path, directory) for directory in (*CRITICAL[1:], *SYSTEM)):
+    if whole or path in _SERIOUS or path.startswith(_BELOW_SERIOUS):
         return "high"
     return "medium"
 

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
-from mntscope.graph.namespaces import first_of_namespace
 from mntscope.graph.peers import GroupKey, Member, PeerGraph
 from mntscope.model import Mount, View
 
@@ -27,11 +26,12 @@ class GroupNames:
 
     def __init__(self, graph: PeerGraph, host: str) -> None:
         self._graph = graph
-        self._first = first_of_namespace(graph.views)
+        self._first = graph.first
         self._host = self._first[graph.number(host)]
         self._names = dict(_names(graph.views, self._first, self._host))
         self._groups: dict[GroupKey, dict[int, list[Member]]] = {}
         self._sizes: dict[GroupKey, int] = {}
+        self._group_names: dict[GroupKey, str] = {}
 
     def view(self, label: str) -> str:
         """The namespace a view shows, in words: ``host``, ``web-1 (docker)``, ``4711 (sleep)``."""
@@ -43,10 +43,12 @@ class GroupNames:
 
     def group(self, key: GroupKey) -> str:
         """A peer group, by its member that is known best: the host's if it has one. ``host:/var``."""
-        for namespace, there in self._members(key).items():
-            known = min((one.mount for one in there), key=lambda mount: (len(mount.root), len(mount.mount_point)))
-            return f"{self._names[namespace]}:{known.mount_point}"
-        return f"group {key[1]} (no member shown)"
+        if key not in self._group_names:
+            self._group_names[key] = f"group {key[1]} (no member shown)"
+            for namespace, there in islice(self._members(key).items(), 1):
+                known = min((one.mount for one in there), key=lambda mount: (len(mount.root), len(mount.mount_point)))
+                self._group_names[key] = f"{self._names[namespace]}:{known.mount_point}"
+        return self._group_names[key]
 
     def peers(self, label: str, mount: Mount) -> str:
         """The other members of its group, by namespace, the host first: ``host, web-1 (docker), host2:/mnt, /srv``.
@@ -54,23 +56,27 @@ class GroupNames:
         A namespace that has them elsewhere only is named with the path, and of the mount's own namespace only the path
         is given. Empty for a mount that shares with no other.
         """
-        return listed(self._peers(label, mount), self.count(label, mount))
+        return "" if self._alone(mount) else listed(self._peers(label, mount), self.count(label, mount))
 
     def count(self, label: str, mount: Mount) -> int:
         """How many names :meth:`peers` has to tell: of other namespaces, and of paths in this one."""
+        if self._alone(mount):
+            return 0
         members, own = self._around(label, mount)
         return len(members) - (own in members) + max(0, len(members.get(own, ())) - 1)
 
     def members(self, label: str, mount: Mount) -> Iterator[Member]:
         """The other members of its group in the same order, every one of them once."""
-        members, own = self._around(label, mount)
+        members, own = ({}, 0) if self._alone(mount) else self._around(label, mount)
         for namespace, there in members.items():
             yield from (one for one in there if namespace != own or one.mount.mount_id != mount.mount_id)
 
     def member_count(self, label: str, mount: Mount) -> int:
         """How many :meth:`members` gives."""
+        if self._alone(mount) or mount.peer_group is None:
+            return 0
         self._around(label, mount)
-        return 0 if mount.peer_group is None else self._sizes[mount.device, mount.peer_group] - 1
+        return self._sizes[mount.device, mount.peer_group] - 1
 
     def _peers(self, label: str, mount: Mount) -> Iterator[str]:
         members, own = self._around(label, mount)
@@ -80,7 +86,15 @@ class GroupNames:
                 yield self._names[namespace] if alike else f"{self._names[namespace]}:{there[0].mount.mount_point}"
         for one in members.get(own, ()):
             if one.mount.mount_id != mount.mount_id:
-                yield one.mount.mount_point
+                # Only tables that no kernel wrote have mount points without a name.
+                yield one.mount.mount_point or "(no path)"
+
+    def _alone(self, mount: Mount) -> bool:
+        """Whether it is the only member of its group, as most are, or in none."""
+        if mount.peer_group is None:
+            return True
+        members = self._graph.members((mount.device, mount.peer_group))
+        return len(members) == 1 and members[0][1] is mount
 
     def _around(self, label: str, mount: Mount) -> tuple[dict[int, list[Member]], int]:
         """The members of a mount's group by namespace, and its own namespace."""
@@ -91,10 +105,9 @@ class GroupNames:
         """The members of a group by the first view of their namespace, the host's first."""
         if key not in self._groups:
             found: dict[int, dict[int, Member]] = {}
-            group = self._graph.groups.get(key)
-            for member in group.members if group else ():
-                namespace = self._first[self._graph.number(member.label)]
-                found.setdefault(namespace, {}).setdefault(member.mount.mount_id, member)
+            for number, mount in self._graph.members(key):
+                member = Member(self._graph.views[number].label, mount)
+                found.setdefault(self._first[number], {}).setdefault(mount.mount_id, member)
             order = sorted(found, key=lambda namespace: (namespace != self._host, namespace))
             self._groups[key] = {namespace: list(found[namespace].values()) for namespace in order}
             self._sizes[key] = sum(map(len, found.values()))

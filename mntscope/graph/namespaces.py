@@ -27,6 +27,12 @@ def same_namespace(one: View, other: View) -> bool:
 
 def first_of_namespace(views: Sequence[View]) -> list[int]:
     """For each view the index of the first one that shows the same mount namespace."""
+    ids = [view.namespace.id for view in views]
+    inodes = [view.namespace.inode for view in views]
+    if None not in ids:
+        return _first_of_equals(ids)
+    if None not in inodes and set(ids) == {None}:
+        return _first_of_equals(inodes)
     first: list[int] = []
     by_name: dict[tuple[str, int], int] = {}
     by_mount: dict[int, int] = {}
@@ -41,3 +47,9 @@ def first_of_namespace(views: Sequence[View]) -> list[int]:
         for mount in view.mounts:
             by_mount.setdefault(mount.mount_id, number)
     return first
+
+
+def _first_of_equals(names: Sequence[int | None]) -> list[int]:
+    """For each name the index of the first that is equal."""
+    first: dict[int | None, int] = {}
+    return [first.setdefault(name, number) for number, name in enumerate(names)]

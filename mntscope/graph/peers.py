@@ -11,7 +11,8 @@ keeps tables that disagree with each other, or with any kernel, from mixing file
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple
@@ -81,11 +82,15 @@ class Reach(NamedTuple):
     """Which tree of groups it belongs to."""
 
 
-class _Group:
-    def __init__(self) -> None:
-        self.members: list[tuple[int, Mount]] = []
-        self.lone_slaves: list[tuple[int, Mount]] = []
-        self.master: GroupKey | None = None
+class _Groups(NamedTuple):
+    """What tables say of peer groups."""
+
+    members: dict[GroupKey, list[tuple[int, Mount]]]
+    """Of every group, those with none included, each member with the number of its view."""
+    lone_slaves: dict[GroupKey, list[tuple[int, Mount]]]
+    """Of those that have some, the slaves that are in no group of their own."""
+    masters: dict[GroupKey, GroupKey]
+    """Of those that are slaves."""
 
 
 class PeerGraph(Framed, Shown):
@@ -99,7 +104,8 @@ class PeerGraph(Framed, Shown):
         self._numbers = {view.label: number for number, view in enumerate(self.views)}
         if len(self._numbers) != len(self.views):
             raise ValueError(f"two views bear one label: {[view.label for view in self.views]}")
-        self._namespaces = first_of_namespace(self.views)
+        self.first = first_of_namespace(self.views)
+        """For each view the number of the first one that shows the same mount namespace."""
         self._trees: dict[str, MountTree] = {}
         self._cgroup_depths = _cgroup_depths(self.views)
         self._groups = _groups(self.views)
@@ -107,9 +113,11 @@ class PeerGraph(Framed, Shown):
         """Every mount that has peers or a master, with the number of its view: first a group's members, then its
         slaves that are in no group, then its slave groups, each in this way."""
         self._reaches: dict[GroupKey, Reach] = {}
-        self._depths: dict[GroupKey, int] = {}
+        self._order: list[GroupKey] = []
+        self._depths: list[int] = []
+        """Of each group in that order, which is that of the tour."""
+        self._topmost: list[GroupKey] = []
         self._travel()
-        self._positions = {mount: position for position, mount in reversed(list(enumerate(self.tour)))}
 
     @classmethod
     def of(cls, views: Iterable[View]) -> PeerGraph:
@@ -119,23 +127,22 @@ class PeerGraph(Framed, Shown):
     @cached_property
     def groups(self) -> Mapping[GroupKey, PeerGroup]:
         """Every group by device and number, each before its slaves."""
-        slaves: dict[GroupKey, list[Member]] = {key: [] for key in self._depths}
-        for key in self._depths:
-            group = self._groups[key]
-            slaves[key].extend(map(self._member, group.lone_slaves))
-            if group.master in slaves:
-                slaves[group.master].extend(map(self._member, group.members))
+        members, lone_slaves, masters = self._groups
+        slaves: dict[GroupKey, list[Member]] = {key: [] for key in self._order}
+        for key in self._order:
+            slaves[key].extend(map(self._member, lone_slaves.get(key, ())))
+            if key in masters:
+                slaves[masters[key]].extend(map(self._member, members[key]))
         return {
             key: PeerGroup(
                 number=key[1],
                 device=key[0],
-                members=tuple(map(self._member, self._groups[key].members)),
+                members=tuple(map(self._member, members[key])),
                 slaves=tuple(slaves[key]),
-                master=None if master is None else master[1],
+                master=masters[key][1] if key in masters else None,
                 depth=depth,
             )
-            for key, depth in self._depths.items()
-            for master in [self._groups[key].master]
+            for key, depth in zip(self._order, self._depths, strict=True)
         }
 
     def receivers(self, label: str, mount: Mount, path: str | None = None) -> tuple[Receiver, ...]:
@@ -153,11 +160,11 @@ class PeerGraph(Framed, Shown):
             root_or_place = below(root, relative(path, mount.mount_point))
         else:
             root_or_place = root
-        sender = (self._namespaces[self._numbers[label]], mount.mount_id)
+        sender = (self.first[self._numbers[label]], mount.mount_id)
         found = []
         for position in range(reach.low, reach.high):
             number, receiver = self.tour[position]
-            if self.views[number].detached or (self._namespaces[number], receiver.mount_id) == sender:
+            if self.views[number].detached or (self.first[number], receiver.mount_id) == sender:
                 continue
             place = self._first_common(root_or_place, receiver, deeper=path is None)
             if place is not None:
@@ -168,7 +175,7 @@ class PeerGraph(Framed, Shown):
 
     def same_namespace(self, one: str, other: str) -> bool:
         """Whether the views with these labels show one namespace."""
-        return self._namespaces[self._numbers[one]] == self._namespaces[self._numbers[other]]
+        return self.first[self._numbers[one]] == self.first[self._numbers[other]]
 
     # For those who ask for many mounts at once
 
@@ -182,6 +189,20 @@ class PeerGraph(Framed, Shown):
         """The number of the view in :attr:`views`."""
         return self._numbers[label]
 
+    def members(self, key: GroupKey) -> Sequence[tuple[int, Mount]]:
+        """The members of a group, each with the number of its view: those of :attr:`groups`, without all others."""
+        return self._groups.members.get(key, ())
+
+    @property
+    def externals(self) -> list[GroupKey]:
+        """The groups of which no view shows a member."""
+        return [key for key, members in self._groups.members.items() if not members]
+
+    @property
+    def memberships(self) -> Iterable[Sequence[tuple[int, Mount]]]:
+        """The :meth:`members` of each group."""
+        return self._groups.members.values()
+
     def reach(self, mount: Mount) -> Reach | None:
         """What the events of *mount* reach, itself included; ``None`` where it is not shared."""
         return None if mount.peer_group is None else self._reaches[mount.device, mount.peer_group]
@@ -189,6 +210,10 @@ class PeerGraph(Framed, Shown):
     def reach_of(self, key: GroupKey) -> Reach:
         """What the events of a group reach, itself included; it must be one of :attr:`groups`."""
         return self._reaches[key]
+
+    def family(self, number: int) -> Reach:
+        """What the events of the topmost group of a tree of groups reach: all that is in it."""
+        return self._reaches[self._topmost[number]]
 
     def master_reach(self, mount: Mount) -> Reach | None:
         """The same for its master group."""
@@ -207,7 +232,7 @@ class PeerGraph(Framed, Shown):
         """
         if mount.root.endswith("//deleted"):
             return None
-        depth = self._cgroup_depths.get(mount.device)
+        depth = self._cgroup_depths.get(mount.device) if self._cgroup_depths else None
         if depth is None:
             return mount.root
         climbed = _climbed(mount.root)
@@ -216,6 +241,10 @@ class PeerGraph(Framed, Shown):
     def landing(self, receiver: Mount, place: str) -> str:
         """The path at which *receiver* shows *place*, which must lie under its root (:meth:`root`)."""
         return below(receiver.mount_point, relative(place, self.root(receiver) or "/"))
+
+    @cached_property
+    def _positions(self) -> dict[tuple[int, Mount], int]:
+        return {mount: position for position, mount in reversed(list(enumerate(self.tour)))}
 
     def _first_common(self, place: str, receiver: Mount, *, deeper: bool) -> str | None:
         """The shallowest place under both; only *place* itself unless *deeper*."""
@@ -230,63 +259,79 @@ class PeerGraph(Framed, Shown):
         return Member(self.views[numbered[0]].label, numbered[1])
 
     def _travel(self) -> None:
-        keys = list(self._groups)
-        indexes = {key: index for index, key in enumerate(keys)}
-        masters = [self._groups[key].master for key in keys]
-        forest = Forest([NONE if master is None else indexes[master] for master in masters])
+        members, lone_slaves, masters = self._groups
+        keys, members_of = list(members), list(members.values())
+        if masters:
+            indexes = {key: index for index, key in enumerate(keys)}
+            above = [indexes[masters[key]] if key in masters else NONE for key in keys]
+        else:
+            above = [NONE] * len(keys)
+        forest = Forest(above)
+        tour, reaches, below = self.tour, self._reaches, forest.below
         open_groups: list[tuple[int, GroupKey, int, int]] = []
         family = 0
 
         def close(depth: int) -> None:
             while open_groups and open_groups[-1][0] >= depth:
                 _, key, low, slaves = open_groups.pop()
-                self._reaches[key] = Reach(low, slaves, len(self.tour), family)
+                reaches[key] = Reach(low, slaves, len(tour), family)
 
         for depth, index in forest.walk():
-            close(depth)
-            if depth == 0:
-                family = index
+            if open_groups:
+                close(depth)
             key = keys[index]
-            group = self._groups[key]
-            if forest.above[index] == NONE:
-                group.master = None
-            self._depths[key] = depth
-            low = len(self.tour)
-            self.tour += group.members
-            open_groups.append((depth, key, low, len(self.tour)))
-            self.tour += group.lone_slaves
+            if depth == 0:
+                family = len(self._topmost)
+                self._topmost.append(key)
+                if masters:
+                    masters.pop(key, None)
+            self._order.append(key)
+            self._depths.append(depth)
+            low = len(tour)
+            tour += members_of[index]
+            slaves = len(tour)
+            if lone_slaves and key in lone_slaves:
+                tour += lone_slaves[key]
+            if below[index]:
+                open_groups.append((depth, key, low, slaves))
+            else:
+                reaches[key] = Reach(low, slaves, len(tour), family)
         close(0)
 
 
-def _groups(views: tuple[View, ...]) -> dict[GroupKey, _Group]:
-    groups: dict[GroupKey, _Group] = {}
+def _groups(views: tuple[View, ...]) -> _Groups:
+    members: defaultdict[GroupKey, list[tuple[int, Mount]]] = defaultdict(list)
+    lone_slaves: defaultdict[GroupKey, list[tuple[int, Mount]]] = defaultdict(list)
+    masters: dict[GroupKey, GroupKey] = {}
     beyond: dict[GroupKey, GroupKey] = {}
     for number, view in enumerate(views):
         for mount in view.mounts:
-            master = None if mount.master is None else (mount.device, mount.master)
-            if mount.peer_group is not None:
-                group = groups.setdefault((mount.device, mount.peer_group), _Group())
-                group.members.append((number, mount))
-                group.master = group.master or master
-            elif master is not None:
-                groups.setdefault(master, _Group()).lone_slaves.append((number, mount))
-            if master is not None and mount.propagate_from is not None:
-                beyond.setdefault(master, (mount.device, mount.propagate_from))
+            device, peer_group = mount.device, mount.peer_group
+            if peer_group is not None:
+                members[device, peer_group].append((number, mount))
+            if mount.master is None:
+                continue
+            master = (device, mount.master)
+            if peer_group is not None:
+                masters.setdefault((device, peer_group), master)
+            else:
+                members.setdefault(master, [])
+                lone_slaves[master].append((number, mount))
+            if mount.propagate_from is not None:
+                beyond.setdefault(master, (device, mount.propagate_from))
     # propagate_from names a group further up, which is all that is known of what is above a group without members.
-    for key, master in beyond.items():
-        group = groups.setdefault(key, _Group())
-        if not group.members:
-            group.master = master
-    for master in [group.master for group in groups.values() if group.master is not None]:
-        groups.setdefault(master, _Group())
-    return groups
+    masters |= {key: master for key, master in beyond.items() if not members[key]}
+    for key in list(members):
+        if key in masters:
+            members.setdefault(masters[key], [])
+    return _Groups(dict(members), dict(lone_slaves), masters)
 
 
 def _cgroup_depths(views: tuple[View, ...]) -> dict[str, int]:
     """By device, how far above the reader's cgroup namespace the highest root lies; only where one does."""
     depths: dict[str, int] = {}
-    for mount in _all(views):
-        if mount.root.startswith("/..") and (climbed := _climbed(mount.root)):
+    for mount in [mount for view in views for mount in view.mounts if mount.root.startswith("/..")]:
+        if climbed := _climbed(mount.root):
             depths[mount.device] = max(climbed, depths.get(mount.device, 0))
     return depths
 
@@ -297,7 +342,3 @@ def _climbed(root: str) -> int:
     while root.startswith("/..", 3 * climbed) and root[3 * climbed + 3 : 3 * climbed + 4] in ("", "/"):
         climbed += 1
     return climbed
-
-
-def _all(views: tuple[View, ...]) -> Iterator[Mount]:
-    return (mount for view in views for mount in view.mounts)

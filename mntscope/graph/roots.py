@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 from mntscope.graph.forest import NONE
@@ -12,21 +12,32 @@ from mntscope.places import under
 
 T = TypeVar("T")
 
+_ALONE, _ONE = (NONE,), (1,)
+"""Of one root, or one interval, as most filesystems and groups have: what is around it, and where it ends."""
+
 
 class RootIndex(Generic[T]):
     """Things that belong to directories of one filesystem, sorted so that nearness in the tree is nearness here."""
+
+    __slots__ = ("_above", "_end", "_keys", "roots", "things")
 
     def __init__(self, things: Mapping[str, T]) -> None:
         self.roots = sorted(things, key=path_order)
         self.things = [things[root] for root in self.roots]
         self._keys = [path_order(root) for root in self.roots]
-        self._above = [NONE] * len(self.roots)
-        self._end = [len(self.roots)] * len(self.roots)
+        self._above: Sequence[int] = _ALONE
+        self._end: Sequence[int] = _ONE
+        if len(self.roots) > 1:
+            self._nest()
+
+    def _nest(self) -> None:
+        self._above = above = [NONE] * len(self.roots)
+        self._end = end = [len(self.roots)] * len(self.roots)
         around: list[int] = []
         for index, root in enumerate(self.roots):
             while around and not under(root, self.roots[around[-1]]):
-                self._end[around.pop()] = index
-            self._above[index] = around[-1] if around else NONE
+                end[around.pop()] = index
+            above[index] = around[-1] if around else NONE
             around.append(index)
 
     def containing(self, place: str) -> Iterator[T]:
@@ -59,15 +70,23 @@ class Span(NamedTuple):
 class Spans:
     """Intervals of which any two are nested or apart."""
 
-    def __init__(self, spans: Iterable[Span]) -> None:
-        self._spans = sorted(spans, key=lambda span: (span.low, -span.high, span.owner))
+    __slots__ = ("_around", "_lows", "_spans")
+
+    def __init__(self, spans: Sequence[Span]) -> None:
+        self._spans = spans
+        self._around: Sequence[int] = _ALONE
+        if len(spans) > 1:
+            self._nest()
         self._lows = [span.low for span in self._spans]
-        self._around = [NONE] * len(self._spans)
+
+    def _nest(self) -> None:
+        self._spans = sorted(self._spans, key=lambda span: (span.low, -span.high, span.owner))
+        self._around = nearest = [NONE] * len(self._spans)
         around: list[int] = []
         for index, span in enumerate(self._spans):
             while around and self._spans[around[-1]].high <= span.low:
                 around.pop()
-            self._around[index] = around[-1] if around else NONE
+            nearest[index] = around[-1] if around else NONE
             around.append(index)
 
     def around(self, point: int) -> Iterator[int]:
@@ -79,15 +98,15 @@ class Spans:
             index = self._around[index]
 
 
-class Points:
-    """Numbers, and which of them lie in an interval."""
+def between(points: list[int], low: int, high: int) -> Iterator[int]:
+    """Of sorted numbers those with ``low <= x < high``."""
+    index = bisect_left(points, low)
+    while index < len(points) and points[index] < high:
+        yield points[index]
+        index += 1
 
-    def __init__(self, points: Iterable[int]) -> None:
-        self._points = sorted(points)
 
-    def between(self, low: int, high: int) -> Iterator[int]:
-        """Those with ``low <= x < high``."""
-        index = bisect_left(self._points, low)
-        while index < len(self._points) and self._points[index] < high:
-            yield self._points[index]
-            index += 1
+def any_between(points: list[int], low: int, high: int) -> bool:
+    """Whether there are any."""
+    index = bisect_left(points, low)
+    return index < len(points) and points[index] < high

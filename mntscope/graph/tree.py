@@ -10,7 +10,7 @@ all the same. Nothing here recurses, and building takes n log n steps.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -36,6 +36,17 @@ class PathNode(NamedTuple):
     """How many other mount points lie above it, on the path."""
     mounts: tuple[Mount, ...]
     """From the lowest to the topmost."""
+
+
+class Seen(NamedTuple):
+    """What a path, at or below the mount point of a mount, has to do with the mount."""
+
+    shows: bool
+    """:meth:`MountTree.shows`."""
+    leads_into: bool
+    """:meth:`MountTree.leads_into`."""
+    named: bool
+    """Whether :meth:`MountTree.named_by` finds the mount at its mount point."""
 
 
 def place_at(mount: Mount, path: str) -> Place | None:
@@ -74,10 +85,12 @@ class MountTree:
     def __init__(self, view: View) -> None:
         self.view = view
         self.mounts = view.mounts
-        self._forest = Forest(_parents(view.mounts))
+        self._paths = [mount.mount_point for mount in view.mounts]
+        self._first = _first_of_id(view.mounts)
+        self._forest = Forest([self._first.get(mount.parent_id, NONE) for mount in view.mounts])
         # The process's own root mount. A "/" that has a parent in the table lies over another "/".
-        self._start = next((root for root in self._forest.roots if self.mounts[root].mount_point == "/"), NONE)
-        self._over = _overs(view.mounts, self._forest.above)
+        self._start = next((root for root in self._forest.roots if self._paths[root] == "/"), NONE)
+        self._over = _overs(self._paths, self._forest.above)
         self._top = _tops(self._over)
         self._doors: dict[int, _Doors] = {}
         self._hidden = [True] * len(self.mounts)
@@ -107,6 +120,11 @@ class MountTree:
     def walk(self) -> Iterator[tuple[int, Mount]]:
         """Every mount with its depth, each before its children, in table order."""
         return ((depth, self.mounts[index]) for depth, index in self._forest.walk())
+
+    def walk_states(self) -> Iterator[tuple[int, Mount, bool, bool]]:
+        """The same, and of each mount whether one lies directly over its root (:meth:`over`), and :meth:`hidden`."""
+        over, hidden = self._over, self._hidden
+        return ((depth, self.mounts[index], over[index] != NONE, hidden[index]) for depth, index in self._forest.walk())
 
     def mounted_on(self, mount: Mount) -> Place | None:
         """The place in the parent's filesystem that *mount* covers; ``None`` where its parent is not shown."""
@@ -142,9 +160,8 @@ class MountTree:
         path = normal(path)
         if path == "/":
             return None if self._start == NONE else self.mounts[self._top[self._start]]
-        key = path_order(path)
         current = self._start
-        while (door := self._door(current, path, key)) != NONE:
+        while (door := self._door(current, path)) != NONE:
             current = self._top[door]
         return None if current == NONE else self.mounts[current]
 
@@ -155,20 +172,21 @@ class MountTree:
 
     def shows(self, mount: Mount, path: str) -> bool:
         """Whether *path*, below the mount point of *mount*, leads into *mount* and to nothing mounted over it there."""
-        index = self._index(mount)
-        if self._hidden[index] or not under(path, mount.mount_point):
-            return False
-        if self._start != NONE:
-            top = self._top[self._start]
-            if path == "/":
-                return index == top
-            if index == top != self._start:
-                return False
-        return self._door(index, path, path_order(path)) == NONE
+        return self._shows(self._index(mount), path)
 
     def leads_into(self, mount: Mount, path: str) -> bool:
         """The same, but true too for the lowest mount at ``/``: lookups begin in it, whatever lies over it."""
         return self.shows(mount, path) or (path == mount.mount_point and not self.hidden(mount))
+
+    def seen(self, mount: Mount, path: str) -> Seen:
+        """All that can be asked of *path* and *mount*, at once: most answers follow from the first."""
+        index, here = self._index(mount), mount.mount_point
+        shows = self._shows(index, path)
+        if path != here or self.mounts[index] is not mount or not _is_plain(here):
+            named = self.named_by(here) is mount
+        else:
+            named = shows
+        return Seen(shows, shows or (path == here and not self._hidden[index]), named)
 
     def path_tree(self) -> tuple[PathNode, ...]:
         """The mount points as a tree of paths, each before those below it."""
@@ -183,30 +201,45 @@ class MountTree:
 
     # How it is found
 
+    def _shows(self, index: int, path: str) -> bool:
+        if self._hidden[index] or not under(path, self._paths[index]):
+            return False
+        if self._start != NONE:
+            top = self._top[self._start]
+            if path == "/":
+                return index == top
+            if index == top != self._start:
+                return False
+        return self._door(index, path) == NONE
+
     @cached_property
     def _position(self) -> dict[Mount, int]:
         return {mount: index for index, mount in reversed(list(enumerate(self.mounts)))}
 
     def _index(self, mount: Mount) -> int:
+        first = self._first.get(mount.mount_id, NONE)
+        # To look for a record takes as long as to make it: its ID tells, where no other mount was given that.
+        if first != NONE and ((found := self.mounts[first]) is mount or found == mount):
+            return first
         return self._position[mount]
 
-    def _named(self, indexes: list[int]) -> tuple[Mount, ...]:
+    def _named(self, indexes: Sequence[int]) -> tuple[Mount, ...]:
         return tuple(self.mounts[index] for index in indexes)
 
-    def _inside(self, index: int) -> list[int]:
+    def _inside(self, index: int) -> Sequence[int]:
         """What is mounted in a mount; mounts that lost their parent count as mounted in the start of lookups."""
         if index != self._start:
             return self._forest.below[index]
         lost = [root for root in self._forest.roots if root != index]
-        return lost if index == NONE else self._forest.below[index] + lost
+        return lost if index == NONE else [*self._forest.below[index], *lost]
 
-    def _door(self, index: int, path: str, key: str) -> int:
+    def _door(self, index: int, path: str) -> int:
         """The mount onto which a lookup of *path* steps from inside the mount *index*."""
         doors = self._doors.get(index)
         if doors is None:
             return NONE
-        at = bisect_right(doors.keys, key) - 1
-        if at >= 0 and under(path, self.mounts[doors.mounts[at]].mount_point):
+        at = bisect_right(doors.keys, path_order(path)) - 1
+        if at >= 0 and under(path, self._paths[doors.mounts[at]]):
             return doors.mounts[at]
         return NONE
 
@@ -219,25 +252,24 @@ class MountTree:
             self._hidden[self._top[self._start]] = False
         while pending:
             index = pending.pop()
-            doors = self._open_doors(index)
-            if doors.mounts:
-                self._doors[index] = doors
-            for door in doors.mounts:
-                top = self._top[door]
-                self._hidden[top] = False
-                pending.append(top)
+            if inside := self._inside(index):
+                doors = self._doors[index] = self._open_doors(index, inside)
+                for door in doors.mounts:
+                    top = self._top[door]
+                    self._hidden[top] = False
+                    pending.append(top)
 
-    def _open_doors(self, index: int) -> _Doors:
-        mount_point = None if index == NONE else self.mounts[index].mount_point
-        inside = [
-            (path_order(self.mounts[child].mount_point), child)
-            for child in self._inside(index)
-            if mount_point is None
-            or (self.mounts[child].mount_point != mount_point and under(self.mounts[child].mount_point, mount_point))
-        ]
+    def _open_doors(self, index: int, inside: Sequence[int]) -> _Doors:
+        paths = self._paths
+        if index != NONE:
+            here = paths[index]
+            inside = [child for child in inside if paths[child] != here and under(paths[child], here)]
         doors = _Doors([], [])
-        for key, child in sorted(inside):
-            if not doors.mounts or not under(self.mounts[child].mount_point, self.mounts[doors.mounts[-1]].mount_point):
+        before = None
+        for key, child in sorted([(path_order(paths[child]), child) for child in inside]):
+            path = paths[child]
+            if before is None or not under(path, before):
+                before = path
                 doors.keys.append(key)
                 doors.mounts.append(child)
         return doors
@@ -250,41 +282,43 @@ class MountTree:
         pending = [self._start] if self._start != NONE else self._upward(self._forest.roots)
         while pending:
             index = pending.pop()
-            mount = self.mounts[index]
-            stacks.setdefault(mount.mount_point, []).append(mount)
-            pending.extend(self._upward(self._inside(index)))
+            stacks.setdefault(self._paths[index], []).append(self.mounts[index])
+            if inside := self._inside(index):
+                pending += self._upward(inside)
         return {path: tuple(mounts) for path, mounts in stacks.items()}
 
-    def _upward(self, indexes: list[int]) -> list[int]:
+    def _upward(self, indexes: Sequence[int]) -> list[int]:
         """Shorter paths first (they are taken from the end)."""
-        return sorted(indexes, key=lambda index: (path_order(self.mounts[index].mount_point), index))
+        return sorted(indexes, key=lambda index: (path_order(self._paths[index]), index))
 
 
-def _parents(mounts: tuple[Mount, ...]) -> list[int]:
-    """The index of each mount's parent (the initial rootfs, as an initramfs sees it, is its own)."""
-    by_id: dict[int, int] = {}
-    for index, mount in enumerate(mounts):
-        by_id.setdefault(mount.mount_id, index)
-    return [by_id.get(mount.parent_id, NONE) for mount in mounts]
+def _is_plain(path: str) -> bool:
+    """Whether :func:`normal` leaves it as it is; of some that it does, and of ``/``, this says no."""
+    return path[:1] == "/" and path[-1] != "/" and "//" not in path and "/." not in path
 
 
-def _overs(mounts: tuple[Mount, ...], parents: list[int]) -> list[int]:
+def _first_of_id(mounts: tuple[Mount, ...]) -> dict[int, int]:
+    """The index of the first mount with each mount ID."""
+    return {mounts[index].mount_id: index for index in range(len(mounts) - 1, -1, -1)}
+
+
+def _overs(paths: list[str], parents: list[int]) -> list[int]:
     """For each mount the one that lies over its root: its child at its own mount point."""
-    overs = [NONE] * len(mounts)
+    overs = [NONE] * len(paths)
     for index, parent in enumerate(parents):
-        if parent != NONE and overs[parent] == NONE and mounts[index].mount_point == mounts[parent].mount_point:
+        if parent != NONE and paths[index] == paths[parent] and overs[parent] == NONE:
             overs[parent] = index
     return overs
 
 
 def _tops(overs: list[int]) -> list[int]:
     """For each mount the topmost of the stack on its root."""
-    tops = [NONE] * len(overs)
-    for index in range(len(overs)):
-        passed = [index]
-        while tops[passed[-1]] == NONE and overs[passed[-1]] != NONE:
-            passed.append(overs[passed[-1]])
-        top = passed[-1] if tops[passed[-1]] == NONE else tops[passed[-1]]
+    tops = [index if over == NONE else NONE for index, over in enumerate(overs)]
+    for index in [index for index, over in enumerate(overs) if over != NONE]:
+        passed, top = [], index
+        while tops[top] == NONE:
+            passed.append(top)
+            top = overs[top]
         for below_top in passed:
-            tops[below_top] = top
+            tops[below_top] = tops[top]
     return tops

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from mntscope.report.lines import cells, painted
@@ -18,6 +18,10 @@ WIDEST = 60
 ENOUGH = 20
 """What is cut off to this width can still be told from its like."""
 NARROWEST = 5
+
+_FILL = "\0"
+"""What cells are filled up with until the lines are made: their own blanks stay at the end of a line."""
+_GAP = _FILL * GAP
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,32 +44,41 @@ def columns_text(columns: Sequence[Column], rows: Sequence[Sequence[str]], page:
 
     On a terminal the lines fit its width: what is too long loses its middle. Elsewhere nothing is cut off.
     """
-    widths = {
-        at: max(len(column.name), max((cells(row[at]) for row in rows), default=0)) for at, column in enumerate(columns)
-    }
+    return set_columns(columns, [[row[at] for row in rows] for at in range(len(columns))], page)
+
+
+def set_columns(columns: Sequence[Column], texts: Sequence[Sequence[str]], page: Page) -> str:
+    """The same of the cells of each column. Long columns often say the same: each text is set once."""
+    sizes = [{text: cells(text) for text in set(column)} for column in texts]
+    widths = {at: max(len(column.name), max(sizes[at].values(), default=0)) for at, column in enumerate(columns)}
     if page.terminal:
         widths = _fitted(columns, widths, page.width)
     else:
         widths = {at: min(width, WIDEST) for at, width in widths.items()}
+    filled = [_filled(columns[at], texts[at], sizes[at], width, page) for at, width in widths.items()]
+    lines = ["".join(row).rstrip(_FILL) for row in zip(*filled, strict=True)]
+    return "\n".join([*lines, ""]).replace(_FILL, " ")
 
-    def line(row: Sequence[str], *, heading: bool) -> str:
-        parts = []
-        room = 0
-        for at, width in widths.items():
-            column, cell = columns[at], row[at]
-            shown = _cut(cell, width) if page.terminal else cell
-            blanks = max(0, width - cells(shown))
-            left, right = (blanks, 0) if column.right else (0, blanks)
-            if not shown:
-                room += width + GAP
-                continue
-            style = "bold" if heading else column.style(cell) if column.style else ""
-            parts += [" " * (room + left), painted(shown, style) if page.colour else shown]
-            room = right + GAP
-        return "".join(parts) + "\n"
 
-    heading = line([column.name for column in columns], heading=True)
-    return heading + "".join(line(row, heading=False) for row in rows)
+def _filled(column: Column, texts: Sequence[str], sizes: Mapping[str, int], width: int, page: Page) -> list[str]:
+    """The heading and the cells of a column, each filled up to its *width* and the gap that follows."""
+
+    def filled(text: str, size: int, style: str) -> str:
+        shown = text
+        if size > width and page.terminal:
+            shown = _cut(text, width)
+            size = cells(shown)
+        if page.colour and shown:
+            shown = painted(shown, style)
+        blanks = _FILL * (width - size)
+        return f"{blanks}{shown}{_GAP}" if column.right else f"{shown}{blanks}{_GAP}"
+
+    style = column.style if page.colour else None
+    heading = filled(column.name, len(column.name), "bold")
+    if len(sizes) == len(texts):
+        return [heading, *[filled(text, sizes[text], style(text) if style else "") for text in texts]]
+    known = {text: filled(text, size, style(text) if style else "") for text, size in sizes.items()}
+    return [heading, *[known[text] for text in texts]]
 
 
 def _fitted(columns: Sequence[Column], natural: dict[int, int], width: int) -> dict[int, int]:

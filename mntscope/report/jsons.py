@@ -55,6 +55,6 @@ def json_text(command: str, document: Mapping[str, Any]) -> str:
     Everything outside ASCII is escaped: a byte that is not UTF-8 survives as ``\udcff`` (surrogateescape), and
     nothing in it can move a terminal.
     """
-    import json
+    from mntscope.report.indented import indented
 
-    return json.dumps({"schema": f"mntscope.{command}/1", **document}, indent=2) + "\n"
+    return indented({"schema": f"mntscope.{command}/1", **document}) + "\n"

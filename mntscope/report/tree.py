@@ -6,17 +6,18 @@ Everything here takes time linear in the mounts, the largest tables included.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
-from mntscope.graph import GroupNames, Leak, MountTree, PeerGraph, leaks_in, leaks_to
+from mntscope.graph import GroupNames, Leak, PeerGraph, leaks_in, leaks_to
 from mntscope.graph.names import listed
 from mntscope.model import Mount, Problem, View
 from mntscope.places import normal, under
-from mntscope.report.columns import Column, columns_text
+from mntscope.report.columns import Column, set_columns
 from mntscope.report.csvs import csv_text
+from mntscope.report.indented import encoded, indented
 from mntscope.report.jsons import json_text, mount_json, problems_json
 from mntscope.report.page import Format, Page
 from mntscope.report.text import visible
@@ -38,10 +39,10 @@ UNSEEN = 6
 """How many of the things that were not seen are told before the rest is counted."""
 
 NOWHERE = -1
+_NULL = "null"
 
 
-@dataclass(frozen=True, slots=True)
-class Crossing:
+class Crossing(NamedTuple):
     """A leak, and the labels of the views it leads from and to."""
 
     source: str
@@ -49,8 +50,7 @@ class Crossing:
     leak: Leak
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """A mount of the tree."""
 
     mount: Mount
@@ -110,11 +110,12 @@ def listing(
     rows: list[Row] = []
     # For each depth of the tree the last row that was shown at that depth or, where none was, above.
     above: list[int] = []
-    for depth, mount in tree.walk():
+    for depth, mount, covered, hidden in tree.walk_states():
         del above[depth:]
         parent = above[-1] if above else NOWHERE
-        mine = crossings.get(mount.mount_id, ())
-        row = Row(mount, parent, _state(tree, mount), tuple(mine), counts.get(mount.mount_id, 0))
+        state = "overmounted" if covered else "hidden" if hidden else ""
+        count = counts.get(mount.mount_id, 0)
+        row = Row(mount, parent, state, tuple(crossings[mount.mount_id]) if count else (), count)
         here = path is None or under(mount.mount_point, path) or mount is containing
         if here and (not only or any(ONLY[kind](row) for kind in only)):
             above.append(len(rows))
@@ -129,12 +130,6 @@ def listing(
         view, snapshot.host_label, GroupNames(graph, snapshot.host_label), path, tuple(only), tuple(rows),
         tuple(problems), chosen,
     )  # fmt: skip
-
-
-def _state(tree: MountTree, mount: Mount) -> str:
-    if tree.over(mount) is not None:
-        return "overmounted"
-    return "hidden" if tree.hidden(mount) else ""
 
 
 def _crossings(graph: PeerGraph, label: str, host: str) -> tuple[Mapping[int, list[Crossing]], Mapping[int, int]]:
@@ -166,23 +161,25 @@ def _crossings(graph: PeerGraph, label: str, host: str) -> tuple[Mapping[int, li
 # Columns
 
 
-def _source(row: Row, _: Listing) -> str:
+def _sources(listing: Listing) -> list[str]:
     """As findmnt(8) has it: ``/dev/sda1[/dir]``."""
-    return row.mount.source if row.mount.root == "/" else f"{row.mount.source}[{row.mount.root}]"
+    mounts = [row.mount for row in listing.rows]
+    return [mount.source if mount.root == "/" else f"{mount.source}[{mount.root}]" for mount in mounts]
 
 
-def _number(number: int | None) -> str:
-    return "" if number is None else str(number)
+def _masters(listing: Listing) -> list[str]:
+    mounts = [row.mount for row in listing.rows]
+    group = listing.names.group
+    return ["" if mount.master is None else group((mount.device, mount.master)) for mount in mounts]
 
 
-def _master(row: Row, listing: Listing) -> str:
-    return "" if row.mount.master is None else listing.names.group((row.mount.device, row.mount.master))
+def _peers(listing: Listing) -> list[str]:
+    label, peers = listing.view.label, listing.names.peers
+    return ["" if row.mount.peer_group is None else peers(label, row.mount) for row in listing.rows]
 
 
 def _leaks(row: Row, listing: Listing) -> str:
     """``critical at /srv`` of the host, or without the path where it is the same; there, ``from web-1 (docker)``."""
-    if not row.crossings:
-        return ""
     view = listing.names.view
     if row.crossings[0].to == listing.view.label:
         sources = dict.fromkeys(crossing.source for crossing in row.crossings)
@@ -193,25 +190,29 @@ def _leaks(row: Row, listing: Listing) -> str:
     return f"{worst.severity}{there}{f' and {more} more' if more else ''}"
 
 
-COLUMNS: Mapping[str, Callable[[Row, Listing], str]] = {
-    "TARGET": lambda row, _: row.mount.mount_point,
-    "SOURCE": _source,
-    "FSTYPE": lambda row, _: row.mount.fs_type,
-    "PROPAGATION": lambda row, _: row.mount.propagation,
-    "PEERS": lambda row, listing: listing.names.peers(listing.view.label, row.mount),
-    "MASTER": _master,
-    "STATE": lambda row, _: row.state,
-    "LEAKS": _leaks,
-    "ID": lambda row, _: str(row.mount.mount_id),
-    "PARENT": lambda row, _: str(row.mount.parent_id),
-    "MAJ:MIN": lambda row, _: row.mount.device,
-    "ROOT": lambda row, _: row.mount.root,
-    "OPTIONS": lambda row, _: ",".join(row.mount.options),
-    "SUPER-OPTIONS": lambda row, _: ",".join(row.mount.super_options),
-    "GROUP": lambda row, _: _number(row.mount.peer_group),
-    "MASTER-GROUP": lambda row, _: _number(row.mount.master),
+def _numbers(numbers: Iterable[int | None]) -> list[str]:
+    return ["" if number is None else str(number) for number in numbers]
+
+
+COLUMNS: Mapping[str, Callable[[Listing], list[str]]] = {
+    "TARGET": lambda listing: [row.mount.mount_point for row in listing.rows],
+    "SOURCE": _sources,
+    "FSTYPE": lambda listing: [row.mount.fs_type for row in listing.rows],
+    "PROPAGATION": lambda listing: [row.mount.propagation for row in listing.rows],
+    "PEERS": _peers,
+    "MASTER": _masters,
+    "STATE": lambda listing: [row.state for row in listing.rows],
+    "LEAKS": lambda listing: [_leaks(row, listing) if row.crossings else "" for row in listing.rows],
+    "ID": lambda listing: _numbers(row.mount.mount_id for row in listing.rows),
+    "PARENT": lambda listing: _numbers(row.mount.parent_id for row in listing.rows),
+    "MAJ:MIN": lambda listing: [row.mount.device for row in listing.rows],
+    "ROOT": lambda listing: [row.mount.root for row in listing.rows],
+    "OPTIONS": lambda listing: [",".join(row.mount.options) for row in listing.rows],
+    "SUPER-OPTIONS": lambda listing: [",".join(row.mount.super_options) for row in listing.rows],
+    "GROUP": lambda listing: _numbers(row.mount.peer_group for row in listing.rows),
+    "MASTER-GROUP": lambda listing: _numbers(row.mount.master for row in listing.rows),
 }
-"""What can be told of a mount, by the names of the columns."""
+"""What can be told of the mounts, row by row, by the names of the columns."""
 
 DEFAULT = ("TARGET", "SOURCE", "FSTYPE", "PROPAGATION")
 """The columns that are always shown, and"""
@@ -250,10 +251,7 @@ def columns_chosen(text: str) -> tuple[str, ...]:
 
 def as_table(listing: Listing, page: Page) -> str:
     """A line a mount, below the line of the mount in which it is; then what is to be known about the whole."""
-    cells = {
-        name: [visible(COLUMNS[name](row, listing)) for row in listing.rows]
-        for name in listing.chosen or (*DEFAULT, *TELLING)
-    }
+    cells = {name: _visible(COLUMNS[name](listing)) for name in listing.chosen or (*DEFAULT, *TELLING)}
     if listing.chosen is None:
         cells = {name: column for name, column in cells.items() if name in DEFAULT or any(column)}
     if "TARGET" in cells:
@@ -270,12 +268,21 @@ def as_table(listing: Listing, page: Page) -> str:
         )
         for name in cells
     ]
-    text = columns_text(columns, list(zip(*cells.values(), strict=True)), page) if listing.rows else ""
+    text = set_columns(columns, list(cells.values()), page) if listing.rows else ""
     unseen = listing.not_seen if page.everything else listing.not_seen[:UNSEEN]
     lines = [_summary(listing), *(f"Not seen: {visible(str(problem))}." for problem in unseen)]
     if len(unseen) < len(listing.not_seen):
         lines.append(f"and {len(listing.not_seen) - len(unseen)} more (--all)")
     return text + ("\n" if text else "") + "".join(f"{line}\n" for line in lines)
+
+
+def _visible(cells: list[str]) -> list[str]:
+    """Cells made fit to be shown; most are, and many are alike."""
+    together = "".join(cells)
+    if together.isascii() and together.isprintable() and " " not in together:
+        return cells
+    known = {cell: visible(cell) for cell in set(cells)}
+    return [known[cell] for cell in cells]
 
 
 def _style(cell: str) -> str:
@@ -310,7 +317,7 @@ def _summary(listing: Listing) -> str:
 def as_json(listing: Listing, _: Page) -> str:
     """The document ``mntscope.tree/1``."""
     view = listing.view
-    return json_text(
+    document = json_text(
         "tree",
         {
             "host": listing.host,
@@ -321,63 +328,122 @@ def as_json(listing: Listing, _: Page) -> str:
             "only": list(listing.only),
             "mounts": len(view.mounts),
             "shown": len(listing.rows),
-            "tree": _nested(listing),
+            "tree": [],
             "not_seen": problems_json(listing.not_seen),
         },
     )
+    # No line of another field begins so: within a text there are no lines.
+    head, tree, tail = document.partition('\n  "tree": [')
+    return "".join([head, tree, *_nodes(listing), tail])
 
 
-def _nested(listing: Listing) -> list[dict[str, Any]]:
-    top: list[dict[str, Any]] = []
-    # For each row the list that takes its children, and how deep that is.
-    places: list[tuple[list[dict[str, Any]], int]] = []
-    share = max(FEW, BOUND // max(1, len(listing.view.mounts)))
-    for row in listing.rows:
-        siblings, depth = (top, 0) if row.parent == NOWHERE else places[row.parent]
-        node = _node(row, listing, share)
-        siblings.append(node)
-        places.append((siblings, depth) if depth == DEEPEST else (node["children"], depth + 1))
-    return top
+def _nodes(listing: Listing) -> Iterator[str]:
+    """The nodes, each with its children in it, as text that is written from the first to the last.
+
+    To make a record of each node first, and text of these then, would take four times as long.
+    """
+    rows, writer = listing.rows, _Nodes(listing)
+    depths: list[int] = []
+    for row in rows:
+        depths.append(0 if row.parent == NOWHERE else min(depths[row.parent] + 1, DEEPEST))
+    for row, depth, following in zip(rows, depths, [*depths[1:], NOWHERE], strict=False):
+        yield writer.node(row, depth)
+        yield writer.after(depth, following)
 
 
-def _node(row: Row, listing: Listing, share: int) -> dict[str, Any]:
-    label, names = listing.view.label, listing.names
-    peers = islice(names.members(label, row.mount), share)
-    return {
-        **mount_json(row.mount),
-        "hidden": bool(row.state),
-        "overmounted": row.state == "overmounted",
-        "peers": [
+class _Nodes:
+    """Writes nodes, and what stands between them."""
+
+    FIELDS = ("hidden", "overmounted", "peers", "peer_count", "peer_names", "master_name", "leaks", "leak_count")
+    """What a node tells beside what :func:`mount_json` does, and its children."""
+
+    def __init__(self, listing: Listing) -> None:
+        self.label, self.names = listing.view.label, listing.names
+        self.share = max(FEW, BOUND // max(1, len(listing.view.mounts)))
+        self.lines = ["\n" + " " * (4 + 4 * depth) for depth in range(DEEPEST + 1)]
+        """How a line begins with which a node of each depth begins or ends."""
+        fields = [name for row in listing.rows[:1] for name in (*mount_json(row.mount), *self.FIELDS)]
+        self.templates = [
+            f"{line}{{" + "".join(f'{line}  "{name}": %s,' for name in fields) + f'{line}  "children": ['
+            for line in self.lines
+        ]
+        self.lists: dict[tuple[int, tuple[str, ...]], str] = {}
+        self.ends: dict[tuple[int, int], str] = {}
+
+    def node(self, row: Row, depth: int) -> str:
+        """The text of a node of this depth, up to its children."""
+        mount, names = row.mount, self.names
+        line = f"{self.lines[depth]}  "
+        peer_count = names.member_count(self.label, mount)
+        return self.templates[depth] % (
+            mount.mount_id,
+            mount.parent_id,
+            encoded(mount.device),
+            encoded(mount.root),
+            encoded(mount.mount_point),
+            self._list(mount.options, depth),
+            _NULL if mount.peer_group is None else mount.peer_group,
+            _NULL if mount.master is None else mount.master,
+            _NULL if mount.propagate_from is None else mount.propagate_from,
+            "true" if mount.unbindable else "false",
+            encoded(mount.fs_type),
+            encoded(mount.source),
+            self._list(mount.super_options, depth),
+            f'"{mount.propagation}"',
+            self._list(mount.unknown_tags, depth),
+            "true" if row.state else "false",
+            "true" if row.state == "overmounted" else "false",
+            indented(self._peers(mount), line) if peer_count else "[]",
+            peer_count,
+            encoded(names.peers(self.label, mount)) if peer_count else '""',
+            _NULL if mount.master is None else encoded(names.group((mount.device, mount.master))),
+            indented([_leak_json(crossing) for crossing in row.crossings], line) if row.crossings else "[]",
+            row.crossing_count,
+        )
+
+    def after(self, depth: int, following: int) -> str:
+        """What stands between the children of a node and the next node, of the depth *following*."""
+        if following > depth:
+            return ""
+        if (depth, following) not in self.ends:
+            ending = range(depth - 1, max(following, 0) - 1, -1)
+            above = [f"{self.lines[level]}  ]{self.lines[level]}}}" for level in ending]
+            last = "," if following != NOWHERE else "\n  "
+            self.ends[depth, following] = f"]{self.lines[depth]}}}{''.join(above)}{last}"
+        return self.ends[depth, following]
+
+    def _list(self, words: tuple[str, ...], depth: int) -> str:
+        """Options: of a thousand mounts most have the same."""
+        if (depth, words) not in self.lists:
+            self.lists[depth, words] = indented(list(words), f"{self.lines[depth]}  ")
+        return self.lists[depth, words]
+
+    def _peers(self, mount: Mount) -> list[dict[str, Any]]:
+        return [
             {
                 "namespace": peer.label,
-                "name": names.view(peer.label),
+                "name": self.names.view(peer.label),
                 "mount_id": peer.mount.mount_id,
                 "mount_point": peer.mount.mount_point,
             }
-            for peer in peers
-        ],
-        "peer_count": names.member_count(label, row.mount),
-        "peer_names": names.peers(label, row.mount),
-        "master_name": None if row.mount.master is None else names.group((row.mount.device, row.mount.master)),
-        "leaks": [
-            {
-                "from": crossing.source,
-                "to": crossing.to,
-                "path": crossing.leak.path,
-                "lands_at": list(crossing.leak.lands_at[:PLACES]),
-                "severity": crossing.leak.severity,
-            }
-            for crossing in row.crossings
-        ],
-        "leak_count": row.crossing_count,
-        "children": [],
+            for peer in islice(self.names.members(self.label, mount), self.share)
+        ]
+
+
+def _leak_json(crossing: Crossing) -> dict[str, Any]:
+    return {
+        "from": crossing.source,
+        "to": crossing.to,
+        "path": crossing.leak.path,
+        "lands_at": list(crossing.leak.lands_at[:PLACES]),
+        "severity": crossing.leak.severity,
     }
 
 
 def as_csv(listing: Listing, page: Page) -> str:
     """A row a mount, of the columns chosen or else of all."""
     names = listing.chosen or tuple(COLUMNS)
-    return csv_text(names, ([COLUMNS[name](row, listing) for name in names] for row in listing.rows), page)
+    return csv_text(names, zip(*(COLUMNS[name](listing) for name in names), strict=True), page)
 
 
 FORMATS: dict[str, Format[Listing]] = {"table": as_table, "json": as_json, "csv": as_csv}
