@@ -109,22 +109,25 @@ def test_texts_are_numbered_as_they_are_first_met(sources: list[str]) -> None:
     assert texts == list(dict.fromkeys(columns.text("source")))
 
 
-def test_packed_text_is_as_arrow_keeps_it() -> None:
-    data, offsets = parse_columns(TABLE).packed("fs_type")
-    assert data.tobytes() == b"ext4procdevtmpfstmpfstmpfsnsfs"
-    assert offsets.tolist() == [0, 4, 8, 16, 21, 26, 30]
+@pytest.mark.parametrize("special", [b"\\040", b"\xc3\xa9", b"\x7f", b"\r", b"\t", b"\0"])
+def test_what_names_are_is_printed_but_in_some_lines(special: bytes) -> None:
+    line = b"1 1 0:1 / /a rw - tmpfs x#~ rw\n"
+    assert parse_columns(line).unprintable().tolist() == []
+    odd = line.replace(b"/a", b"/a" + special * 2)
+    assert parse_columns(line + odd + line + odd).unprintable().tolist() == [1, 3]
+    bad = b"bad" + special + b"\n"
+    assert parse_columns(bad + odd + bad + line + bad, strict=False).unprintable().tolist() in ([0], [0, 1])
 
 
-@pytest.mark.parametrize("special", [b"\\040", b"#", b"\xc3\xa9", b"\x7f", b"\r", b"\t"])
-def test_plain_tables_can_be_shown_as_they_are(special: bytes) -> None:
-    line = b"1 1 0:1 / /a rw - tmpfs x rw\n"
-    assert parse_columns(line).plain
-    assert not parse_columns(line.replace(b"/a", b"/a" + special)).plain
+@given(st.lists(mounts(unknown_tags=True)))
+def test_unknown_optional_fields(rows: list[Mount]) -> None:
+    columns = parse_columns(format_mountinfo(rows))
+    assert columns.unknown_tags() == {row: mount.unknown_tags for row, mount in enumerate(rows) if mount.unknown_tags}
 
 
 def test_no_data_is_an_empty_table() -> None:
     columns = parse_columns(b"")
-    assert len(columns) == len(columns.devices()) == len(columns.packed("root")[0]) == 0
+    assert len(columns) == len(columns.devices()) == len(columns.unprintable()) == len(columns.unknown_tags()) == 0
     assert columns.coded("root")[1] == columns.text("root") == []
     assert as_rows(b"") == []
 

@@ -83,6 +83,13 @@ What changed between two captures? (Here: what if those mounts were gone?)
 3      host    /srv/nfs  left_only
 9    backup    /mnt/nfs  left_only
 
+A large table is sooner read without a record for each mount; its frame has the columns that a table tells by itself:
+
+>>> from mntscope.parse.columns import parse_columns
+>>> large = b"".join(b"%d 1 8:2 / /binds/%d rw shared:2 - ext4 /dev/sda2 rw\n" % (n, n) for n in range(2, 5000))
+>>> table(parse_columns(large)).groupby(["device", "peer_group"]).mount_id.count().to_dict()
+{('8:2', 2): 4998}
+
 A frame of mounts and the snapshot it was made of are the same thing, and Parquet keeps it
 (``pip install mntscope[parquet]``)::
 
@@ -106,6 +113,7 @@ from mntscope.difference import Change, Diff
 from mntscope.frames import found, groups
 from mntscope.frames.columns import explode
 from mntscope.frames.mounts import mounts_of, mounts_of_view, snapshot_of
+from mntscope.frames.table import table
 from mntscope.graph import GroupNames, Leak, PeerGraph, PeerGroup, leaks_to
 from mntscope.holding import Holding
 from mntscope.isolate.plan import Plan
@@ -130,6 +138,7 @@ __all__ = [
     "peer_groups",
     "processes",
     "snapshot_of",
+    "table",
 ]
 
 

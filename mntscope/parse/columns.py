@@ -7,8 +7,7 @@ and so has the same fields, or the same problem.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 from operator import add
 from typing import Any, TypeAlias, overload
@@ -30,8 +29,11 @@ __all__ = ["NONE", "Columns", "parse_columns", "parse_tables"]
 Ints: TypeAlias = npt.NDArray[Any]
 Truths: TypeAlias = npt.NDArray[np.bool_]
 
-_STRETCH = 1 << 20
-"""How many bytes are looked at together: what is made of them, too, should fit into the processor's cache."""
+_STRETCH = 3 << 19
+"""How many bytes are looked at together: enough that numpy's calls do not count, and few enough for a cache."""
+
+_PIECE = 1 << 17
+"""The same, where single bytes are looked at."""
 
 _ROWS = 1 << 14
 """How many mounts are: of what has been read already."""
@@ -61,12 +63,22 @@ class Columns(Sequence[Mount]):
     unlisted: int = 0
     unterminated: bool = False
 
-    def __init__(self, data: bytes, marks: Ints, ids: dict[str, Ints], unbindable: Truths) -> None:
+    def __init__(
+        self, data: bytes, marks: list[Ints], ids: dict[str, Ints], unbindable: Truths, *, controls: bool
+    ) -> None:
         self.data = data
         """The table."""
         self.unbindable = unbindable
-        self._marks = marks
+        self._parts = marks
         self._ids = ids
+        self._controls = controls
+
+    @property
+    def _marks(self) -> Ints:
+        """Where the fields are; put together when it is first asked for."""
+        if len(self._parts) > 1:
+            self._parts = [np.concatenate(self._parts, axis=1)]
+        return self._parts[0]
 
     def __len__(self) -> int:
         return len(self.unbindable)
@@ -97,11 +109,11 @@ class Columns(Sequence[Mount]):
 
         :data:`NONE` where a device is not written as kernels do (``00:1``); then only its text tells it from others.
         """
-        data, offsets = self.packed("device")
+        starts, ends = self.spans("device")
         found = np.empty(len(self), np.int64)
-        for rows in self._some():
-            at = offsets[rows.start : rows.stop + 1]
-            found[rows] = devices(data[at[0] : at[-1]].tobytes(), at[:-1] - at[0], at[1:] - at[0])
+        for row in range(0, len(self), _ROWS):
+            rows = slice(row, row + _ROWS)
+            found[rows] = devices(self.data, starts[rows], ends[rows])
         return found
 
     def spans(self, name: str) -> tuple[Ints, Ints]:
@@ -122,7 +134,7 @@ class Columns(Sequence[Mount]):
         if rows is not None:
             starts, ends = starts[rows], ends[rows]
         places = zip(starts.tolist(), ends.tolist(), strict=True)
-        if self.data.isascii():
+        if 2 * len(starts) > len(self) and self.data.isascii():
             text = self.data.decode("ascii")
             cut = [text[start:end] for start, end in places]
         else:
@@ -140,38 +152,44 @@ class Columns(Sequence[Mount]):
             codes[others] = np.fromiter(map(numbers.__getitem__, self.text(name, others)), np.int32, len(others))
         return codes, list(numbers)
 
-    def packed(self, name: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-        """The bytes of a field as written, one after the other, and where each begins and ends in them.
+    def unprintable(self) -> Ints:
+        """The rows of lines in which there are backslashes, or bytes that are not printable ASCII.
 
-        It is how Arrow keeps a ``large_string``.
+        In all others, names are what is written.
         """
-        starts, ends = self.spans(name)
-        offsets = np.zeros(len(self) + 1, np.int64)
-        np.cumsum(ends - starts, out=offsets[1:])
-        text = np.frombuffer(self.data, np.uint8)
-        packed = np.empty(offsets[-1], np.uint8)
-        for rows in self._some():
-            begin, end = int(offsets[rows.start]), int(offsets[rows.stop])
-            moved = np.repeat(starts[rows] - offsets[:-1][rows], (ends - starts)[rows])
-            packed[begin:end] = text[moved + np.arange(begin, end)]
-        return packed, offsets
+        special = self._controls or not self.data.isascii() or b"\\" in self.data or b"\x7f" in self.data
+        text = np.frombuffer(self.data if special else b"", np.uint8)
+        odd = [np.empty(0, np.int64)]
+        for begin in range(0, len(text), _PIECE):
+            part = text[begin : begin + _PIECE]
+            # In unsigned arithmetic, whatever is below the space comes to lie above the tilde.
+            where = (part - ord(" ") > ord("~") - ord(" ")) & (part != ord("\n")) | (part == ord("\\"))
+            odd.append(np.unique(np.searchsorted(self._marks[-1], np.flatnonzero(where) + begin)))
+        rows = np.unique(np.concatenate(odd))
+        return rows[rows < len(self)]
 
-    @cached_property
-    def plain(self) -> bool:
-        """Whether names mean what is written: all is printable ASCII, without a backslash and ``#``."""
-        if b"\\" in self.data or b"#" in self.data or not self.data.isascii():
-            return False
-        text = np.frombuffer(self.data, np.uint8)
-        parts = (text[begin : begin + _STRETCH] for begin in range(0, len(text), _STRETCH))
-        return all(not np.any((part < 0x20) & (part != ord("\n")) | (part == 0x7F)) for part in parts)
-
-    def _some(self) -> Iterator[slice]:
-        """All rows, by some at a time."""
-        return (slice(row, min(row + _ROWS, len(self))) for row in range(0, len(self), _ROWS))
+    def unknown_tags(self) -> dict[int, tuple[str, ...]]:
+        """The optional fields that :class:`~mntscope.model.Mount` has no other name for, by row; few have any."""
+        starts, ends = self.spans("optional_fields")
+        known = np.where(self.unbindable, len(" unbindable"), 0)
+        for tag, name in _IDS.items():
+            if name not in ("mount_id", "parent_id"):
+                known += _width(self._ids[name], len(f" {tag}:"))
+        rows = np.flatnonzero(ends - starts != known).tolist()
+        found = zip(rows, self.mounts(rows), strict=True)
+        return {row: mount.unknown_tags for row, mount in found if mount.unknown_tags}
 
     def _fields(self, row: int) -> Fields:
         marks = self._marks[:, row].tolist()
         return tuple(decode(self.data[marks[at] + gap : marks[at + 1]]) for at, gap in enumerate(_GAPS))
+
+
+def _width(numbers: Ints, before: int) -> Ints:
+    """How many characters each of the numbers takes, and those *before* it; none where there is no number."""
+    width: Ints = (numbers != NONE) * (before + 1)
+    for power in range(1, len(str(numbers.max(initial=0)))):
+        width += numbers >= 10**power
+    return width
 
 
 class _Numbers(dict[str, int]):
@@ -223,11 +241,12 @@ class _Reading:
         self.unterminated = data[-1:] not in (b"", b"\n")
         self.problems = problems
         self.records = RecordReader()
-        self.place = np.int32 if len(data) < 1 << 31 else np.int64
+        self.place: type[np.integer[Any]] = np.int32 if len(data) < 1 << 31 else np.int64
         # Of each stretch, as bad lines may be any number and are not to be kept.
         self.marks: list[Ints] = [np.empty((1 + len(_NAMES), 0), self.place)]
         self.ids: dict[str, list[Ints]] = {name: [np.empty(0, np.int32)] for name in _IDS.values()}
         self.unbindable: list[Truths] = [np.empty(0, np.bool_)]
+        self.controls = False
         self.done = begin = 0
         while begin < len(data):
             end = data.find(b"\n", begin + _STRETCH) + 1 or len(data)
@@ -236,17 +255,17 @@ class _Reading:
 
     def columns(self) -> Columns:
         """What has been read."""
-        marks = np.concatenate(self.marks, axis=1)
         ids = {name: np.concatenate(numbers) for name, numbers in self.ids.items()}
-        columns = Columns(self.data, marks, ids, np.concatenate(self.unbindable))
+        columns = Columns(self.data, self.marks, ids, np.concatenate(self.unbindable), controls=self.controls)
         columns.problems, columns.unlisted = tuple(self.problems.listed), self.problems.unlisted
-        columns.unterminated = self.unterminated and marks[-1, -1:].tolist() == [len(self.data)]
+        columns.unterminated = self.unterminated and self.marks[-1][-1, -1:].tolist() == [len(self.data)]
         return columns
 
     def _read(self, begin: int, end: int) -> None:
         """The lines between these positions."""
-        found = scan(memoryview(self.data)[begin:end], begin)
-        marks = np.array(found.marks, self.place)
+        found = scan(self.data, begin, end, self.place)
+        marks = found.marks
+        self.controls |= found.controls
         ids = {_IDS[name]: numbers for name, numbers in found.ids.items()}
         unbindable = found.flags["unbindable"]
         if not found.known.all():

@@ -53,22 +53,24 @@ class Scan(NamedTuple):
 
     known: Truths
     """Which lines are recognised."""
-    marks: list[Ints]
-    """Of each line where it begins, and where each of its fields ends; the last one ends where the line does."""
+    marks: npt.NDArray[Any]
+    """Where lines begin, and behind that a row for each field: where it ends; the last one ends where the line does."""
     ids: dict[str, Ints]
     """The numbers: ``mount_id``, ``parent_id``, and those of the optional fields, by their names; or :data:`NONE`."""
     flags: dict[str, Truths]
     """Which lines have the optional fields without a number."""
+    controls: bool
+    """Whether there are control characters in the text, beside the newlines."""
 
 
-def scan(text: bytes | memoryview, position: int = 0) -> Scan:
-    """Looks at the lines of *text*, which is not empty. A line may be of any length, and the last one unterminated.
+def scan(text: bytes, begin: int = 0, end: int | None = None, place: type[np.integer[Any]] = np.int64) -> Scan:
+    """Looks at the lines of *text* from *begin* to *end*, of which there is at least one.
 
-    *position* is that of the text in what it is a part of.
+    A line may be of any length, and the last one of the text unterminated. *place* is a type for the marks.
     """
-    page = _Page(text)
-    blanks = page.blanks()
-    ends = np.flatnonzero(page.bytes[blanks] == ord("\n"))
+    end = len(text) if end is None else end
+    page = _Page(text, begin, end)
+    blanks, ends, controls = page.blanks()
     rows = np.flatnonzero(np.diff(ends) > _FEWEST_SPACES)
     size = len(ends) - 1
     whole = len(rows) == size
@@ -82,21 +84,27 @@ def scan(text: bytes | memoryview, position: int = 0) -> Scan:
         spread[rows] = values
         return spread
 
-    marks = [blanks[ends[:-1]] + 1, *(of_all(mark, 0) for mark in lines.marks[:-1]), blanks[ends[1:]]]
+    marks = np.empty((1 + len(_NAMES), size), place)
+    each = [blanks[ends[:-1]] + 1, *(of_all(mark, 0) for mark in lines.marks[:-1]), blanks[ends[1:]]]
+    for row, mark in enumerate(each):
+        np.add(mark, begin - _PAD, out=marks[row], casting="unsafe")
     return Scan(
         of_all(lines.good, False),
-        [mark + (position - _PAD) for mark in marks],
+        marks,
         {name: of_all(numbers, NONE) for name, numbers in lines.ids.items()},
         {name: of_all(answers, False) for name, answers in lines.flags.items()},
+        controls,
     )
 
 
-def devices(text: bytes | memoryview, starts: Ints, ends: Ints) -> Ints:
-    """The devices that stand in *text* from *starts* to *ends*: ``major << 32 | minor``.
+def devices(text: bytes, starts: Ints, ends: Ints) -> Ints:
+    """The devices that stand in *text* from *starts* to *ends*, in ascending order: ``major << 32 | minor``.
 
     :data:`NONE` for one that no kernel writes so: a number with a leading zero, or of more than 31 bits.
     """
-    page = _Page(text)
+    begin, end = int(starts[0]), int(ends[-1])
+    page = _Page(text, begin, end)
+    starts, ends = starts.astype(np.int64) - begin, ends.astype(np.int64) - begin
     good, colon = page.device(starts + _PAD, ends + _PAD)
     colon[~good] = starts[~good] + _PAD + 1
     good_major, major = page.number(starts + _PAD, colon)
@@ -214,24 +222,42 @@ class _Lines:
 
 
 class _Page:
-    """Text between two pads, to be read eight bytes at a time from anywhere; positions count the pad.
+    """Part of a text between two pads, to be read eight bytes at a time from anywhere; positions count the pad.
 
     The first byte of a word is its lowest. A digit is looked at as its value, what stands beside it as 0.
     """
 
-    def __init__(self, text: bytes | memoryview) -> None:
-        newline = b"" if text[-1:] == b"\n" else b"\n"
-        padded = b"".join((b"\0" * (_PAD - 1), b"\n", text, newline, b"\0" * _PAD))
+    def __init__(self, text: bytes, begin: int, end: int) -> None:
+        self.size = end - begin
+        if _PAD <= begin and end <= len(text) - _PAD:
+            # What stands around it does as well as a pad.
+            padded = memoryview(text)[begin - _PAD : end + _PAD]
+        else:
+            padded = memoryview(b"".join((b"\n" * _PAD, memoryview(text)[begin:end], b"\n" * _PAD)))
         self.bytes = np.frombuffer(padded, np.uint8)
         self.words: Words = np.ndarray(len(padded) - 7, "<u8", padded, strides=(1,))
 
-    def blanks(self) -> Ints:
-        """The positions of all spaces and newlines."""
-        found = []
-        for begin in range(0, len(self.bytes), _PIECE):
-            piece = self.bytes[begin : begin + _PIECE]
-            found.append(np.flatnonzero((piece == ord(" ")) | (piece == ord("\n"))) + begin)
-        return np.concatenate(found)
+    def blanks(self) -> tuple[Ints, Ints, bool]:
+        """The positions of all spaces and newlines, from the one before to the one behind, and which are newlines.
+
+        And whether there are other control characters.
+        """
+        end = _PAD + self.size
+        end += self.bytes[end - 1] != ord("\n")
+        # Other characters up to the space are rare: to compare once, and to sort them out, is quicker.
+        places = np.concatenate(
+            [
+                np.flatnonzero(self.bytes[begin : min(begin + _PIECE, end)] <= ord(" ")) + begin
+                for begin in range(_PAD - 1, end, _PIECE)
+            ]
+        )
+        found = self.bytes[places]
+        newlines = found == ord("\n")
+        blank = newlines | (found == ord(" "))
+        controls = not blank.all()
+        if controls:
+            places, newlines = places[blank], newlines[blank]
+        return places, np.flatnonzero(newlines), controls
 
     def beginning(self, starts: Ints, words: Words, literal: bytes) -> Ints:
         """Which *starts* the text begins at with *literal*; *words* are the first bytes from there."""

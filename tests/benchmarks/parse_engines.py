@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from statistics import median
 
+from mntscope.frames import table as frame_of
 from mntscope.parse import parse_mountinfo
 from mntscope.parse.columns import parse_columns
 from mntscope.parse.mountinfo_regex import LINE
@@ -51,14 +52,9 @@ def by_expression(data: bytes) -> int:
     return len(list(map(re.Match.groups, _TABLE.finditer(decode(data)))))
 
 
-def all_text(data: bytes) -> int:
-    """Columns with all that the table tells."""
-    columns = parse_columns(data)
-    for name in ("device", "mount_point"):
-        columns.packed(name)
-    for name in ("root", "options", "fs_type", "source", "super_options"):
-        columns.coded(name)
-    return len(columns)
+def to_frame(data: bytes) -> int:
+    """A data frame with all that the table tells."""
+    return len(frame_of(parse_columns(data)))
 
 
 _TABLE = re.compile(rf"(?m)^{LINE}\n")
@@ -67,7 +63,7 @@ WAYS: dict[str, Callable[[bytes], int]] = {
     "expression": by_expression,
     "records": lambda data: len(parse_mountinfo(data)),
     "columns": lambda data: len(parse_columns(data)),
-    "columns and text": all_text,
+    "frame": to_frame,
 }
 
 
