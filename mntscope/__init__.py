@@ -38,7 +38,6 @@ leak
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -168,7 +167,9 @@ __all__ = [
 
 def load_ipython_extension(ipython: Any) -> None:
     """``%load_ext mntscope`` in IPython and Jupyter: the magic ``%mntscope``."""
-    import_module("mntscope.magic").load(ipython)
+    from mntscope.magic import load as load_magic
+
+    load_magic(ipython)
 
 
 def __getattr__(name: str) -> Any:
@@ -179,6 +180,8 @@ def __getattr__(name: str) -> Any:
 
             return version("mntscope")
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
     return getattr(import_module(f"mntscope.{home}"), name)
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass
 
 from mntscope.difference import Verdict, verdict_of
+from mntscope.frozen import dataclass
 from mntscope.graph import GroupNames, Leak, PeerGraph, leaks_to
 from mntscope.graph.harm import SEVERITIES, Severity
 from mntscope.model import Problem, Process, View

@@ -10,10 +10,10 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Literal
 
 from mntscope.errors import TargetError
+from mntscope.frozen import dataclass
 from mntscope.graph import Leak, MountTree, PeerGraph, leaks_in, same_namespace
 from mntscope.model import Mount, Problem, View
 from mntscope.places import normal

@@ -17,12 +17,12 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Literal
 
 from mntscope.errors import TargetError
-from mntscope.graph import PeerGraph, first_of_namespace, path_at, place_at
+from mntscope.frozen import dataclass, replace
+from mntscope.graph import PeerGraph, path_at, place_at
 from mntscope.graph.peers import GroupKey
 from mntscope.model import Mount, Problem, View
 from mntscope.places import below, normal, relative, under
@@ -201,7 +201,7 @@ class _Finder:
         self.graph = graph
         self.sought = sought
         self.host = sought.host
-        self.namespaces = first_of_namespace(graph.views)
+        self.namespaces = graph.first
         self.host_by_device: dict[str, list[Mount]] = defaultdict(list)
         for mount in self.host.mounts:
             self.host_by_device[mount.device].append(mount)

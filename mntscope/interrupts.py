@@ -9,8 +9,7 @@ other threads: one of them gets it.)
 from __future__ import annotations
 
 import signal
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -23,9 +22,6 @@ def uninterrupted() -> Iterator[None]:
     itself, and where SIGINT is handled by somebody else: what was meant for the handler then reaches it afterwards.
     """
     before = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or before in (None, signal.SIG_IGN):
-        yield
-        return
     waiting = False
 
     def note(number: int, frame: FrameType | None) -> None:
@@ -34,10 +30,21 @@ def uninterrupted() -> Iterator[None]:
             signal.default_int_handler(number, frame)
         waiting = True
 
-    signal.signal(signal.SIGINT, note)
+    if before in (None, signal.SIG_IGN) or not _set(note):
+        yield
+        return
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
         if waiting:
             signal.raise_signal(signal.SIGINT)
+
+
+def _set(handler: Callable[[int, FrameType | None], None]) -> bool:
+    """Whether it could be: in other threads than the main one it cannot."""
+    try:
+        signal.signal(signal.SIGINT, handler)
+    except ValueError:
+        return False
+    return True

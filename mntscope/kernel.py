@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import fcntl
 import os
-import struct
+import sys
 from collections.abc import Iterable
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from mntscope.errors import KernelError
+from mntscope.frozen import NamedTuple
 
 if TYPE_CHECKING:
     import ctypes
@@ -183,6 +184,8 @@ def mount_setattr(
     dirfd: int, path: AnyPath, flags: int, *, attr_set: int = 0, attr_clr: int = 0, propagation: int = 0
 ) -> None:
     """mount_setattr(2) (Linux 5.12); the keywords are the fields of ``struct mount_attr``."""
+    import struct
+
     attr = struct.pack("=4Q", attr_set, attr_clr, propagation, 0)
     _syscall("mount_setattr", dirfd, path, flags, attr, len(attr), where=path)
 
@@ -205,6 +208,7 @@ def statmount(mnt_id: int, mask: int, *, mnt_ns_id: int = 0, size: int = 4096) -
     :raises KernelError: EOVERFLOW where *size* is too small.
     """
     import ctypes
+    import struct
 
     # Asked ten thousand times in a row: what _syscall() does beside it takes longer than the call itself.
     buffer = ctypes.create_string_buffer(size)
@@ -218,6 +222,8 @@ def statmount(mnt_id: int, mask: int, *, mnt_ns_id: int = 0, size: int = 4096) -
 
 def _mnt_id_req(mnt_id: int, param: int, mnt_ns_id: int) -> bytes:
     """``struct mnt_id_req``; the first version ends before mnt_ns_id, and is all that Linux before 6.11 takes."""
+    import struct
+
     if not mnt_ns_id:
         return struct.pack("=2I2Q", 24, 0, mnt_id, param)
     return struct.pack("=2I3Q", 32, 0, mnt_id, param, mnt_ns_id)
@@ -268,7 +274,7 @@ def ns_get_mntns_id(fd: int) -> int:
     """The ioctl NS_GET_MNTNS_ID (Linux 6.11): the 64-bit id of the mount namespace *fd*."""
     argument = bytearray(8)
     _ioctl("NS_GET_MNTNS_ID", fd, NS_GET_MNTNS_ID, argument)
-    return int(struct.unpack("=Q", argument)[0])
+    return int.from_bytes(argument, sys.byteorder)
 
 
 def ns_mnt_get_next(fd: int) -> tuple[int, MountNamespaceInfo]:
@@ -282,6 +288,8 @@ def ns_mnt_get_prev(fd: int) -> tuple[int, MountNamespaceInfo]:
 
 
 def _neighbour(name: str, fd: int, request: int) -> tuple[int, MountNamespaceInfo]:
+    import struct
+
     argument = bytearray(struct.pack("=2IQ", 16, 0, 0))
     neighbour = _ioctl(name, fd, request, argument)
     _, nr_mounts, mnt_ns_id = struct.unpack("=2IQ", argument)

@@ -8,9 +8,9 @@ mount_namespaces(7) and proc_pid_mountinfo(5).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import Literal
 
+from mntscope.frozen import dataclass, field
 from mntscope.showing import Framed, Shown
 
 Propagation = Literal["shared", "slave", "shared,slave", "private", "unbindable"]

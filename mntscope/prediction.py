@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from mntscope.errors import UsageError
+from mntscope.frozen import dataclass, replace
 from mntscope.model import Mount, Process, View
 from mntscope.parse.mountcmd import Call, Step, parse_commands
 from mntscope.propagation import FLAGS, Effect, Operation, Outcome, in_turn, operation, simulate

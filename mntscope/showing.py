@@ -7,7 +7,6 @@ one of these classes as a base; they open the module that can when they are firs
 from __future__ import annotations
 
 from collections.abc import Iterable
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
@@ -26,6 +25,8 @@ def above(module: str) -> Any:
     The one place from which a lower floor reaches a higher one. It goes by name: what is imported at the top of a file
     is loaded with it, and a command is to start without pandas.
     """
+    from importlib import import_module
+
     return import_module(f"mntscope.{module}")
 
 

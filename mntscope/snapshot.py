@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 from mntscope.errors import TargetError
+from mntscope.frozen import dataclass, replace
 from mntscope.model import Mount, Namespace, Problem, Skeleton, View
 from mntscope.parse import format_mountinfo, parse_mountinfo
 from mntscope.showing import Frame, Framed, Records, Shown, above

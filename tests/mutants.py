@@ -181,7 +181,6 @@ PATHS = [
 ]
 
 WORLD = [
-    ("an event ends at the slaves of slaves", "pending += below_it", "pending += below_it if group is self else []"),
     (
         "propagate_from repeats the master",
         "if dominant is not None and dominant is not node.master else None",
@@ -192,6 +191,10 @@ WORLD = [
         "next((group for group in node.master.dominant() if group in present), None)",
         "next(node.master.dominant())",
     ),
+]
+
+NODES = [
+    ("an event ends at the slaves of slaves", "pending += below_it", "pending += below_it if group is self else []"),
     (
         "a shared mount can be unbindable",
         "        group.members[self] = None\n        self.unbindable = False\n",
@@ -280,6 +283,7 @@ MUTANTS = [
         ("change_type.py", CHANGE_TYPE),
         ("umount.py", UMOUNT),
         ("paths.py", PATHS),
+        ("nodes.py", NODES),
         ("world.py", WORLD),
         ("simulate.py", SIMULATE),
     )

@@ -108,7 +108,7 @@ def audited(machine: Host, actor: Actor, code: int | None = None) -> Any:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["nonsense"], "'nonsense' is no TARGET"),
+        (["nonsense"], "'nonsense' is no file that is here, and no TARGET"),
         ([SANDBOX, SANDBOX], "an audit is of one machine"),
         ([SANDBOX, "99"], "the snapshot has no view '99'"),
         (["file:a", "file:b"], "an audit is of one machine"),

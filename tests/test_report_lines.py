@@ -9,13 +9,17 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.color import ColorSystem
 from rich.console import Console
 from rich.padding import Padding
+from rich.style import Style
 from rich.text import Text as RichText
 
-from mntscope.report.lines import Text, cells
+from mntscope.report.lines import Text, cells, painted
 from mntscope.report.page import Page
 
+HOW = ["", "bold ", "dim ", "underline ", "bold underline "]
+COLOURS = ["", "red", "green", "yellow", "magenta", "cyan"]
 STYLES = ["", "bold", "dim", "red", "bold red", "cyan", "bold underline"]
 WORDS = st.text("ab/,.-", max_size=12) | st.text("aé漢👍│…", max_size=8) | st.sampled_from([" ", "  ", "\n", ""])
 PIECES = st.lists(st.tuples(st.lists(WORDS, max_size=8).map(" ".join), st.sampled_from(STYLES)), max_size=4)
@@ -91,10 +95,16 @@ def test_a_page_without_room_for_the_indent_still_shows_everything(width: int) -
     assert "".join(Page(width).draw(Text("abc", indent="    ")).split()) == "abc"
 
 
-def test_plain_lines_load_no_rich() -> None:
+@pytest.mark.parametrize("style", [f"{how}{colour}".strip() for how in HOW for colour in COLOURS])
+def test_styles_are_written_as_rich_writes_them(style: str) -> None:
+    assert painted("a b", style) == Style.parse(style).render("a b", color_system=ColorSystem.STANDARD)
+    assert painted("", style) == ""
+
+
+def test_ascii_lines_load_no_rich() -> None:
     program = (
         "import sys; from mntscope.report.page import Page; from mntscope.report.lines import Text;"
-        " Page(9).draw(Text(('├── a b c d e', 'red'), indent='│ ')); print(*sys.modules)"
+        " Page(9, colour=True).draw(Text(('├── a b c d e', 'red'), indent='│ ')); print(*sys.modules)"
     )
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     assert not [module for module in loaded if module.partition(".")[0] == "rich"]

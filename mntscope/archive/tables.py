@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 
 from mntscope.archive.limits import refuse_too_many
 from mntscope.errors import MntscopeError, TargetError
+from mntscope.frozen import replace
 from mntscope.graph import first_of_namespace
 from mntscope.model import Namespace, Owner, Problem, Process, View
 from mntscope.owners import owner_of_namespace

@@ -7,10 +7,10 @@ so are names that lead out of the archive. Nothing is read into memory because a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from mntscope.archive.packed import Stream
 from mntscope.errors import MntscopeError
+from mntscope.frozen import dataclass
 
 BLOCK = 512
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mntscope.cli.common import TARGETS, add_against, add_output_options, page, progress, write_output
 from mntscope.errors import TargetError, UsageError
+from mntscope.frozen import replace
 from mntscope.graph.harm import SEVERITIES
 
 if TYPE_CHECKING:
@@ -152,10 +152,10 @@ def _is_file(word: str) -> bool:
 
     try:
         parse_target(word)
-    except UsageError:
+    except UsageError as error:
         if os.path.exists(word):
             return True
-        raise
+        raise UsageError(f"{word!r} is no file that is here, and no TARGET", hint=error.hint) from None
     return False
 
 

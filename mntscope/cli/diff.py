@@ -39,10 +39,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def result(arguments: argparse.Namespace) -> Diff:
     """What there is to say."""
-    from dataclasses import replace
-
     from mntscope.cli.targets import resolve
     from mntscope.difference import diff
+    from mntscope.frozen import replace
 
     resolved = resolve(arguments.target, arguments.against)
     found = diff(resolved.snapshot, _as_asked(resolved, arguments.target), arguments.path)
@@ -51,7 +50,7 @@ def result(arguments: argparse.Namespace) -> Diff:
 
 def _as_asked(resolved: Resolved, target: str) -> View:
     """The target's view, named as it was asked for also where it is the host's: a namespace has one view."""
-    from dataclasses import replace
+    from mntscope.frozen import replace
 
     view = resolved.snapshot.view(resolved.target)
     asked = target.rpartition("#")[2] if target.startswith("snapshot:") else target

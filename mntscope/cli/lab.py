@@ -7,10 +7,10 @@ import re
 import shlex
 import subprocess
 import sys
-from dataclasses import replace
 
 from mntscope.cli.common import add_output_options, page, write_output
 from mntscope.errors import UsageError
+from mntscope.frozen import replace
 from mntscope.lab import ACTS, LEAKING, Scene, Story, keep, tell
 from mntscope.report.lab import FORMATS
 

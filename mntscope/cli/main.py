@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import importlib
 import os
 import sys
 from collections.abc import Sequence
@@ -93,7 +92,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def command_parser(name: str) -> argparse.ArgumentParser:
     """The parser of one command; its ``run`` default is the function that carries the command out."""
-    module = importlib.import_module(f"mntscope.cli.{name}")
+    # As importlib.import_module has it, but for what importlib itself would load.
+    module = __import__(f"mntscope.cli.{name}", fromlist=["run"])
     parser = Parser(
         prog=f"mntscope {name}",
         description=module.HELP,
@@ -147,7 +147,8 @@ def _run(argv: list[str]) -> int:
 
 def parse(parser: argparse.ArgumentParser, words: list[str]) -> argparse.Namespace:
     """The arguments of a command; its options may stand before, between and behind the others."""
-    if "--" not in words:
+    # Where there are no options the plain way does the same, and does not begin by writing the usage.
+    if "--" not in words and any(word.startswith("-") for word in words):
         # TypeError: it ends in the command line of another program, whose options are not ours.
         with suppress(TypeError):
             return parser.parse_intermixed_args(words)

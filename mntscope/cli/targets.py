@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import replace
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from mntscope.errors import TargetError, UsageError
+from mntscope.frozen import NamedTuple, replace
 from mntscope.model import Problem
 from mntscope.snapshot import Snapshot
 

@@ -8,14 +8,14 @@ import pandas as pd
 
 from mntscope.census import VERDICTS, Census, Standing, namespaces
 from mntscope.frames.columns import category, number, pids, severity, text, truth
-from mntscope.graph import GroupNames, Member, PeerGraph, PeerGroup, first_of_namespace
+from mntscope.graph import GroupNames, Member, PeerGraph, PeerGroup
 from mntscope.snapshot import Snapshot
 
 
 def peer_groups_of(graph: PeerGraph, host: str) -> pd.DataFrame:
     """The table of :func:`mntscope.frames.peer_groups`."""
     names = GroupNames(graph, host)
-    first = dict(zip((view.label for view in graph.views), first_of_namespace(graph.views), strict=True))
+    first = dict(zip((view.label for view in graph.views), graph.first, strict=True))
     keys, groups = list(graph.groups), list(graph.groups.values())
     spaces = [{first[member.label] for member in group.members} for group in groups]
     reaches = [graph.reach_of(key) for key in keys]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -13,6 +12,7 @@ from mntscope.archive.document import from_document, to_document
 from mntscope.errors import UsageError
 from mntscope.frames.columns import PROPAGATIONS, category, number, pids, text, truth
 from mntscope.frames.names import meant
+from mntscope.frozen import replace
 from mntscope.graph import GroupNames, PeerGraph
 from mntscope.graph.crossings import crossing_mounts
 from mntscope.model import Mount, View

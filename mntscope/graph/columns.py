@@ -7,11 +7,12 @@ bulk to find which mounts are the same in this regard, and :mod:`mntscope.graph.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from mntscope.frozen import NamedTuple
 from mntscope.graph.crossings import crossing_mounts
 from mntscope.graph.namespaces import first_of_namespace
 from mntscope.graph.peers import PeerGraph

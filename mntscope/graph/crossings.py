@@ -9,10 +9,10 @@ would also land on a directory that the host cannot do without is that a leak of
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import islice
-from typing import Literal, NamedTuple
+from typing import Literal
 
+from mntscope.frozen import NamedTuple, dataclass
 from mntscope.graph.forest import NONE
 from mntscope.graph.harm import CRITICAL, SEVERITIES, Remedy, Severity, remedy_for, severity_at, worst
 from mntscope.graph.namespaces import same_namespace

@@ -40,7 +40,9 @@ def first_of_namespace(views: Sequence[View]) -> list[int]:
         names = [("id", view.namespace.id), ("inode", view.namespace.inode)]
         named = [(kind, name) for kind, name in names if name is not None]
         sharing = Counter(by_mount[mount.mount_id] for mount in view.mounts if mount.mount_id in by_mount)
-        candidates = [by_name[name] for name in named if name in by_name] + [at for at, _ in sharing.most_common(1)]
+        candidates = [by_name[name] for name in named if name in by_name]
+        if sharing:
+            candidates.append(max(sharing, key=sharing.__getitem__))
         first.append(next((first[at] for at in candidates if same_namespace(views[at], view)), number))
         for name in named:
             by_name.setdefault(name, number)

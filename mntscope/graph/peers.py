@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import Literal
 
+from mntscope.frozen import NamedTuple, dataclass
 from mntscope.graph.forest import NONE, Forest
 from mntscope.graph.namespaces import first_of_namespace
 from mntscope.graph.tree import MountTree

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
+from mntscope.frozen import NamedTuple
 from mntscope.graph.forest import NONE
 from mntscope.graph.tree import path_order
 from mntscope.places import under

@@ -12,8 +12,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import NamedTuple
 
+from mntscope.frozen import NamedTuple
 from mntscope.graph.forest import NONE, Forest
 from mntscope.model import Mount, View
 from mntscope.places import below, normal, relative, under

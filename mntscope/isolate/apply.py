@@ -14,11 +14,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
 from types import FrameType
 from typing import ClassVar
 
 from mntscope.errors import AccessError, KernelError, MntscopeError, RefusedError, TargetError, UsageError
+from mntscope.frozen import dataclass, replace
 from mntscope.graph import MountTree
 from mntscope.isolate.hands import Change, Held, Hook, Placed
 from mntscope.isolate.ids import unique_ids

@@ -7,11 +7,11 @@ exactly what stands here.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Literal
 
 from mntscope.difference import diff
 from mntscope.errors import RefusedError, TargetError
+from mntscope.frozen import dataclass, field
 from mntscope.graph import MountTree
 from mntscope.graph.harm import remedy_for
 from mntscope.model import Mount, View

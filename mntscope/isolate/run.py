@@ -14,11 +14,11 @@ import signal
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import ClassVar, NoReturn
 
 from mntscope import kernel
 from mntscope.errors import AccessError, KernelError, MntscopeError, RefusedError
+from mntscope.frozen import dataclass
 from mntscope.graph import MountTree
 from mntscope.isolate.plan import Kind, Plan, make_plan
 from mntscope.isolate.undo import Look

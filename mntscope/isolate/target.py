@@ -6,10 +6,10 @@ import os
 import select
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 
 from mntscope import kernel
 from mntscope.errors import KernelError
+from mntscope.frozen import dataclass
 from mntscope.isolate.hands import Entrance
 from mntscope.live.namespaces import identify, open_namespace
 from mntscope.live.procfs import Proc, hold, read_process

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Protocol
 
 from mntscope.errors import KernelError, MntscopeError, RefusedError
+from mntscope.frozen import dataclass
 from mntscope.interrupts import uninterrupted
 from mntscope.isolate.hands import Entrance
 from mntscope.isolate.ids import unique_ids

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import replace
 
 from mntscope.errors import MntscopeError
+from mntscope.frozen import replace
 from mntscope.live.namespaces import every_namespace, read_inside
 from mntscope.live.procfs import Proc, namespace_link, read
 from mntscope.model import Mount, View

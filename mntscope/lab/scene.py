@@ -20,12 +20,12 @@ import signal
 import socket
 import struct
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
 from mntscope import kernel
 from mntscope.errors import AccessError, KernelError, MntscopeError
+from mntscope.frozen import dataclass
 from mntscope.interrupts import uninterrupted
 from mntscope.lab import actor
 

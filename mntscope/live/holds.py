@@ -10,10 +10,10 @@ import re
 from collections.abc import Container, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import NamedTuple
 
 from mntscope import kernel
 from mntscope.errors import AccessError, KernelError
+from mntscope.frozen import NamedTuple
 from mntscope.live.inside import MOST_DESCRIPTORS, inside
 from mntscope.live.namespaces import Reading
 from mntscope.live.procfs import Proc, namespace_link, threads

@@ -6,7 +6,6 @@ thread, changes nothing, and dies with its parent.
 
 from __future__ import annotations
 
-import array
 import os
 import signal
 from collections.abc import Callable
@@ -42,7 +41,9 @@ def inside(namespace: int, look: Look, *, root: int | None = None, where: str = 
             if worker == 0:
                 _work(theirs, namespace, look, root)
         status, ancillary, _, _ = ours.recvmsg(1, CMSG_SPACE(4 * MOST_DESCRIPTORS), MSG_CMSG_CLOEXEC)
-        descriptors = array.array("i")
+        from array import array
+
+        descriptors = array("i")
         for level, kind, data in ancillary:
             if (level, kind) == (SOL_SOCKET, SCM_RIGHTS):
                 descriptors.frombytes(data[: len(data) // 4 * 4])

@@ -7,13 +7,12 @@ import resource
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 
 from mntscope.errors import AccessError, MntscopeError, TargetError
+from mntscope.frozen import replace
 from mntscope.interrupts import uninterrupted
 from mntscope.live.containers import Runtimes
 from mntscope.live.gaps import Gaps
-from mntscope.live.holds import descriptors, open_descriptor, open_pins, pins, threads_elsewhere
 from mntscope.live.namespaces import (
     Reading,
     enter,
@@ -249,6 +248,8 @@ class _Machine:
                     self.gaps.unidentified.append(pid)
 
     def _add_of_threads(self, inodes: dict[int, int]) -> None:
+        from mntscope.live.holds import threads_elsewhere
+
         for inode, pid, thread in threads_elsewhere(self.proc, inodes):
             with suppress(AccessError, TargetError):
                 if self.readings.of(inode) is None:
@@ -266,6 +267,8 @@ class _Machine:
 
     def _add_pinned(self, begin: int) -> int:
         """What bind mounts keep that the readings from *begin* on show, and those that this adds; their number."""
+        from mntscope.live.holds import open_pins, pins
+
         while begin < len(self.readings):
             reading = self.readings[begin]
             begin += 1
@@ -278,6 +281,8 @@ class _Machine:
         return begin
 
     def _add_of_descriptors(self, members: dict[int, list[int]]) -> None:
+        from mntscope.live.holds import descriptors, open_descriptor
+
         ours = {fd for reading in self.readings for fd in reading.descriptors}
         # All of them before any is opened: that would be one more.
         for found in list(descriptors(self.proc, members.keys(), ours=ours)):

@@ -6,7 +6,6 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 
 from mntscope import kernel
 from mntscope.errors import AccessError, KernelError, TargetError
@@ -22,26 +21,38 @@ Mark = tuple[bytes, ...]
 """Mount ID, parent ID, device and root of a mount: at any moment these are of one namespace only."""
 
 
-@dataclass(eq=False, repr=False)
 class Reading:
     """A mount namespace as it was read: the bytes of its table, and what was learnt beside them."""
 
-    label: str
-    table: bytes
-    namespace: Namespace = field(default_factory=Namespace)
-    """Without its processes."""
-    reader: Process | None = None
-    """The process through which it was read; ``None`` if it was entered, or read through a thread on its own."""
-    processes: dict[int, Process] = field(default_factory=dict)
-    proc_pid_namespace: int | None = None
-    root: str = ""
-    """The root directory from which its mount points count, below that of the proc: ``4711/root``, or that of a
-    thread; empty if it was entered."""
-    source: Source | None = None
-    """Its table, opened; ``None`` once it is let go."""
-    entrance: int | None = None
-    """A descriptor of the namespace, if it was entered."""
-    _parsed: tuple[bytes, MountTable] | None = None
+    def __init__(
+        self,
+        label: str,
+        table: bytes,
+        namespace: Namespace,
+        *,
+        reader: Process | None = None,
+        processes: dict[int, Process] | None = None,
+        proc_pid_namespace: int | None = None,
+        root: str = "",
+        source: Source | None = None,
+        entrance: int | None = None,
+    ) -> None:
+        self.label = label
+        self.table = table
+        self.namespace = namespace
+        """Without its processes."""
+        self.reader = reader
+        """The process through which it was read; ``None`` if it was entered, or read through a thread on its own."""
+        self.processes = processes or {}
+        self.proc_pid_namespace = proc_pid_namespace
+        self.root = root
+        """The root directory from which its mount points count, below that of the proc: ``4711/root``, or that of a
+        thread; empty if it was entered."""
+        self.source = source
+        """Its table, opened; ``None`` once it is let go."""
+        self.entrance = entrance
+        """A descriptor of the namespace, if it was entered."""
+        self._parsed: tuple[bytes, MountTable] | None = None
 
     @property
     def descriptors(self) -> tuple[int, ...]:

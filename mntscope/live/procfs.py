@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import select
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import chain
@@ -244,6 +243,8 @@ def _nobody(pid: int) -> TargetError:
 
 def _ended(pidfd: int | None, directory: int | None) -> bool:
     if pidfd is not None:
+        import select
+
         poll = select.poll()
         poll.register(pidfd, select.POLLIN)
         return bool(poll.poll(0))

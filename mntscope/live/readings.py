@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from types import TracebackType
@@ -85,8 +84,12 @@ class Readings:
 
         Of large tables only, and by another process: so that *meanwhile* can be done here.
         """
+        if sum(len(reading.table) for reading in self) < LARGE:
+            return False
+        import threading
+
         # A fork of a program with threads, such as a notebook's, may find locks that nobody will open.
-        if sum(len(reading.table) for reading in self) < LARGE or threading.active_count() > 1:
+        if threading.active_count() > 1:
             return False
         reader, writer = os.pipe()
         helper = os.fork()

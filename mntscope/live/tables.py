@@ -11,7 +11,6 @@ from contextlib import suppress
 from typing import Protocol
 
 from mntscope.errors import AccessError
-from mntscope.live import statmount
 from mntscope.live.inside import inside
 
 PATIENCE = 0.005
@@ -104,6 +103,8 @@ class Statmount:
 
         :raises AccessError: it may not be entered, or the kernel does not tell enough (before Linux 6.15).
         """
+        from mntscope.live import statmount
+
         answer, _ = inside(self._namespace, lambda: (statmount.read(self._known), []), root=self._root)
         if answer != self._known:
             self._known, self._table = answer[: statmount.FINGERPRINT], answer[statmount.FINGERPRINT :]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
+from mntscope.frozen import dataclass
 from mntscope.model import Mount
 from mntscope.report.document import Block, Commands, Heading, Items, Paragraph, Table, Word, Words, name, parts
 

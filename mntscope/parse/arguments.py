@@ -5,10 +5,10 @@ from __future__ import annotations
 import difflib
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from mntscope.errors import ParseError
+from mntscope.frozen import dataclass
 from mntscope.parse.shell import Text, command_grammar, quoted, where_it_ended
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
+from mntscope.frozen import dataclass, replace
 from mntscope.parse.arguments import Argument, Arguments
 from mntscope.parse.shell import Joint, Text, command_grammar, commands, quoted, where_it_ended
 from mntscope.places import normal

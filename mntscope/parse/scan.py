@@ -8,11 +8,12 @@ importing this module fails.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from mntscope.frozen import NamedTuple
 from mntscope.parse.mountinfo_regex import FIELDS, FORM, OPTIONAL_FIELDS
 
 Ints: TypeAlias = npt.NDArray[np.int64]

@@ -9,11 +9,11 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Literal, cast
 
 from mntscope.errors import ParseError, UsageError
+from mntscope.frozen import dataclass
 
 if TYPE_CHECKING:
     from lark import Lark, Token, Tree

@@ -8,8 +8,8 @@ receives its events gets a copy of the tree at the same place: peers get peers o
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from mntscope.frozen import dataclass
 from mntscope.places import under
 from mntscope.propagation.clone import copy_tree, lock_tree
 from mntscope.propagation.nodes import Group, Node, Space

@@ -6,8 +6,7 @@ receives from it instead. Nothing else ever creates a peer or a slave, but for M
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from mntscope.frozen import replace
 from mntscope.model import Lock
 from mntscope.places import under
 from mntscope.propagation.failure import Failure

@@ -8,8 +8,8 @@ are written down here from the world that the one before has left. What does mor
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
+from mntscope.frozen import replace
 from mntscope.model import Mount, View
 from mntscope.propagation.effects import own_labels
 from mntscope.propagation.failure import Failure

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
+from mntscope.frozen import dataclass
 from mntscope.model import Mount
 from mntscope.propagation.operations import Operation
 from mntscope.showing import Framed, Records, Shown

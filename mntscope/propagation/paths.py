@@ -7,9 +7,8 @@ covered, the result of any other path is not.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from mntscope.errors import UsageError
+from mntscope.frozen import NamedTuple
 from mntscope.places import below
 from mntscope.propagation.failure import Failure
 from mntscope.propagation.nodes import Node

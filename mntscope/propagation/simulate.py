@@ -8,11 +8,11 @@ of fs/namespace.c in the kernel's order, and then uses :mod:`clone`, :mod:`attac
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import singledispatch
 from typing import Any
 
 from mntscope.errors import TargetError
+from mntscope.frozen import replace
 from mntscope.model import UNLOCKED, Mount, Namespace
 from mntscope.places import under
 from mntscope.propagation import operations as ops

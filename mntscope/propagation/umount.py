@@ -8,8 +8,8 @@ that place, whatever it is. But nothing is pulled away from under a mount that s
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
+from mntscope.frozen import replace
 from mntscope.propagation.change_type import hand_over
 from mntscope.propagation.nodes import Group, Node, Space
 from mntscope.propagation.world import World

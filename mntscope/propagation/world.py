@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
+from mntscope.frozen import replace
 from mntscope.graph import first_of_namespace
 from mntscope.model import UNLOCKED, Mount, Namespace, View
 from mntscope.places import below, relative, under

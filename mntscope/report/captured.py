@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import Any
 
+from mntscope.frozen import dataclass
 from mntscope.model import View
 from mntscope.report.jsons import json_text
 from mntscope.report.page import Format, Page

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
+from mntscope.frozen import dataclass
 from mntscope.report.lines import cells, painted
 from mntscope.report.page import Page
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal
 
+from mntscope.frozen import dataclass
 from mntscope.report.text import shortened, visible
 
 Style = Literal["name", "command", "strong", "dim", "critical", "high", "medium", "low", "good"]

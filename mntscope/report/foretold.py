@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from errno import errorcode
 from typing import TypeVar
 
@@ -95,7 +94,8 @@ def host_lines(prediction: Prediction, page: Page) -> list[str]:
         for outcome in step.outcomes:
             found = [effect for effect in outcome.effects if effect.namespace == host]
             # Where a mount has another on its root: (its ID, its mount point).
-            covered = {(over.parent_id, over.mount_point) for over in outcome.snapshot.view(host).mounts if found}
+            onto = outcome.snapshot.view(host).mounts if any(effect.change == "mount" for effect in found) else ()
+            covered = {(over.parent_id, over.mount_point) for over in onto}
             for effect in found:
                 if effect.change in ("mount", "umount", "move"):
                     lines.append((effect.path not in CRITICAL, _on_host(effect, covered, step.proc_of)))
@@ -165,6 +165,8 @@ def failure(outcome: Outcome) -> str:
     """The errno, and what it comes from where that is known."""
     op, errno = outcome.operation.op, outcome.errno or ""
     if (op, errno) in _REASONS:
+        from dataclasses import asdict
+
         return f"{errno}: {_REASONS[op, errno].format_map(asdict(outcome.operation))}"
     number = next((number for number, name in errorcode.items() if name == errno), 0)
     return f"{errno}: {os.strerror(number)}"

@@ -1,7 +1,7 @@
 """Styled text for a page: where its lines are broken, and what stands before each.
 
-rich draws what is more than lines, such as tables, and gives the colours. It takes longer to load than most commands
-take to run: text without colours, in ASCII, needs none of it. Lines are broken where rich breaks them.
+rich draws what is more than lines, such as tables, and knows how wide a character is. It takes longer to load than most
+commands take to run: text in ASCII needs none of it. Lines are broken where rich breaks them.
 """
 
 from __future__ import annotations
@@ -14,6 +14,18 @@ Piece = tuple[str, str]
 
 # A word, with the blanks that follow it; the first one with those before it too.
 _WORD = r"\s*\S+\s*"
+
+_CODES = {
+    "bold": "1",
+    "dim": "2",
+    "underline": "4",
+    "red": "31",
+    "green": "32",
+    "yellow": "33",
+    "magenta": "35",
+    "cyan": "36",
+}
+"""The words of a style, as ECMA-48 numbers them (SGR)."""
 
 _GUIDES = "│├└─… "
 """What trees are drawn with, and begin with."""
@@ -70,13 +82,8 @@ def cells(text: str) -> int:
 
 
 def painted(text: str, style: str) -> str:
-    """*text* with the escape sequences of *style*."""
-    if not style:
-        return text
-    from rich.color import ColorSystem
-    from rich.style import Style
-
-    return Style.parse(style).render(text, color_system=ColorSystem.STANDARD)
+    """*text* with the escape sequences of *style*, in the sixteen colours that every terminal has."""
+    return f"\x1b[{';'.join(_CODES[word] for word in style.split())}m{text}\x1b[0m" if text and style else text
 
 
 def _broken(line: str, width: int) -> Iterator[tuple[int, int]]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from mntscope.frozen import NamedTuple
 from mntscope.report.lines import Text, painted
 
 if TYPE_CHECKING:
@@ -75,6 +75,8 @@ def later(module: str, function: str) -> Format[Any]:
     """
 
     def write(result: Any, page: Page) -> str:
+        from importlib import import_module
+
         text: str = getattr(import_module(f"mntscope.report.{module}"), function)(result, page)
         return text
 

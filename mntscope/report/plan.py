@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mntscope.frozen import dataclass
 from mntscope.isolate import Action, Isolation, Plan, Running, Undoing
 from mntscope.model import Mount
 from mntscope.propagation import Effect

@@ -9,8 +9,6 @@ from mntscope.graph import Leak
 from mntscope.remedies import Command, change_type, stop_all
 from mntscope.report.text import shell_word
 
-_OPTION = re.compile(r"--[a-z-]+")
-
 
 def shell(command: Command) -> str:
     """A command as one line for a shell, safe to show and to paste."""
@@ -30,4 +28,4 @@ def command_for_all(diff: Diff) -> str | None:
 
 def _word(word: str) -> str:
     option, equals, value = word.partition("=")
-    return f"{option}={shell_word(value)}" if equals and _OPTION.fullmatch(option) else shell_word(word)
+    return f"{option}={shell_word(value)}" if equals and re.fullmatch("--[a-z-]+", option) else shell_word(word)

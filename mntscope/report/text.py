@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-import shlex
 
 # Characters that Unicode counts as printable and every terminal draws as nothing at all.
 _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0")
+
+# What a shell takes for nothing but itself, as shlex.quote has it.
+_PLAIN = frozenset("%+,-./0123456789:=@ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz")
 
 LONGEST = 400
 """How many characters of a name or a sentence are shown. A mount point may have thousands; a command is never cut."""
@@ -22,7 +24,7 @@ def visible(text: str) -> str:
     """
     # A blank at the end is the one blank that cannot be seen.
     text, end = (text[:-1], _escaped(" ")) if text.endswith(" ") else (text, "")
-    if not (text.isprintable() and _INVISIBLE.isdisjoint(text)):
+    if not (text.isprintable() and (text.isascii() or _INVISIBLE.isdisjoint(text))):
         text = "".join(
             character if character.isprintable() and character not in _INVISIBLE else _escaped(character)
             for character in text
@@ -32,7 +34,11 @@ def visible(text: str) -> str:
 
 def shell_word(text: str) -> str:
     r"""*text* as one word of a shell command that is safe to show and to paste: ``/a``, ``'/a b'``, ``$'/a\012'``."""
+    if text and _PLAIN.issuperset(text):
+        return text
     if visible(text) == text:
+        import shlex
+
         return shlex.quote(text)
     return "$'" + "".join(_shell_byte(byte) for byte in os.fsencode(text)) + "'"
 

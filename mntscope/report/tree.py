@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
+from mntscope.frozen import NamedTuple, dataclass
 from mntscope.graph import GroupNames, Leak, PeerGraph, leaks_in, leaks_to
 from mntscope.graph.names import listed
 from mntscope.model import Mount, Problem, View

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mntscope.errors import MntscopeError
+from mntscope.frozen import dataclass
 from mntscope.graph import Leak, Member, Severity
 from mntscope.graph.harm import SEVERITIES, worst
 from mntscope.model import Mount

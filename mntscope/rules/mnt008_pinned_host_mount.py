@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from mntscope.frozen import dataclass
 from mntscope.graph import Member, Place
 from mntscope.model import Mount, View
 from mntscope.propagation.operations import Umount

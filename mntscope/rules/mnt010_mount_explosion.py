@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from mntscope.frozen import dataclass
 from mntscope.graph import Member, PeerGroup, Severity
 from mntscope.model import Mount, View
 from mntscope.propagation import Effect

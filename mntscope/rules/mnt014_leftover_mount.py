@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Literal
 
+from mntscope.frozen import dataclass
 from mntscope.graph import Member
 from mntscope.model import Mount
 from mntscope.remedies import Command

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from mntscope.frozen import dataclass
 from mntscope.graph import Member, Severity
 from mntscope.model import Mount, View
 from mntscope.places import under

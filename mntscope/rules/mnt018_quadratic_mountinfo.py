@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
+from mntscope.frozen import dataclass
 from mntscope.graph import Member, PeerGroup
 from mntscope.model import Mount, View
 from mntscope.rules.machine import Machine

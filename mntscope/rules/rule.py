@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypedDict, Unpack, get_args
 
+from mntscope.frozen import dataclass
 from mntscope.graph import Member, Severity
 from mntscope.propagation import Effect
 from mntscope.remedies import Command

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
 from datetime import date
 from itertools import islice
 
+from mntscope.frozen import dataclass, replace
 from mntscope.graph.harm import SEVERITIES
 from mntscope.model import Problem
 from mntscope.rules.catalogue import RULES

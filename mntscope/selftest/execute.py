@@ -16,13 +16,13 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Container
-from dataclasses import dataclass
 from functools import singledispatchmethod
 from types import TracebackType
 from typing import NoReturn, Self
 
 from mntscope import kernel
 from mntscope.errors import AccessError, KernelError, MntscopeError
+from mntscope.frozen import dataclass
 from mntscope.propagation.operations import (
     Attach,
     Bind,

@@ -11,10 +11,10 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from string import ascii_uppercase
 from typing import TypeVar
 
+from mntscope.frozen import dataclass
 from mntscope.model import Mount
 from mntscope.places import below, relative, under
 from mntscope.propagation.operations import (

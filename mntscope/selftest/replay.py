@@ -8,9 +8,9 @@ before it, which is what a user has. Only what open handles hold, which is recor
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from typing import Literal
 
+from mntscope.frozen import dataclass, replace
 from mntscope.model import Mount, Problem
 from mntscope.propagation import simulate
 from mntscope.propagation.operations import (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
 
+from mntscope.frozen import NamedTuple
 from mntscope.report.html import LIGHT
 from mntscope.report.page import Page
 from mntscope.report.peers.picture import Crossing

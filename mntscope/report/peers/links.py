@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
-from mntscope.graph import Member, PeerGraph, first_of_namespace
+from mntscope.frozen import NamedTuple
+from mntscope.graph import Member, PeerGraph
 from mntscope.graph.tree import path_order
 
 
@@ -26,7 +26,7 @@ class Links:
 
     def __init__(self, graph: PeerGraph, host: str) -> None:
         self._graph = graph
-        self._first = first_of_namespace(graph.views)
+        self._first = graph.first
         self.host = self.namespace(host)
 
     def namespace(self, label: str) -> int:

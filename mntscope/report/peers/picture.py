@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal
 
+from mntscope.frozen import NamedTuple
 from mntscope.graph import Member, PeerGraph, PeerGroup
 from mntscope.graph.peers import GroupKey
 from mntscope.report.peers.links import Links, Senders

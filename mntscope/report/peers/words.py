@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import islice
-from typing import NamedTuple
 
+from mntscope.frozen import NamedTuple
 from mntscope.graph import GroupNames
 from mntscope.graph.peers import GroupKey
 from mntscope.graph.tree import path_order

@@ -1,0 +1,175 @@
+"""Frozen dataclasses, and named tuples, that cost little to define.
+
+:mod:`dataclasses` compiles six methods for each class when it is defined, and loads :mod:`inspect` to do so: a command
+that has forty classes on its way would wait longer for them than for its answer. Here a method that is worth it is
+compiled when it is first called, and what else a dataclass has (:func:`dataclasses.fields`,
+:func:`~dataclasses.asdict`, a signature) is made when it is asked for. And
+:class:`typing.NamedTuple` compiles the type of every field, once more, to see whether it might be one.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
+
+__all__ = ["NamedTuple", "dataclass", "field", "replace"]
+
+
+class _Field:
+    """What is said of a field beside its type."""
+
+    __slots__ = ("compare", "default", "repr", "required")
+
+    def __init__(self, *, compare: bool = True, repr: bool = True, **default: Any) -> None:  # noqa: A002 - its name there
+        self.compare = compare
+        self.repr = repr
+        self.required = not default
+        self.default = default.get("default")
+
+
+class _Later:
+    """An attribute that the class would have, were it made by :mod:`dataclasses`."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: object, owner: Any) -> Any:
+        import dataclasses
+        import inspect
+
+        told: dict[str, _Field] = owner.__frozen__
+        twin: dict[str, Any] = {
+            name: dataclasses.field(compare=field.compare, repr=field.repr)
+            if field.required
+            else dataclasses.field(default=field.default, compare=field.compare, repr=field.repr)
+            for name, field in told.items()
+        }
+        twin |= {"__annotations__": owner.__annotations__, "__module__": owner.__module__}
+        made: Any = dataclasses.dataclass(frozen=True)(type(owner.__name__, (), twin))
+        found = inspect.signature(made) if self.name == "__signature__" else getattr(made, self.name)
+        setattr(owner, self.name, found)
+        return found
+
+
+def _dataclass(*, frozen: Literal[True], slots: Literal[True]) -> Any:  # noqa: ARG001 - what all of these are
+    """As :func:`dataclasses.dataclass`: of a class without bases that are dataclasses, and without ClassVars."""
+    return _made
+
+
+def _made(cls: type) -> type:
+    body = dict(cls.__dict__)
+    told = {name: _told(body.pop(name, _Field())) for name in body["__annotations__"]}
+    body.pop("__dict__", None)
+    body.pop("__weakref__", None)
+    names = tuple(told)
+    body = {**_METHODS, **body, "__slots__": names, "__match_args__": names, "__frozen__": told}
+    body |= {name: _Later() for name in ("__dataclass_fields__", "__dataclass_params__", "__signature__")}
+    return type(cls)(cls.__name__, cls.__bases__, body)
+
+
+def _told(given: Any) -> _Field:
+    return given if isinstance(given, _Field) else _Field(default=given)
+
+
+class _Frozen:
+    """The methods of them all."""
+
+    __frozen__: dict[str, _Field]
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        _compiled(self, "__init__")(self, *arguments, **named)
+
+    def __eq__(self, other: object) -> Any:
+        return _compiled(self, "__eq__")(self, other)
+
+    def __hash__(self) -> Any:
+        return _compiled(self, "__hash__")(self)
+
+    def __repr__(self) -> str:
+        facts = (f"{name}={getattr(self, name)!r}" for name, field in self.__frozen__.items() if field.repr)
+        return f"{type(self).__qualname__}({', '.join(facts)})"
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        from dataclasses import FrozenInstanceError
+
+        raise FrozenInstanceError(f"cannot assign to field {name!r}")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        from dataclasses import FrozenInstanceError
+
+        raise FrozenInstanceError(f"cannot delete field {name!r}")
+
+    def __getstate__(self) -> list[Any]:
+        return [getattr(self, name) for name in self.__frozen__]
+
+    def __setstate__(self, state: list[Any]) -> None:
+        for name, value in zip(self.__frozen__, state, strict=True):
+            object.__setattr__(self, name, value)
+
+    def __replace__(self, /, **changes: Any) -> Any:
+        kept = {name: getattr(self, name) for name in self.__frozen__ if name not in changes}
+        return type(self)(**kept, **changes)
+
+
+_METHODS = {name: method for name, method in vars(_Frozen).items() if callable(method)}
+
+
+def _compiled(record: object, name: str) -> Any:
+    """A method of the class of *record*, as one would write it; it is that from now on."""
+    made: Any = next(base for base in type(record).__mro__ if "__frozen__" in vars(base))
+    told: dict[str, _Field] = made.__frozen__
+    compared = [field for field, it in told.items() if it.compare]
+    mine, its = ("".join(f"{whose}.{field}, " for field in compared) for whose in ("self", "other"))
+    lines = {
+        "__init__": [f"def __init__(self, {', '.join(told)}):", *(f" put(self, {field!r}, {field})" for field in told)],
+        "__eq__": [
+            "def __eq__(self, other):",
+            f" return ({mine}) == ({its}) if other.__class__ is self.__class__ else NotImplemented",
+        ],
+        "__hash__": ["def __hash__(self):", f" return hash(({mine}))"],
+    }[name]
+    if name == "__init__" and hasattr(made, "__post_init__"):
+        lines.append(" self.__post_init__()")
+    there: dict[str, Any] = {"put": object.__setattr__}
+    exec("\n".join(lines), there)  # noqa: S102 - names of fields, as the source has them
+    method = there[name]
+    method.__qualname__ = f"{made.__qualname__}.{name}"
+    if name == "__init__":
+        method.__defaults__ = tuple(field.default for field in told.values() if not field.required)
+    setattr(made, name, method)
+    return method
+
+
+def _replace(record: Any, /, **changes: Any) -> Any:
+    """As :func:`dataclasses.replace`, which it asks about records of other kinds."""
+    if hasattr(record, "__frozen__"):
+        return record.__replace__(**changes)
+    import dataclasses
+
+    return dataclasses.replace(record, **changes)
+
+
+class _Named(type):
+    """Makes of a class with annotations the named tuple of these fields."""
+
+    def __new__(cls, name: str, bases: tuple[type, ...], body: dict[str, Any]) -> Any:
+        if not bases:
+            return super().__new__(cls, name, bases, body)
+        fields = tuple(body["__annotations__"])
+        defaults = [body.pop(field) for field in fields if field in body]
+        made = namedtuple(name, fields, defaults=defaults, module=body.pop("__module__"))  # type: ignore[misc]  # noqa: PYI024 - it makes them
+        made.__new__.__annotations__ = body["__annotations__"]
+        for attribute, value in body.items():
+            setattr(made, attribute, value)
+        return made
+
+
+if TYPE_CHECKING:
+    # To those who check types they are what they stand for.
+    from dataclasses import dataclass, field, replace
+    from typing import NamedTuple
+else:
+    dataclass, field, replace = _dataclass, _Field, _replace
+
+    class NamedTuple(metaclass=_Named):
+        """As :class:`typing.NamedTuple`."""
