@@ -16,8 +16,9 @@ test: $(VENV)/.installed-dev
 lint: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m pytest -q tests/test_standards.py
 
+# Beside its peers, in one run, as root (it installs them); BENCH='--only start' for a part.
 bench: $(VENV)/.installed-dev
-	set -e; for file in tests/benchmarks/*.py; do $(VENV)/bin/python "$$file"; done
+	$(VENV)/bin/python -m tests.benchmarks --json build/benchmarks.json $(BENCH)
 
 # All notebooks from top to bottom, their outputs written back.
 notebooks: $(VENV)/.installed-dev
