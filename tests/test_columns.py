@@ -179,9 +179,12 @@ def test_stretches_do_not_show(tail: bytes) -> None:
         as_rows(table + tail)
 
 
-@pytest.mark.parametrize("table", sorted(CORPUS.glob("*.mountinfo")), ids=lambda path: path.stem)
-def test_recorded_tables(table: Path) -> None:
-    as_rows(table.read_bytes())
+def test_recorded_tables() -> None:
+    tables = sorted(CORPUS.glob("*.mountinfo"))
+    if not tables:
+        pytest.skip("the corpus of real tables (../shared/corpus) is not here")
+    for table in tables:
+        as_rows(table.read_bytes())
 
 
 @pytest.mark.parametrize("data", [b"hello", TABLE + b"hello\nyou\n", TABLE[:-9], TABLE.replace(b"\n", b"\r\n")])
