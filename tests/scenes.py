@@ -177,14 +177,14 @@ def bwrap(host: Host, *options: str) -> Iterator[Actor]:
 
 
 @contextmanager
-def program(host: Host, *argv: str, comm: str) -> Iterator[Actor]:
-    """A program of the host, until it, or a descendant of it, has become *comm*: that process."""
+def program(host: Host | Actor, *argv: str, comm: str) -> Iterator[Actor]:
+    """A program where the host or an actor lives, until it, or a descendant of it, has become *comm*: that process."""
     need("nsenter", argv[0])
     words = ["nsenter", "--mount", "--pid", "--target", str(host.pid), "--", *argv]
     running = subprocess.Popen(words, stdin=subprocess.DEVNULL)
     try:
         pid = waited_for(lambda: _descendant(running.pid, comm))
-        yield Actor(pid=pid, inner=Actor(pid, pid).pids[1 if host.own_pids else 0])
+        yield Actor(pid=pid, inner=Actor(pid, pid).pids[1 if isinstance(host, Host) and host.own_pids else 0])
     finally:
         for pid in reversed([running.pid, *descendants(running.pid)]):
             os.kill(pid, signal.SIGKILL)
