@@ -10,7 +10,6 @@ import pytest
 
 import mntscope
 from mntscope.archive import save
-from mntscope.magic.completion import completions
 from tests.test_notebook import leaking
 
 pytest.importorskip("IPython", reason="IPython, whose magic it is, is not installed")
@@ -139,38 +138,3 @@ def test_the_shell_completes_as_the_command_line_does(ipython: Any, file: Path) 
     assert offered(ipython, "%mntscope tree --only sl") == ["slave"]
     # Elsewhere it offers nothing.
     assert "predict" not in offered(ipython, "mntscope_pre")
-
-
-def test_commands_options_and_values() -> None:
-    assert completions([], "un") == ["undo"]
-    assert set(completions(["diff"], "--")) == {"--help", "--against", "--all", "--format", "--output"}
-    assert completions(["diff", "--format"], "js") == ["json"]
-    assert completions(["diff"], "--format=js") == ["--format=json"]
-    assert completions(["isolate", "1", "--type"], "") == ["private", "slave"]
-    assert completions(["explain"], "MNT001") == ["MNT001"]
-    assert "leak-to-host" in completions(["audit", "--rule"], "leak")
-    assert completions(["nonsense"], "x") == []
-    # Behind -- stands another program's command line.
-    assert completions(["run", "--"], "--p") == []
-
-
-def test_pids_are_offered_where_a_target_is_asked_for() -> None:
-    assert "1" in completions(["diff"], "1")
-    assert "1" in completions(["diff", "--against"], "")
-    assert completions(["diff"], "s") == ["self", "snapshot:"]
-    assert completions(["tree", "--all"], "h") == ["host"]
-    # The second word of diff is a path.
-    assert "/proc" in completions(["diff", "--all", "1"], "/pr")
-    assert "/proc" in completions(["isolate", "1", "/sys"], "/pr")
-
-
-def test_files_and_the_labels_of_their_views(file: Path) -> None:
-    directory = str(file.parent)
-    assert completions(["ns", "--snapshot"], f"{directory}/a") == [str(file)]
-    assert completions(["ns", "--snapshot"], directory) == [f"{directory}/"]
-    assert completions(["diff"], f"snapshot:{directory}/") == [f"snapshot:{file}#"]
-    assert completions(["diff"], f"snapshot:{file}#") == [
-        f"snapshot:{file}#{each}" for each in ("host", "tool", "unit")
-    ]
-    assert completions(["diff"], f"snapshot:{file}#t") == [f"snapshot:{file}#tool"]
-    assert completions(["diff"], f"snapshot:{directory}/missing#") == []

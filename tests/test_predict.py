@@ -15,7 +15,7 @@ import mntscope
 from mntscope import Outcome, ParseError, Snapshot, TargetError, UsageError
 from mntscope.archive import save
 from mntscope.cli import main
-from mntscope.cli.main import command_parser
+from mntscope.cli.parsers import command_parser
 from mntscope.model import Namespace, Problem, Process, View
 from mntscope.prediction import Prediction, predict_commands
 from mntscope.report.page import Page

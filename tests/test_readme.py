@@ -10,7 +10,8 @@ import pytest
 
 from mntscope.cli import main
 from mntscope.cli.common import TARGETS
-from mntscope.cli.main import COMMANDS, EXIT_CODES, command_parser
+from mntscope.cli.main import EXIT_CODES
+from mntscope.cli.parsers import COMMANDS, command_parser
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text("utf-8")

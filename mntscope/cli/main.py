@@ -8,28 +8,11 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import NoReturn
 
-from mntscope.cli.common import TARGETS, columns, write_standard_output
+from mntscope.cli.common import TARGETS, write_standard_output
+from mntscope.cli.parsers import COMMANDS, Help, Parser, command_parser, parse
 from mntscope.errors import MntscopeError, ParseError, UsageError
 from mntscope.report.text import visible
-
-COMMANDS = {
-    "diff": "what a process sees that the host does not, and what leaks between them",
-    "ns": "every mount namespace: whose it is, and what it shares with the host",
-    "tree": "the mount tree, with the peers and the master of each mount by name",
-    "graph": "who shares with whom: peer groups, their members and masters, across namespaces",
-    "holders": "who still has a filesystem mounted, how it got there, and what frees it",
-    "audit": "is this machine sound? findings, with evidence and remedy",
-    "explain": "what a rule looks for, why it matters, and what to do about it",
-    "predict": "what the kernel will do, in every namespace, if a command runs there",
-    "isolate": "stop what is mounted at a path from reaching other namespaces: verified, and undoable",
-    "undo": "put back what isolate changed, the peer group included",
-    "run": "run a command in a mount namespace of its own, from which nothing leaks",
-    "capture": "write what can be seen of this machine to a snapshot file",
-    "lab": "the whole story of a leaking mount on this kernel, act by act, harmlessly",
-    "selftest": "compare predictions with this kernel, in throwaway namespaces",
-}
 
 OVERVIEW = "Shows which mounts leak between mount namespaces, why, and the command that stops it."
 
@@ -39,25 +22,6 @@ Exit codes:
   1  found: a leak, a finding, what would stay mounted, or a change outside the target
   2  trouble: bad input, no permission, a process that is gone; one line on standard error says what to do
 """
-
-
-class Help(argparse.RawDescriptionHelpFormatter):
-    """As wide as the terminal. argparse would import shutil to find out, for each option of a command."""
-
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, width=columns(otherwise=80) - 2)
-
-
-class Parser(argparse.ArgumentParser):
-    """Reports what it does not understand as one line, like every other error."""
-
-    def error(self, message: str) -> NoReturn:
-        """Where argparse would print its usage and exit."""
-        raise UsageError(message, hint=f"try {self.prog} --help")
-
-    def print_help(self, file: object = None) -> None:  # noqa: ARG002
-        """Where argparse would ignore that it cannot be written."""
-        write_standard_output(self.format_help())
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -88,21 +52,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         if argv is None:
             # Nor need all of it be looked through once more at the end.
             gc.freeze()
-
-
-def command_parser(name: str) -> argparse.ArgumentParser:
-    """The parser of one command; its ``run`` default is the function that carries the command out."""
-    # As importlib.import_module has it, but for what importlib itself would load.
-    module = __import__(f"mntscope.cli.{name}", fromlist=["run"])
-    parser = Parser(
-        prog=f"mntscope {name}",
-        description=module.HELP,
-        formatter_class=Help,
-        allow_abbrev=False,
-    )
-    module.configure(parser)
-    parser.set_defaults(run=module.run)
-    return parser
 
 
 def overview() -> argparse.ArgumentParser:
@@ -143,16 +92,6 @@ def _run(argv: list[str]) -> int:
     if sys.stdout is not None:
         write_standard_output("")
     return code
-
-
-def parse(parser: argparse.ArgumentParser, words: list[str]) -> argparse.Namespace:
-    """The arguments of a command; its options may stand before, between and behind the others."""
-    # Where there are no options the plain way does the same, and does not begin by writing the usage.
-    if "--" not in words and any(word.startswith("-") for word in words):
-        # TypeError: it ends in the command line of another program, whose options are not ours.
-        with suppress(TypeError):
-            return parser.parse_intermixed_args(words)
-    return parser.parse_args(words)
 
 
 def _show_version() -> int:

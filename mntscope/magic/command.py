@@ -11,10 +11,10 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
-from mntscope.cli.main import COMMANDS, command_parser, parse
+from mntscope.cli.completions import completions
+from mntscope.cli.parsers import COMMANDS, command_parser, parse
 from mntscope.errors import MntscopeError
 from mntscope.interrupts import uninterrupted
-from mntscope.magic.completion import completions
 from mntscope.report.text import visible
 
 if TYPE_CHECKING:

@@ -162,6 +162,7 @@ def start(bench: Bench) -> None:
                 "python3 -c pass": [bench.installed.python, "-c", "pass"],
                 "python3 -c 'import argparse'": [bench.installed.python, "-c", "import argparse"],
                 "mntscope diff PID": [mntscope, "diff", pid],
+                "the tab key": [mntscope, "completion", "bash", "--", f"mntscope diff {pid} --for"],
                 "mntscope diff PID, colours": [mntscope, "diff", pid],
                 "mntscope --help": [mntscope, "--help"],
                 "findmnt -N PID": ["findmnt", "--task", pid],
@@ -174,6 +175,7 @@ def start(bench: Bench) -> None:
                 ("mntscope diff PID", 3.5),
                 ("mntscope diff PID, colours", 9.0),
                 ("mntscope --help", None),
+                ("the tab key", None),
             ):
                 book.times_the_time(part, f"{command}: times bare Python's", command, "python3 -c pass", goal)
         goal = 1.2 if size == 1_000 else None

@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import lru_cache
 from itertools import islice
 
-from mntscope.cli.main import COMMANDS, command_parser
+from mntscope.cli.parsers import COMMANDS, command_parser
 from mntscope.errors import MntscopeError
 
 MOST = 500
@@ -20,7 +20,10 @@ FORMS = ("self", "host", "container:", "file:", "ns:", "snapshot:")
 
 
 def completions(before: Sequence[str], word: str) -> list[str]:
-    """What *word*, which is behind the words *before*, may become; the words of a shell, unquoted."""
+    """What *word*, which is behind the words *before*, may become; the words of a shell, unquoted.
+
+    What a terminal would not print as it is, is not offered.
+    """
     if not before:
         return _fitting(COMMANDS, word)
     if before[0] not in COMMANDS or "--" in before:
@@ -68,7 +71,8 @@ def _values(action: Action, word: str) -> list[str]:
 
 
 def _fitting(names: Iterable[str], word: str) -> list[str]:
-    return list(islice((name for name in dict.fromkeys(names) if name.startswith(word)), MOST))
+    fitting = (name for name in dict.fromkeys(names) if name.startswith(word) and name.isprintable())
+    return list(islice(fitting, MOST))
 
 
 # What there is to name
@@ -115,7 +119,7 @@ def _containers() -> Iterator[str]:
 def _files(word: str) -> Iterator[str]:
     """The paths that begin so; directories end in a slash."""
     directory, slash, start = word.rpartition("/")
-    with suppress(OSError), os.scandir(directory or slash or ".") as entries:
+    with suppress(OSError), os.scandir(os.path.expanduser(directory) or slash or ".") as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
             if entry.name.startswith(start) and (start or not entry.name.startswith(".")):
                 yield f"{directory}{slash}{entry.name}{'/' if entry.is_dir() else ''}"
