@@ -78,7 +78,8 @@ def test_names_that_would_move_a_terminal_are_not_offered(tmp_path: Path) -> Non
 def in_shell(shell: str, *words: str) -> str:
     if shutil.which(shell) is None:
         pytest.skip(f"not installed: {shell}")
-    environment = {"PATH": f"{BIN}:{os.environ['PATH']}", "HOME": "/nonexistent"}
+    # fish writes into a home that it can make.
+    environment = {"PATH": f"{BIN}:{os.environ['PATH']}", "HOME": os.devnull}
     done = subprocess.run([shell, *words], env=environment, capture_output=True, text=True, check=True, timeout=60)
     return done.stdout
 
