@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
+from mntscope.live.beside import beside
 from mntscope.live.gaps import Gaps
 from mntscope.live.namespaces import Mark, Reading
 
@@ -91,24 +90,7 @@ class Readings:
         # A fork of a program with threads, such as a notebook's, may find locks that nobody will open.
         if threading.active_count() > 1:
             return False
-        reader, writer = os.pipe()
-        helper = os.fork()
-        if helper == 0:
-            try:
-                os.close(reader)
-                if not any(reading.look_again() for reading in self):
-                    os.write(writer, b"=")
-            finally:
-                os._exit(0)
-        os.close(writer)
-        try:
-            meanwhile()
-        finally:
-            with open(reader, "rb", buffering=0) as pipe:
-                said = pipe.readall()
-            # Where SIGCHLD is ignored, the kernel has reaped it already.
-            with suppress(ChildProcessError):
-                os.waitpid(helper, 0)
+        _, said = beside(lambda: b"" if any(reading.look_again() for reading in self) else b"=", meanwhile)
         return said == b"="
 
     def _same(self, reading: Reading) -> Reading | None:

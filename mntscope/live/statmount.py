@@ -16,6 +16,7 @@ from functools import cache, lru_cache
 
 from mntscope import kernel
 from mntscope.errors import KernelError
+from mntscope.live.beside import beside
 from mntscope.parse.escapes import NAME_SPECIAL, PATH_SPECIAL, escape
 
 _MASK = (
@@ -112,29 +113,9 @@ def _side_by_side(first: _Part, second: _Part) -> tuple[bytes, bytes]:
     """What :func:`_part` says of both; of the second, if there is anything in it, in a process of its own."""
     if not second[0]:
         return _part(*first), _part(*second)
-    reader, writer = os.pipe()
-    helper = os.fork()
-    if helper == 0:
-        status = 1
-        try:
-            os.close(reader)
-            with open(writer, "wb") as pipe:
-                pipe.write(_part(*second))
-            status = 0
-        finally:
-            os._exit(status)
-    os.close(writer)
-    try:
-        with open(reader, "rb") as pipe:
-            ours, theirs = _part(*first), pipe.read()
-    finally:
-        try:
-            _, status = os.waitpid(helper, 0)
-        except ChildProcessError:
-            # Where SIGCHLD is ignored, nobody knows how it ended.
-            status = 1
+    ours, theirs = beside(lambda: _part(*second), lambda: _part(*first))
     # What it was refused, this process is too.
-    return ours, theirs if status == 0 else _part(*second)
+    return ours, _part(*second) if theirs is None else theirs
 
 
 def _part(numbers: Sequence[int], known: bytes) -> bytes:
