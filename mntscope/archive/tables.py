@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from mntscope.archive.limits import refuse_too_many
 from mntscope.errors import MntscopeError, TargetError
 from mntscope.frozen import replace
-from mntscope.graph import first_of_namespace
+from mntscope.graph import by_namespace
 from mntscope.model import Namespace, Owner, Problem, Process, View
 from mntscope.owners import owner_of_namespace
 from mntscope.parse import parse_mountinfo
@@ -176,10 +176,7 @@ def view_of(table: bytes, label: str, where: str) -> View:
 
 def _merged(views: list[View], names: _Names) -> Iterator[View]:
     """One view a namespace of those that processes with different root directories, or a moment apart, have of it."""
-    groups: dict[int, list[View]] = {}
-    for view, first in zip(views, first_of_namespace(views), strict=True):
-        groups.setdefault(first, []).append(view)
-    for group in groups.values():
+    for group in by_namespace(views):
         widest = max(group, key=lambda view: len(view.mounts))
         processes = sorted((one for view in group for one in view.namespace.processes), key=lambda one: one.pid)
         owner = owner_of_namespace(processes, (), widest.mounts, names)

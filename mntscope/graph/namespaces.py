@@ -51,6 +51,14 @@ def first_of_namespace(views: Sequence[View]) -> list[int]:
     return first
 
 
+def by_namespace(views: Sequence[View]) -> list[list[View]]:
+    """*views*, those of one mount namespace together."""
+    together: dict[int, list[View]] = {}
+    for view, first in zip(views, first_of_namespace(views), strict=True):
+        together.setdefault(first, []).append(view)
+    return list(together.values())
+
+
 def _first_of_equals(names: Sequence[int | None]) -> list[int]:
     """For each name the index of the first that is equal."""
     first: dict[int | None, int] = {}

@@ -14,10 +14,10 @@ Three facts shape it:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from mntscope.frozen import replace
-from mntscope.graph import first_of_namespace
+from mntscope.graph import by_namespace
 from mntscope.model import UNLOCKED, Mount, Namespace, View
 from mntscope.places import below, relative, under
 from mntscope.propagation.nodes import Group, Node, Space
@@ -84,7 +84,9 @@ class World:
 
     def _build(self) -> None:
         spaces: list[tuple[Space, list[View]]] = []
-        for views in by_namespace(self.snapshot.views):
+        for together in by_namespace(self.snapshot.views):
+            # The widest first: what the others show is part of it.
+            views = sorted(together, key=lambda view: -len(view.mounts))
             space = Space(views[0].namespace.user_namespace, detached=views[0].detached)
             spaces.append((space, views))
         owners = {space.user_namespace for space, _ in spaces}
@@ -313,14 +315,6 @@ class World:
         """A process that looks from here; its view is filled in when the snapshot is taken."""
         view = View(label=label, mounts=(), namespace=namespace, detached=space.detached)
         self.viewpoints[label] = Viewpoint(view, space, root, directory)
-
-
-def by_namespace(views: Sequence[View]) -> list[list[View]]:
-    """*views*, those of one mount namespace together; the widest first: what the others show is part of it."""
-    together: dict[int, list[View]] = {}
-    for view, first in zip(views, first_of_namespace(views), strict=True):
-        together.setdefault(first, []).append(view)
-    return [sorted(group, key=lambda view: -len(view.mounts)) for group in together.values()]
 
 
 def _take(numbers: set[int], number: int) -> bool:

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Literal
 
 from mntscope.errors import MntscopeError
-from mntscope.graph import Leak, MountTree, PeerGraph, first_of_namespace, leaks_to
+from mntscope.graph import Leak, MountTree, PeerGraph, by_namespace, leaks_to
 from mntscope.graph.names import GroupNames
 from mntscope.model import Mount, Process, View
 from mntscope.propagation import Effect, Operation, simulate
@@ -40,7 +40,8 @@ class Machine:
     def others(self) -> tuple[View, ...]:
         """The views of other mount namespaces than the host's, one for each namespace."""
         views = [self.host, *(view for view in self.snapshot.views if view is not self.host and not view.detached)]
-        return tuple(views[at] for at, first in enumerate(first_of_namespace(views)) if at == first and at > 0)
+        _, *others = (first for first, *_ in by_namespace(views))
+        return tuple(others)
 
     @cached_property
     def roles(self) -> Mapping[str, Role]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
-from mntscope.graph import GroupNames, PeerGraph, Severity, first_of_namespace
+from mntscope.graph import GroupNames, PeerGraph, Severity, by_namespace
 from mntscope.graph.harm import SEVERITIES
 from mntscope.model import Mount, View
 from mntscope.rules import Audit, Finding
@@ -121,4 +121,4 @@ class Told:
     def views(self) -> tuple[View, ...]:
         """What was looked at: one view a namespace, the detached trees left out."""
         views = [view for view in self.audit.snapshot.views if not view.detached]
-        return tuple(views[at] for at, first in enumerate(first_of_namespace(views)) if at == first)
+        return tuple(first for first, *_ in by_namespace(views))
