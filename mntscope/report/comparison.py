@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from mntscope.difference import Change, Diff, Verdict
 from mntscope.graph import Leak
 from mntscope.model import Mount, View
-from mntscope.report import markdown, webpage
 from mntscope.report.document import (
     Block,
     Commands,
@@ -34,16 +33,6 @@ _SAID: dict[Verdict, str] = {
     "receives": "Nothing that it mounts or unmounts reaches the host. The host's mounts and umounts reach it.",
     "isolated": "No mount or umount crosses between the two. What the host unmounts stays mounted, and busy, here.",
 }
-
-
-def as_markdown(diff: Diff, page: Page) -> str:
-    """For a ticket."""
-    return markdown.as_markdown(document(diff, page))
-
-
-def as_html(diff: Diff, page: Page) -> str:
-    """For a folder."""
-    return webpage.as_html(document(diff, page))
 
 
 def document(diff: Diff, page: Page) -> Document:

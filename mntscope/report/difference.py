@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mntscope.difference import Change, Damage, Diff
 from mntscope.graph import Leak
@@ -11,9 +11,12 @@ from mntscope.model import Mount, View
 from mntscope.parse import format_mountinfo
 from mntscope.report.csvs import csv_text
 from mntscope.report.jsons import json_text, mount_json, problems_json
-from mntscope.report.page import Format, Page, later
+from mntscope.report.page import Format, Page, documents
 from mntscope.report.remedy import command
 from mntscope.report.verdict import as_table, problems
+
+if TYPE_CHECKING:
+    from mntscope.report.document import Document
 
 
 def as_json(diff: Diff, page: Page) -> str:  # noqa: ARG001
@@ -45,12 +48,17 @@ def as_csv(diff: Diff, page: Page) -> str:
     return csv_text(COLUMNS, rows, page)
 
 
+def _document(diff: Diff, page: Page) -> Document:
+    from mntscope.report.comparison import document
+
+    return document(diff, page)
+
+
 FORMATS: dict[str, Format[Diff]] = {
     "table": as_table,
     "json": as_json,
     "csv": as_csv,
-    "markdown": later("comparison", "as_markdown"),
-    "html": later("comparison", "as_html"),
+    **documents(_document),
 }
 
 

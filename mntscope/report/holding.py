@@ -14,7 +14,7 @@ from mntscope.holding import Holder, Holding
 from mntscope.model import Hold
 from mntscope.report.jsons import json_text, mount_json, problems_json
 from mntscope.report.lines import Text
-from mntscope.report.page import Format, Page
+from mntscope.report.page import Format, Page, documents
 from mntscope.report.remedy import shell
 from mntscope.report.text import shell_word, visible
 
@@ -286,25 +286,10 @@ def document(holding: Holding, page: Page) -> Document:
     return Document(f"Who holds {told.holding.wanted}", tuple(blocks))
 
 
-def as_markdown(holding: Holding, page: Page) -> str:
-    """The same for a ticket."""
-    from mntscope.report import markdown
-
-    return markdown.as_markdown(document(holding, page))
-
-
-def as_html(holding: Holding, page: Page) -> str:
-    """The same as a page."""
-    from mntscope.report import webpage
-
-    return webpage.as_html(document(holding, page))
-
-
 FORMATS: dict[str, Format[Holding]] = {
     "table": as_table,
     "json": as_json,
-    "markdown": as_markdown,
-    "html": as_html,
+    **documents(document),
 }
 
 

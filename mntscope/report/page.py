@@ -12,6 +12,8 @@ from mntscope.report.lines import Text, painted
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from mntscope.report.document import Document
+
 # Blanks at the end of a line, resets among them. It looks at each run of blanks once, however long it is.
 _FILL = r"(?m)(?<! ) +(?! )(?=(?:\x1b\[0m *)*$)"
 
@@ -81,3 +83,19 @@ def later(module: str, function: str) -> Format[Any]:
         return text
 
     return write
+
+
+def documents(document: Callable[[Result, Page], Document]) -> dict[str, Format[Result]]:
+    """The formats of a report that is a *document*, too: Markdown for a ticket, and a page for a folder."""
+
+    def as_markdown(result: Result, page: Page) -> str:
+        from mntscope.report.markdown import as_markdown
+
+        return as_markdown(document(result, page))
+
+    def as_html(result: Result, page: Page) -> str:
+        from mntscope.report.webpage import as_html
+
+        return as_html(document(result, page))
+
+    return {"markdown": as_markdown, "html": as_html}

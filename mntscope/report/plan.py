@@ -12,7 +12,7 @@ from mntscope.propagation import Effect
 from mntscope.propagation.operations import SetPropagation
 from mntscope.report.jsons import effect_json, json_text, problems_json
 from mntscope.report.lines import Text
-from mntscope.report.page import Format, Page
+from mntscope.report.page import Format, Page, documents
 from mntscope.report.remedy import shell
 from mntscope.report.text import shell_word, visible
 
@@ -104,25 +104,17 @@ def running_json(running: Running, page: Page) -> str:  # noqa: ARG001
     )
 
 
-def isolation_markdown(told: Isolating, page: Page) -> str:
-    """The same for a ticket: what is to be done, or was."""
-    from mntscope.report import markdown
+def document(told: Isolating, page: Page) -> Document:
+    """The plan, and what became of it, as a document."""
+    from mntscope.report.document import Document
 
-    return markdown.as_markdown(document(told, page))
-
-
-def isolation_html(told: Isolating, page: Page) -> str:
-    """The same for a folder."""
-    from mntscope.report import webpage
-
-    return webpage.as_html(document(told, page))
+    return Document(f"Isolation of {told.target}", tuple(_sections(told, page)))
 
 
 FORMATS: dict[str, Format[Isolating]] = {
     "table": isolation_table,
     "json": isolation_json,
-    "markdown": isolation_markdown,
-    "html": isolation_html,
+    **documents(document),
 }
 RUN_FORMATS: dict[str, Format[Running]] = {"table": running_table, "json": running_json}
 UNDO_FORMATS: dict[str, Format[Undoing]] = {"table": undoing_table, "json": undoing_json}
@@ -153,13 +145,6 @@ def _blocks(told: Isolating, page: Page) -> Iterator[Text]:
     if done is not None and done.applied and done.journal:
         yield Text("")
         yield Text((f"mntscope undo {shell_word(done.journal)}", "bold"), whole=True)
-
-
-def document(told: Isolating, page: Page) -> Document:
-    """The plan, and what became of it, as a document."""
-    from mntscope.report.document import Document
-
-    return Document(f"Isolation of {told.target}", tuple(_sections(told, page)))
 
 
 def _sections(told: Isolating, page: Page) -> Iterator[Block]:
