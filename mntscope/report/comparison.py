@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from mntscope.difference import Change, Diff, Verdict
 from mntscope.graph import Leak
-from mntscope.model import Mount, View
+from mntscope.model import Mount
 from mntscope.report.document import (
     Block,
     Commands,
@@ -22,7 +22,7 @@ from mntscope.report.document import (
 )
 from mntscope.report.page import Page
 from mntscope.report.remedy import command, command_for_all
-from mntscope.report.verdict import problems
+from mntscope.report.verdict import named, problems
 
 ROWS = 100
 """How many rows of a table are given, unless all are asked for."""
@@ -38,9 +38,7 @@ _SAID: dict[Verdict, str] = {
 def document(diff: Diff, page: Page) -> Document:
     """The diff as a document."""
     at = f" at {diff.path}" if diff.path else ""
-    return Document(
-        f"Mounts of {_named(diff.target)} compared with {_named(diff.host)}{at}", tuple(_blocks(diff, page))
-    )
+    return Document(f"Mounts of {named(diff.target)} compared with {named(diff.host)}{at}", tuple(_blocks(diff, page)))
 
 
 def _blocks(diff: Diff, page: Page) -> Iterator[Block]:
@@ -107,10 +105,3 @@ def _table(columns: tuple[str, ...], rows: Iterable[tuple[Words, ...]], page: Pa
     yield Table(columns, shown)
     if len(found) > len(shown):
         yield Paragraph(Word(f"and {len(found) - len(shown)} more (--all)", "dim"))
-
-
-def _named(view: View) -> str:
-    owner, process = view.namespace.owner, view.process
-    words = [process.comm] if process and process.comm else []
-    words += [str(owner)] if owner and owner.kind != "process" else []
-    return "the host" if view.label == "host" else view.label + (f" ({', '.join(words)})" if words else "")

@@ -72,7 +72,7 @@ def _blocks(diff: Diff, page: Page) -> Iterator[Text]:
 
 def _verdict(diff: Diff, outward: list[Leak], inward: list[Leak]) -> Iterator[Text]:
     """One sentence, and what follows from it."""
-    who, host = _name(diff.target), _host(diff.host)
+    who, host = named(diff.target), _host(diff.host)
     at = f" at {visible(diff.path)}" if diff.path else ""
     if diff.target is diff.host:
         yield _headline("SAME NAMESPACE", f"{who} is what it is compared with.")
@@ -226,7 +226,7 @@ def _shell(text: str, indent: int = 2) -> Text:
     return Text((text, "cyan"), indent=" " * indent, whole=True)
 
 
-def _name(view: View) -> str:
+def named(view: View) -> str:
     """Whom a view belongs to: ``4711 (nginx, docker 4f66..)``."""
     if view.label == "host":
         return "the host"
@@ -238,7 +238,7 @@ def _name(view: View) -> str:
 
 
 def _host(view: View) -> str:
-    return "the host" if view.label == "host" else f"{_name(view)}, the host"
+    return "the host" if view.label == "host" else f"{named(view)}, the host"
 
 
 def _mounts_of(leaks: Sequence[Leak], diff: Diff) -> str:
