@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import pytest
 
-from mntscope import kernel
+from mntscope.kernel import syscalls
 from tests.throwaway import Host, Scratch, WorkerFailed, in_fork, own_mounts
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ def machine_untouched() -> Iterator[None]:
 def namespaces() -> None:
     """Skips where mount and PID namespaces cannot be made."""
     try:
-        in_fork(kernel.unshare, kernel.CLONE_NEWNS | kernel.CLONE_NEWPID)
+        in_fork(syscalls.unshare, syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID)
     except WorkerFailed as failure:
         reason = str(failure).splitlines()[-1].partition(": ")[2]
         pytest.skip(f"cannot make namespaces (that takes CAP_SYS_ADMIN): {reason}")

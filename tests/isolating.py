@@ -10,9 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mntscope import kernel
 from mntscope.cli.targets import resolve
 from mntscope.isolate import Isolation, Look, Undoing, isolate, put_back
+from mntscope.kernel import syscalls
 from tests.throwaway import Actor, Host, in_fork
 
 Table = dict[str, str]
@@ -50,7 +50,7 @@ def in_namespace_of(pid: int, function: Callable[[], object]) -> None:
     """Runs a function in a fork that has entered the mount namespace of a process."""
 
     def body() -> None:
-        kernel.setns(kernel.pidfd_open(pid), kernel.CLONE_NEWNS)
+        syscalls.setns(syscalls.pidfd_open(pid), syscalls.CLONE_NEWNS)
         function()
 
     in_fork(body)

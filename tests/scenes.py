@@ -37,7 +37,7 @@ from typing import Literal
 
 import pytest
 
-from mntscope import kernel
+from mntscope.kernel import syscalls
 from tests.throwaway import PROPAGATION, Actor, Host, Mode, Step, WorkerFailed
 
 Bind = tuple[Path | str, str, Literal["rshared", "rslave", "rprivate"]]
@@ -130,7 +130,7 @@ def container_host(host: Host, tmp_path: Path) -> Iterator[ContainerHost]:
 def volume(host: Host, path: Path) -> Path:
     """A tmpfs of the host at *path*, shared as all of it is."""
     path.mkdir(parents=True, exist_ok=True)
-    host.call(kernel.mount, "volume", str(path), "tmpfs", 0)
+    host.call(syscalls.mount, "volume", str(path), "tmpfs", 0)
     return path
 
 
@@ -199,8 +199,8 @@ def held_by_mount(host: Host, path: Path, propagation: Mode = "private", set_up:
     path.parent.mkdir(parents=True, exist_ok=True)
 
     def prepare() -> None:
-        kernel.mount("pins", str(path.parent), "tmpfs", 0)
-        kernel.mount(None, str(path.parent), None, kernel.MS_PRIVATE)
+        syscalls.mount("pins", str(path.parent), "tmpfs", 0)
+        syscalls.mount(None, str(path.parent), None, syscalls.MS_PRIVATE)
         path.touch()
 
     host.call(prepare)
@@ -212,7 +212,7 @@ def held_by_mount(host: Host, path: Path, propagation: Mode = "private", set_up:
             first = host.unshare(propagation, set_up)
         try:
             inode = first.namespace("mnt")
-            host.call(kernel.mount, f"/proc/{first.inner}/ns/mnt", str(path), None, kernel.MS_BIND)
+            host.call(syscalls.mount, f"/proc/{first.inner}/ns/mnt", str(path), None, syscalls.MS_BIND)
         except WorkerFailed as failure:
             refused = failure
         else:
@@ -270,7 +270,7 @@ def many(
     def mount_all() -> None:
         for directory in directories:
             directory.mkdir()
-            kernel.mount("many", str(directory), "tmpfs", 0)
+            syscalls.mount("many", str(directory), "tmpfs", 0)
 
     def populate() -> None:
         reader, writer = os.pipe()
@@ -291,13 +291,13 @@ def many(
 
 def _sleep_in_new_namespace(kind: Mode, sleepers: int, writer: int) -> None:
     try:
-        kernel.unshare(kernel.CLONE_NEWNS)
+        syscalls.unshare(syscalls.CLONE_NEWNS)
         if kind != "unchanged":
-            kernel.mount(None, "/", None, kernel.MS_REC | PROPAGATION[kind])
+            syscalls.mount(None, "/", None, syscalls.MS_REC | PROPAGATION[kind])
         for _ in range(sleepers - 1):
             if os.fork() == 0:
                 break
-        kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
         os.execvp("sleep", ["sleep", "infinity"])
     except BaseException as error:  # noqa: BLE001 - nothing may escape into the copy of the test runner
         os.write(writer, f"{error}\n".encode())
@@ -346,7 +346,7 @@ def _cover_run(host: Host) -> None:
 
     def cover() -> None:
         if f" - tmpfs {RUN} " not in Path("/proc/self/mountinfo").read_text():
-            kernel.mount(RUN, "/run", "tmpfs", 0, "mode=755")
+            syscalls.mount(RUN, "/run", "tmpfs", 0, "mode=755")
 
     host.call(cover)
 

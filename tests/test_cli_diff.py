@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from mntscope import kernel
 from mntscope.cli import main
+from mntscope.kernel import syscalls
 from tests.throwaway import NOBODY, Host, Mode
 
 HOST = b"""\
@@ -92,7 +92,7 @@ def test_against_says_who_plays_the_host(machine: Host) -> None:
 
 def test_a_path_is_answered_by_the_mount_that_contains_it(machine: Host) -> None:
     def only_proc_is_private() -> None:
-        kernel.mount(None, "/proc", None, kernel.MS_PRIVATE)
+        syscalls.mount(None, "/proc", None, syscalls.MS_PRIVATE)
 
     target = machine.unshare("unchanged", only_proc_is_private)
     assert asked(machine, target.inner)[0] == 1
@@ -104,8 +104,8 @@ def test_a_path_is_answered_by_the_mount_that_contains_it(machine: Host) -> None
 
 def test_changes_are_those_that_were_made(machine: Host) -> None:
     def change() -> None:
-        kernel.mount("none", "/mnt", "tmpfs", 0)
-        kernel.mount(None, "/proc", None, kernel.MS_REMOUNT | kernel.MS_BIND | kernel.MS_RDONLY)
+        syscalls.mount("none", "/mnt", "tmpfs", 0)
+        syscalls.mount(None, "/proc", None, syscalls.MS_REMOUNT | syscalls.MS_BIND | syscalls.MS_RDONLY)
 
     found = asked(machine, machine.unshare("private", change).inner)[1]
     kinds = {(change["kind"], change["path"]) for change in found["changes"]}
@@ -121,21 +121,21 @@ def test_binds_of_directories_leak_where_they_overlap(
     """One tmpfs, one peer group: the target keeps only its directory a, the host only *host_root*."""
 
     def mount_binds() -> None:
-        kernel.mount("none", "/mnt", "tmpfs", 0)
+        syscalls.mount("none", "/mnt", "tmpfs", 0)
         os.makedirs("/mnt/a/x")
         os.makedirs("/mnt/b")
-        kernel.mount("/mnt/a", "/srv", None, kernel.MS_BIND)
-        kernel.mount(f"/mnt/{host_root}", "/opt", None, kernel.MS_BIND)
+        syscalls.mount("/mnt/a", "/srv", None, syscalls.MS_BIND)
+        syscalls.mount(f"/mnt/{host_root}", "/opt", None, syscalls.MS_BIND)
 
     def keep_srv() -> None:
         # So that umounts of either stay where they are.
-        kernel.mount(None, "/", None, kernel.MS_PRIVATE)
-        kernel.umount2("/mnt", 0)
-        kernel.umount2("/opt", 0)
+        syscalls.mount(None, "/", None, syscalls.MS_PRIVATE)
+        syscalls.umount2("/mnt", 0)
+        syscalls.umount2("/opt", 0)
 
     def keep_opt() -> None:
-        kernel.umount2("/mnt", 0)
-        kernel.umount2("/srv", 0)
+        syscalls.umount2("/mnt", 0)
+        syscalls.umount2("/srv", 0)
 
     machine.call(mount_binds)
     target = machine.unshare("unchanged", keep_srv)
@@ -163,7 +163,7 @@ def test_the_command_for_all_stops_every_leak(machine: Host) -> None:
 
 def test_the_command_that_is_shown_reaches_into_a_chroot(machine: Host) -> None:
     def chroot() -> None:
-        kernel.mount("/", "/mnt", None, kernel.MS_BIND | kernel.MS_REC)
+        syscalls.mount("/", "/mnt", None, syscalls.MS_BIND | syscalls.MS_REC)
         os.chroot("/mnt")
 
     target = machine.unshare("unchanged", chroot)
@@ -174,7 +174,7 @@ def test_the_command_that_is_shown_reaches_into_a_chroot(machine: Host) -> None:
 
 
 def test_damage_that_is_done_is_told_and_its_repair_repairs_it(machine: Host) -> None:
-    target = machine.unshare("unchanged", lambda: kernel.mount("proc", "/proc", "proc", 0), new_pids=True)
+    target = machine.unshare("unchanged", lambda: syscalls.mount("proc", "/proc", "proc", 0), new_pids=True)
     assert machine.mountinfo().count(b" - proc ") == 2
     done = machine.mntscope("diff", "host")
     assert done.returncode == 1

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 
-from mntscope import kernel
 from mntscope.difference import Change, Diff, changes, diff
 from mntscope.errors import TargetError
+from mntscope.kernel import syscalls
 from mntscope.model import Mount, View
 from mntscope.snapshot import Snapshot
 from tests import strategies
@@ -319,11 +319,11 @@ def test_the_verdict_on_a_process_of_the_host(host: Host) -> None:
 
 def test_what_a_process_mounts_for_itself_is_added_and_covers(host: Host, tmp_path: Path) -> None:
     top = str(tmp_path)
-    host.call(kernel.mount, "none", top, "tmpfs", 0)
+    host.call(syscalls.mount, "none", top, "tmpfs", 0)
 
     def set_up() -> None:
-        kernel.mount("none", top, "tmpfs", 0)
-        kernel.mount(None, "/", None, kernel.MS_REMOUNT | kernel.MS_BIND | kernel.MS_NODEV)
+        syscalls.mount("none", top, "tmpfs", 0)
+        syscalls.mount(None, "/", None, syscalls.MS_REMOUNT | syscalls.MS_BIND | syscalls.MS_NODEV)
 
     actor = host.unshare("private", set_up)
     result = diff(two(host.mountinfo(), host.mountinfo(actor)), "target")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mntscope import frames, kernel, load
+from mntscope import frames, load
+from mntscope.kernel import syscalls
 from tests import scenes
 from tests.isolating import in_namespace_of
 from tests.throwaway import Actor, Host, WorkerFailed
@@ -31,11 +32,11 @@ def test_what_is_mounted_in_a_container_appears_on_the_host_where_the_frame_says
 def landed(machine: Host, actor: Actor, path: str) -> set[str]:
     """Where on the host there is something while it is mounted at a path of the actor's namespace."""
     try:
-        in_namespace_of(actor.pid, lambda: kernel.mount("probe", path, "tmpfs", 0))
+        in_namespace_of(actor.pid, lambda: syscalls.mount("probe", path, "tmpfs", 0))
     except WorkerFailed:
         # The mount point is a file: no filesystem can be mounted on it.
         assert not Path(f"/proc/{actor.pid}/root{path}").is_dir()
         return set()
     lines = machine.mountinfo().decode().splitlines()
-    in_namespace_of(actor.pid, lambda: kernel.umount2(path, kernel.MNT_DETACH))
+    in_namespace_of(actor.pid, lambda: syscalls.umount2(path, syscalls.MNT_DETACH))
     return {line.split(" ")[4] for line in lines if " - tmpfs probe " in line}

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from mntscope import kernel
 from mntscope.cli import main
 from mntscope.cli.graph import FORMATS
+from mntscope.kernel import syscalls
 from mntscope.report import peers
 from tests.throwaway import Actor, Host
 
@@ -76,8 +76,8 @@ def test_a_copied_namespace_is_a_peer_and_a_slave_receives(machine: Host) -> Non
 
 def test_only_what_a_target_is_part_of_is_drawn(machine: Host, tmp_path: Path) -> None:
     def share() -> None:
-        kernel.mount("none", str(tmp_path), "tmpfs", 0)
-        kernel.mount(None, str(tmp_path), None, kernel.MS_SHARED)
+        syscalls.mount("none", str(tmp_path), "tmpfs", 0)
+        syscalls.mount(None, str(tmp_path), None, syscalls.MS_SHARED)
 
     machine.unshare("unchanged")
     target = machine.unshare("private", share)

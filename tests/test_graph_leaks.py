@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 import pytest
 from hypothesis import given
 
-from mntscope import kernel
 from mntscope.errors import KernelError
 from mntscope.graph import Leak, MountTree, PeerGraph, leaks, leaks_in, leaks_to
 from mntscope.graph.harm import CRITICAL
+from mntscope.kernel import syscalls
 from mntscope.model import Mount, Namespace, View
 from mntscope.places import below, relative, under
 from tests import strategies
@@ -351,7 +351,7 @@ def inside(actor: Actor, function: Callable[..., T], *arguments: object) -> T:
 
     def body() -> T:
         descriptor = os.open(f"/proc/{actor.pid}/ns/mnt", os.O_RDONLY)
-        kernel.setns(descriptor, kernel.CLONE_NEWNS)
+        syscalls.setns(descriptor, syscalls.CLONE_NEWNS)
         os.close(descriptor)
         return function(*arguments)
 
@@ -380,17 +380,17 @@ def test_a_subdirectory_bind_leaks_on_this_kernel_as_foretold(
     def set_up() -> None:
         for path in (disk, there, peer):
             os.mkdir(path)
-        kernel.mount("none", disk, "tmpfs", 0)
+        syscalls.mount("none", disk, "tmpfs", 0)
         for path in ("a/x/deep", "a/deep", "b/deep"):
             os.makedirs(f"{disk}/{path}")
-        kernel.mount(f"{disk}/a", there, None, kernel.MS_BIND)
-        kernel.mount(f"{disk}/{root}", peer, None, kernel.MS_BIND)
+        syscalls.mount(f"{disk}/a", there, None, syscalls.MS_BIND)
+        syscalls.mount(f"{disk}/{root}", peer, None, syscalls.MS_BIND)
 
     def keep(path: str) -> None:
         """Of the three mounts of the disk, one is left, without the other namespace noticing."""
-        kernel.mount(None, "/", None, kernel.MS_PRIVATE)
+        syscalls.mount(None, "/", None, syscalls.MS_PRIVATE)
         for other in {disk, there, peer} - {path}:
-            kernel.umount2(other, kernel.MNT_DETACH)
+            syscalls.umount2(other, syscalls.MNT_DETACH)
 
     host.call(set_up)
     actor = host.unshare("unchanged", lambda: keep(there))
@@ -401,15 +401,15 @@ def test_a_subdirectory_bind_leaks_on_this_kernel_as_foretold(
     found = [leak for leak in leaks(its, ours) if leak.mount.mount_point == there]
     if not lands:
         assert found == []
-        inside(actor, kernel.mount, "none", f"{there}/deep", "tmpfs", 0)
+        inside(actor, syscalls.mount, "none", f"{there}/deep", "tmpfs", 0)
         assert mount_points(host.mountinfo()) == {mount.mount_point for mount in ours.mounts}
         return
     leak = only(tuple(found))
     assert (leak.path, leak.lands_at) == (f"{there}/x", (peer,))
-    inside(actor, kernel.mount, "none", f"{there}/deep", "tmpfs", 0)
+    inside(actor, syscalls.mount, "none", f"{there}/deep", "tmpfs", 0)
     assert mount_points(host.mountinfo()) == {mount.mount_point for mount in ours.mounts}, "not from outside of it"
     (deeper,) = leaks(its, ours, path=f"{there}/x/deep")
-    inside(actor, kernel.mount, "none", f"{there}/x/deep", "tmpfs", 0)
+    inside(actor, syscalls.mount, "none", f"{there}/x/deep", "tmpfs", 0)
     assert mount_points(host.mountinfo()) - {mount.mount_point for mount in ours.mounts} == set(deeper.lands_at)
 
 
@@ -420,18 +420,18 @@ def test_proc_leaks_on_this_kernel_as_foretold(host: Host) -> None:
     assert (leak.direction, leak.lands_at, leak.severity) == ("both", ("/proc",), "critical")
     assert f"shared:{leak.peer_group} ".encode() in host.mountinfo(actor)
     before = len(view("v", host.mountinfo()).mounts)
-    inside(actor, kernel.mount, "proc", "/proc", "proc", 0)
+    inside(actor, syscalls.mount, "proc", "/proc", "proc", 0)
     assert len(view("v", host.mountinfo()).mounts) == before + 1
     covered = next(leak for leak in between(host, actor) if leak.path == "/proc" and not leak.hidden)
     assert covered.peer_group != leak.peer_group, "the two new mounts are peers of each other"
-    inside(actor, kernel.umount2, "/proc", 0)
+    inside(actor, syscalls.umount2, "/proc", 0)
     assert len(view("v", host.mountinfo()).mounts) == before
 
 
 def test_the_remedy_stops_it_on_this_kernel(host: Host, tmp_path: Path) -> None:
     os.mkdir(tmp_path / "data")
     data = str(tmp_path / "data")
-    host.call(kernel.mount, "none", data, "tmpfs", 0)
+    host.call(syscalls.mount, "none", data, "tmpfs", 0)
     actor = host.unshare("unchanged")
     leak = next(leak for leak in between(host, actor) if leak.path == data)
     done = host.run(["nsenter", "-t", actor.pid, "-m", "mount", f"--{leak.remedy}", leak.remedy_path])
@@ -445,10 +445,10 @@ def test_nothing_can_be_mounted_in_a_removed_directory_on_this_kernel(host: Host
     def set_up() -> str:
         os.mkdir(kept)
         os.mkdir(gone)
-        kernel.mount(gone, kept, None, kernel.MS_BIND)
+        syscalls.mount(gone, kept, None, syscalls.MS_BIND)
         os.rmdir(gone)
         with pytest.raises(KernelError) as raised:
-            kernel.mount("none", kept, "tmpfs", 0)
+            syscalls.mount("none", kept, "tmpfs", 0)
         return raised.value.errno_name
 
     assert host.call(set_up) == "ENOENT"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from hypothesis import given
 
-from mntscope import kernel
 from mntscope.graph import MountTree, Place, path_at, place_at
+from mntscope.kernel import syscalls
 from mntscope.model import Mount, View
 from mntscope.parse import parse_mountinfo
 from mntscope.places import below, under
@@ -253,7 +253,7 @@ def test_the_kernel_finds_the_same_mount_at_every_path(scratch: Scratch, tmp_pat
 
     def body() -> tuple[bytes, dict[str, int]]:
         def new(path: str) -> None:
-            kernel.mount("none", path, "tmpfs", 0)
+            syscalls.mount("none", path, "tmpfs", 0)
             for directory in ("a/b/c", "b/c", "c", "x"):
                 os.makedirs(f"{path}/{directory}", exist_ok=True)
 
@@ -261,7 +261,7 @@ def test_the_kernel_finds_the_same_mount_at_every_path(scratch: Scratch, tmp_pat
         for path in (f"{top}/a/b", f"{top}/a", f"{top}/a/b", f"{top}/a/b", f"{top}/x"):
             new(path)
         # A new lower mount at /a/b hides nothing, a bind shows what lies beneath.
-        kernel.mount(f"{top}/a", f"{top}/x", None, kernel.MS_BIND)
+        syscalls.mount(f"{top}/a", f"{top}/x", None, syscalls.MS_BIND)
         found = {}
         for path in paths:
             descriptor = os.open(path, os.O_PATH)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from mntscope import kernel
+from mntscope.kernel import syscalls
 from mntscope.parse import parse_mountinfo
 from tests import scenes
 from tests.isolating import lines_at
@@ -152,7 +152,7 @@ def test_an_overlay_keeps_the_filesystem_below_it(machine: Host, tmp_path: Path)
 
         def make() -> None:
             make_overlay(merged, mounted)
-            kernel.umount2(str(mounted), 0)
+            syscalls.umount2(str(mounted), 0)
 
         container = machine.unshare("private", make)
         umount(machine, mounted)
@@ -173,11 +173,11 @@ def test_what_would_stay_is_what_stays(machine: Host, tmp_path: Path) -> None:
     machine.call(os.mkdir, data / "sub")
 
     def occupy() -> None:
-        kernel.mount(None, str(data), None, kernel.MS_PRIVATE)
-        kernel.mount("occupied", str(data / "sub"), "tmpfs", 0)
+        syscalls.mount(None, str(data), None, syscalls.MS_PRIVATE)
+        syscalls.mount("occupied", str(data / "sub"), "tmpfs", 0)
 
     def part() -> None:
-        kernel.mount(None, "/", None, kernel.MS_PRIVATE)
+        syscalls.mount(None, "/", None, syscalls.MS_PRIVATE)
 
     actors = [machine.unshare(kind, set_up) for kind in KINDS for set_up in (lambda: None, occupy, part)]
     binds: list[scenes.Bind] = [(data, "/volume", "rshared")]
@@ -212,7 +212,7 @@ def test_a_copy_with_many_mounts_in_it(machine: Host, tmp_path: Path) -> None:
     def mount_all() -> None:
         for path in inner:
             path.mkdir()
-            kernel.mount("inner", str(path), "tmpfs", 0)
+            syscalls.mount("inner", str(path), "tmpfs", 0)
 
     machine.unshare("private", mount_all)
     umount(machine, data)
@@ -280,7 +280,7 @@ def make_overlay(merged: Path, files: Path) -> None:
     for name in ("low", "up", "work"):
         (files / name).mkdir()
     options = f"lowerdir={files}/low,upperdir={files}/up,workdir={files}/work,index=on"
-    kernel.mount("overlay", str(merged), "overlay", 0, options)
+    syscalls.mount("overlay", str(merged), "overlay", 0, options)
 
 
 @contextmanager

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from mntscope import MntscopeError, RefusedError, TargetError, kernel
+from mntscope import MntscopeError, RefusedError, TargetError
 from mntscope.isolate.journal import Journal, default_path
+from mntscope.kernel import syscalls
 from mntscope.lab import Scene
 from tests.isolating import isolated, leaking, lines_at, undone
 from tests.throwaway import NOBODY, Host
@@ -64,7 +65,7 @@ def test_a_directory_on_a_shared_mount_beside_what_unshare_does(host: Host, tmp_
     unshare = ["unshare", "--mount", "--pid", "--fork", f"--mount-proc={directory}", "--propagation", "unchanged"]
     assert host.run([*unshare, "true"]).returncode == 0
     assert len(lines_at(host, str(directory))) == 1, "unshare's proc has leaked to the host"
-    host.call(kernel.umount2, str(directory))
+    host.call(syscalls.umount2, str(directory))
     before = host.mountinfo()
     target = leaking(host)
     isolated(host, target, str(directory), journal=tmp_path / "journal", mount_proc=True)
@@ -108,11 +109,11 @@ def test_a_disks_mount_becomes_a_slave_so_that_umounts_still_arrive(host: Host, 
     directory = tmp_path / "volumes"
     (directory / "one").mkdir(parents=True)
     target = leaking(host)
-    host.call(kernel.mount, "one", str(directory / "one"), "tmpfs", 0)
+    host.call(syscalls.mount, "one", str(directory / "one"), "tmpfs", 0)
     isolated(host, target, str(directory), journal=tmp_path / "journal")
     (root,) = tags(host, "/", target)
     assert root.startswith("master:")
-    host.call(kernel.umount2, str(directory / "one"))
+    host.call(syscalls.umount2, str(directory / "one"))
     assert not lines_at(host, str(directory / "one"), target), "the host's umount has arrived"
 
 
@@ -126,10 +127,10 @@ def test_one_action_for_two_paths_in_one_mount(host: Host, tmp_path: Path) -> No
 
 def mount_family() -> None:
     """A tmpfs at /mnt, and two in it."""
-    kernel.mount("top", "/mnt", "tmpfs", 0)
+    syscalls.mount("top", "/mnt", "tmpfs", 0)
     for name in ("a", "b"):
         os.mkdir(f"/mnt/{name}")
-        kernel.mount(name, f"/mnt/{name}", "tmpfs", 0)
+        syscalls.mount(name, f"/mnt/{name}", "tmpfs", 0)
 
 
 def test_recursive_takes_what_is_mounted_below_with_it_and_undo_gives_it_back(host: Host, tmp_path: Path) -> None:
@@ -147,7 +148,7 @@ def test_recursive_takes_what_is_mounted_below_with_it_and_undo_gives_it_back(ho
 def test_a_slaves_old_master_comes_back(host: Host, tmp_path: Path) -> None:
     """What was a slave and is made private with what it lies in has its master again afterwards."""
     host.call(mount_family)
-    target = host.unshare("unchanged", lambda: kernel.mount(None, "/mnt/b", None, kernel.MS_SLAVE))
+    target = host.unshare("unchanged", lambda: syscalls.mount(None, "/mnt/b", None, syscalls.MS_SLAVE))
     before = host.mountinfo(), host.mountinfo(target)
     assert tags(host, "/mnt/b", target)[0].startswith("master:")
     isolated(host, target, "/mnt", journal=tmp_path / "journal", kind="private", recursive=True)
@@ -158,7 +159,7 @@ def test_a_slaves_old_master_comes_back(host: Host, tmp_path: Path) -> None:
 
 def test_recursive_is_refused_where_undo_could_not_reach(host: Host, tmp_path: Path) -> None:
     host.call(mount_family)
-    host.call(kernel.mount, "over", "/mnt/a", "tmpfs", 0)
+    host.call(syscalls.mount, "over", "/mnt/a", "tmpfs", 0)
     target = leaking(host)
     before = host.mountinfo(target)
     with pytest.raises(RefusedError, match=r"at /mnt/a that another mount covers.*--force"):
@@ -166,12 +167,12 @@ def test_recursive_is_refused_where_undo_could_not_reach(host: Host, tmp_path: P
     isolated(host, target, "/mnt", journal=tmp_path / "2", kind="private", recursive=True, force=True)
     with pytest.raises(MntscopeError, match="/mnt/a cannot rejoin peer group"):
         undone(host, tmp_path / "2")
-    host.call(kernel.umount2, "/mnt/a")
+    host.call(syscalls.umount2, "/mnt/a")
     inside = Path(f"/proc/{target.pid}/ns/mnt")
 
     def uncover() -> None:
-        kernel.setns(os.open(inside, os.O_RDONLY), kernel.CLONE_NEWNS)
-        kernel.umount2("/mnt/a")
+        syscalls.setns(os.open(inside, os.O_RDONLY), syscalls.CLONE_NEWNS)
+        syscalls.umount2("/mnt/a")
 
     if len(tags(host, "/mnt/a", target)) == 2:
         host.call(uncover)
@@ -191,7 +192,7 @@ def test_a_symbolic_link_is_followed_as_the_target_follows_it(host: Host, tmp_pa
 
 
 def test_a_target_whose_proc_is_its_own_needs_nothing(host: Host, tmp_path: Path) -> None:
-    target = host.unshare("private", lambda: kernel.mount("proc", "/proc", "proc", 0), new_pids=True)
+    target = host.unshare("private", lambda: syscalls.mount("proc", "/proc", "proc", 0), new_pids=True)
     words = ("isolate", target.pid, "--mount-proc", "--against", host.pid, "--journal", tmp_path / "journal")
     done = host.mntscope(*words)
     assert done.returncode == 0
@@ -264,7 +265,7 @@ def test_private_is_refused_where_the_host_must_be_able_to_unmount(host: Host, t
     volumes.mkdir()
 
     def set_up() -> None:
-        kernel.mount("kubelet", "/var/lib", "tmpfs", 0)
+        syscalls.mount("kubelet", "/var/lib", "tmpfs", 0)
         (Path("/var/lib") / "kubelet").mkdir()
 
     host.call(set_up)
@@ -282,15 +283,15 @@ def test_what_others_depend_on_is_not_cut_off_without_force(host: Host, tmp_path
     """The target's mount is the only member of the group of which another namespace has slaves."""
 
     def set_up() -> None:
-        kernel.mount("only", "/mnt", "tmpfs", 0)
-        kernel.mount(None, "/mnt", None, kernel.MS_SHARED)
+        syscalls.mount("only", "/mnt", "tmpfs", 0)
+        syscalls.mount(None, "/mnt", None, syscalls.MS_SHARED)
 
     target = host.unshare("private", set_up)
 
     def slave() -> None:
-        kernel.setns(kernel.pidfd_open(target.pid), kernel.CLONE_NEWNS)
-        kernel.unshare(kernel.CLONE_NEWNS)
-        kernel.mount(None, "/", None, kernel.MS_REC | kernel.MS_SLAVE)
+        syscalls.setns(syscalls.pidfd_open(target.pid), syscalls.CLONE_NEWNS)
+        syscalls.unshare(syscalls.CLONE_NEWNS)
+        syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_SLAVE)
 
     other = host.spawn(slave)
     assert tags(host, "/mnt", other)[0].startswith("master:")
@@ -406,12 +407,12 @@ def test_a_group_that_is_gone_is_said_to_be_and_the_mount_is_shared_again(host: 
     """The only other member is unmounted between isolate and undo."""
 
     def set_up() -> None:
-        kernel.mount("pair", "/mnt", "tmpfs", 0)
+        syscalls.mount("pair", "/mnt", "tmpfs", 0)
 
     host.call(set_up)
     target = leaking(host)
     isolated(host, target, "/mnt", journal=tmp_path / "journal", kind="private")
-    host.call(kernel.umount2, "/mnt")
+    host.call(syscalls.umount2, "/mnt")
     undoing = undone(host, tmp_path / "journal")
     if lines_at(host, "/mnt", target):
         assert any("is gone" in note for note in undoing.notes)
@@ -419,12 +420,12 @@ def test_a_group_that_is_gone_is_said_to_be_and_the_mount_is_shared_again(host: 
 
 
 def test_undo_works_while_the_group_lives_on_in_a_third_namespace_only(host: Host, tmp_path: Path) -> None:
-    host.call(kernel.mount, "trio", "/mnt", "tmpfs", 0)
+    host.call(syscalls.mount, "trio", "/mnt", "tmpfs", 0)
     third, target = leaking(host), leaking(host)
     before = tags(host, "/mnt", target)
     words = ("isolate", target.pid, "/mnt", "--against", host.pid, "--journal", tmp_path / "journal")
     assert host.mntscope(*words).returncode == 0
-    host.call(kernel.mount, None, "/mnt", None, kernel.MS_PRIVATE)
+    host.call(syscalls.mount, None, "/mnt", None, syscalls.MS_PRIVATE)
     assert host.mntscope("undo", tmp_path / "journal").returncode == 0
     assert tags(host, "/mnt", target) == before == tags(host, "/mnt", third)
 
@@ -435,8 +436,8 @@ def test_a_proc_that_was_unmounted_meanwhile_is_noted(host: Host, tmp_path: Path
     isolated(host, target, journal=tmp_path / "journal", mount_proc=True)
 
     def unmount() -> None:
-        kernel.setns(kernel.pidfd_open(target.pid), kernel.CLONE_NEWNS)
-        kernel.umount2("/proc", kernel.MNT_DETACH)
+        syscalls.setns(syscalls.pidfd_open(target.pid), syscalls.CLONE_NEWNS)
+        syscalls.umount2("/proc", syscalls.MNT_DETACH)
 
     host.call(unmount)
     undoing = undone(host, tmp_path / "journal")

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from mntscope import kernel
 from mntscope.isolate.journal import Journal
+from mntscope.kernel import syscalls
 from tests.isolating import leaking, lines_at, undone
 from tests.throwaway import Host
 
@@ -27,11 +27,11 @@ PAUSE = 1.0 if MANY < 50 else 2.5
 def busy() -> None:
     """Mounts and unmounts on the host, for ever; what it mounts reaches every namespace that is a peer."""
     if os.fork() == 0:
-        kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
         while True:
-            kernel.mount("busy", "/mnt", "tmpfs", 0)
+            syscalls.mount("busy", "/mnt", "tmpfs", 0)
             time.sleep(PAUSE)
-            kernel.umount2("/mnt", kernel.MNT_DETACH)
+            syscalls.umount2("/mnt", syscalls.MNT_DETACH)
             time.sleep(PAUSE)
 
 
@@ -57,7 +57,7 @@ def test_many_at_once_on_a_busy_host(host: Host, tmp_path: Path, capsys: pytest.
     took = time.monotonic() - begun
     host.kill(busybody)
     if lines_at(host, "/mnt"):
-        host.call(kernel.umount2, "/mnt", kernel.MNT_DETACH)
+        host.call(syscalls.umount2, "/mnt", syscalls.MNT_DETACH)
     assert [code for _, _, code in ended] == [0] * MANY, ended
     attempts = Counter("attempt" in out for out, _, _ in ended)
     with capsys.disabled():

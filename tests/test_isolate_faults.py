@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from mntscope import KernelError, MntscopeError, kernel
+from mntscope import KernelError, MntscopeError
 from mntscope.isolate import InterruptedIsolationError, RolledBackError
 from mntscope.isolate.journal import Journal
+from mntscope.kernel import syscalls
 from tests.isolating import Counter, descriptors, isolated, leaking, lines_at, undone
 from tests.throwaway import Host
 
@@ -57,9 +58,9 @@ class Scene:
         self.line.close()
         while order := line.recv(100):
             if order == b"mount":
-                kernel.mount("foreign", "/mnt", "tmpfs", 0)
+                syscalls.mount("foreign", "/mnt", "tmpfs", 0)
             elif order == b"unmount":
-                kernel.umount2("/mnt", 0)
+                syscalls.umount2("/mnt", 0)
             else:
                 victim = os.pidfd_open(int(order))
                 signal.pidfd_send_signal(victim, signal.SIGKILL)
@@ -236,8 +237,8 @@ def test_a_mount_on_the_new_proc_is_not_taken_away_with_it(scene: Scene, tmp_pat
     isolated(scene.host, scene.target, journal=journal, mount_proc=True)
 
     def mount() -> None:
-        kernel.setns(kernel.pidfd_open(scene.target.pid), kernel.CLONE_NEWNS)
-        kernel.mount("theirs", "/proc/fs", "tmpfs", 0)
+        syscalls.setns(syscalls.pidfd_open(scene.target.pid), syscalls.CLONE_NEWNS)
+        syscalls.mount("theirs", "/proc/fs", "tmpfs", 0)
 
     scene.host.call(mount)
     with pytest.raises(MntscopeError, match="a tmpfs is mounted at /proc/fs, on the proc that would be unmounted"):

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from mntscope import MntscopeError, kernel
+from mntscope import MntscopeError
 from mntscope.isolate import Isolation
+from mntscope.kernel import syscalls
 from tests.isolating import isolated, lines_at, undone
 from tests.scenes import Bind, program, runc, volume
 from tests.throwaway import Host
@@ -114,7 +115,7 @@ def test_a_child_user_namespace(host: Host, tmp_path: Path) -> None:
 
 def test_a_child_user_namespace_whose_proc_is_partly_covered(host: Host, tmp_path: Path) -> None:
     """The kernel does not let it have a proc in which the covered part would show."""
-    parent = host.unshare("private", lambda: kernel.mount("none", "/proc/fs", "tmpfs", 0))
+    parent = host.unshare("private", lambda: syscalls.mount("none", "/proc/fs", "tmpfs", 0))
     unshare = ("unshare", "--user", "--map-root-user", "--mount", "--pid", "--fork", "sleep", "1000")
     with program(parent, *unshare, comm="sleep") as target:
         before = Path(f"/proc/{target.pid}/mountinfo").read_bytes()

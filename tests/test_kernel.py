@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from mntscope import kernel
 from mntscope.errors import KernelError
+from mntscope.kernel import syscalls
 from tests.throwaway import Host, Scratch
 
 
@@ -27,11 +27,11 @@ def mount_points() -> list[str]:
 
 def test_mount_and_umount2(scratch: Scratch, tmp_path: Path) -> None:
     def body() -> None:
-        kernel.mount("a source", str(tmp_path), "tmpfs", kernel.MS_RDONLY | kernel.MS_NOSUID, "size=1m")
+        syscalls.mount("a source", str(tmp_path), "tmpfs", syscalls.MS_RDONLY | syscalls.MS_NOSUID, "size=1m")
         fields = mount_line(tmp_path)
         assert fields[5] == "ro,nosuid,relatime"
         assert fields[-3:] == ["tmpfs", r"a\040source", "ro,size=1024k"]
-        kernel.umount2(str(tmp_path), kernel.UMOUNT_NOFOLLOW)
+        syscalls.umount2(str(tmp_path), syscalls.UMOUNT_NOFOLLOW)
         assert str(tmp_path) not in mount_points()
 
     scratch(body)
@@ -41,19 +41,19 @@ def test_paths_may_be_bytes_that_are_no_text(scratch: Scratch, tmp_path: Path) -
     def body() -> None:
         target = os.fsencode(tmp_path) + b"/\xff\r"
         os.mkdir(target)
-        kernel.mount(None, target, b"tmpfs", 0)
+        syscalls.mount(None, target, b"tmpfs", 0)
         assert target in Path("/proc/self/mountinfo").read_bytes()
-        kernel.umount2(os.fsdecode(target))
+        syscalls.umount2(os.fsdecode(target))
 
     scratch(body)
 
 
 def test_propagation_types_through_mount(scratch: Scratch, tmp_path: Path) -> None:
     def body() -> None:
-        kernel.mount("none", str(tmp_path), "tmpfs", 0)
-        kernel.mount(None, str(tmp_path), None, kernel.MS_SHARED)
+        syscalls.mount("none", str(tmp_path), "tmpfs", 0)
+        syscalls.mount(None, str(tmp_path), None, syscalls.MS_SHARED)
         assert mount_line(tmp_path)[6].startswith("shared:")
-        kernel.mount(None, str(tmp_path), None, kernel.MS_UNBINDABLE)
+        syscalls.mount(None, str(tmp_path), None, syscalls.MS_UNBINDABLE)
         assert mount_line(tmp_path)[6] == "unbindable"
 
     scratch(body)
@@ -62,7 +62,7 @@ def test_propagation_types_through_mount(scratch: Scratch, tmp_path: Path) -> No
 def test_an_error_names_the_call_the_errno_and_the_path(tmp_path: Path) -> None:
     missing = str(tmp_path / "missing")
     with pytest.raises(KernelError) as caught:
-        kernel.umount2(missing)
+        syscalls.umount2(missing)
     assert caught.value.call == "umount2"
     assert caught.value.errno == errno.ENOENT
     assert caught.value.errno_name == "ENOENT"
@@ -71,22 +71,22 @@ def test_an_error_names_the_call_the_errno_and_the_path(tmp_path: Path) -> None:
 
 def test_an_ioctl_names_its_request() -> None:
     with open(os.devnull) as device, pytest.raises(KernelError, match="ioctl NS_GET_USERNS: ENOTTY"):
-        kernel.ns_get_userns(device.fileno())
+        syscalls.ns_get_userns(device.fileno())
 
 
 def test_a_detached_tree_is_changed_then_attached(scratch: Scratch, tmp_path: Path) -> None:
     def body() -> None:
-        kernel.mount("none", str(tmp_path), "tmpfs", 0)
-        flags = kernel.OPEN_TREE_CLONE | kernel.OPEN_TREE_CLOEXEC
-        tree = kernel.open_tree(kernel.AT_FDCWD, str(tmp_path), flags)
+        syscalls.mount("none", str(tmp_path), "tmpfs", 0)
+        flags = syscalls.OPEN_TREE_CLONE | syscalls.OPEN_TREE_CLOEXEC
+        tree = syscalls.open_tree(syscalls.AT_FDCWD, str(tmp_path), flags)
         assert not os.get_inheritable(tree)
-        kernel.mount_setattr(tree, "", kernel.AT_EMPTY_PATH, attr_set=kernel.MOUNT_ATTR_RDONLY)
-        kernel.mount_setattr(tree, "", kernel.AT_EMPTY_PATH, propagation=kernel.MS_SHARED)
-        kernel.move_mount(tree, "", kernel.AT_FDCWD, str(tmp_path), kernel.MOVE_MOUNT_F_EMPTY_PATH)
+        syscalls.mount_setattr(tree, "", syscalls.AT_EMPTY_PATH, attr_set=syscalls.MOUNT_ATTR_RDONLY)
+        syscalls.mount_setattr(tree, "", syscalls.AT_EMPTY_PATH, propagation=syscalls.MS_SHARED)
+        syscalls.move_mount(tree, "", syscalls.AT_FDCWD, str(tmp_path), syscalls.MOVE_MOUNT_F_EMPTY_PATH)
         fields = mount_line(tmp_path)
         assert fields[5] == "ro,relatime"
         assert fields[6].startswith("shared:")
-        kernel.mount_setattr(kernel.AT_FDCWD, str(tmp_path), 0, attr_clr=kernel.MOUNT_ATTR_RDONLY)
+        syscalls.mount_setattr(syscalls.AT_FDCWD, str(tmp_path), 0, attr_clr=syscalls.MOUNT_ATTR_RDONLY)
         assert mount_line(tmp_path)[5] == "rw,relatime"
 
     scratch(body)
@@ -94,12 +94,12 @@ def test_a_detached_tree_is_changed_then_attached(scratch: Scratch, tmp_path: Pa
 
 def test_a_filesystem_configured_by_descriptor(scratch: Scratch, tmp_path: Path) -> None:
     def body() -> None:
-        filesystem = kernel.fsopen("tmpfs", kernel.FSOPEN_CLOEXEC)
-        kernel.fsconfig(filesystem, kernel.FSCONFIG_SET_STRING, "source", "a name")
-        kernel.fsconfig(filesystem, kernel.FSCONFIG_SET_STRING, "size", "1m")
-        kernel.fsconfig(filesystem, kernel.FSCONFIG_CMD_CREATE, None, None)
-        mounted = kernel.fsmount(filesystem, kernel.FSMOUNT_CLOEXEC, kernel.MOUNT_ATTR_NOEXEC)
-        kernel.move_mount(mounted, "", kernel.AT_FDCWD, str(tmp_path), kernel.MOVE_MOUNT_F_EMPTY_PATH)
+        filesystem = syscalls.fsopen("tmpfs", syscalls.FSOPEN_CLOEXEC)
+        syscalls.fsconfig(filesystem, syscalls.FSCONFIG_SET_STRING, "source", "a name")
+        syscalls.fsconfig(filesystem, syscalls.FSCONFIG_SET_STRING, "size", "1m")
+        syscalls.fsconfig(filesystem, syscalls.FSCONFIG_CMD_CREATE, None, None)
+        mounted = syscalls.fsmount(filesystem, syscalls.FSMOUNT_CLOEXEC, syscalls.MOUNT_ATTR_NOEXEC)
+        syscalls.move_mount(mounted, "", syscalls.AT_FDCWD, str(tmp_path), syscalls.MOVE_MOUNT_F_EMPTY_PATH)
         assert mount_line(tmp_path)[-3:] == ["tmpfs", r"a\040name", "rw,size=1024k"]
 
     scratch(body)
@@ -110,12 +110,12 @@ def test_set_group_rejoins_a_peer_group(scratch: Scratch, tmp_path: Path) -> Non
         one, other = tmp_path / "one", tmp_path / "other"
         one.mkdir()
         other.mkdir()
-        kernel.mount("none", str(one), "tmpfs", 0)
-        kernel.mount(None, str(one), None, kernel.MS_SHARED)
-        kernel.mount(str(one), str(other), None, kernel.MS_BIND)
-        kernel.mount(None, str(other), None, kernel.MS_PRIVATE)
-        at = kernel.AT_FDCWD
-        kernel.move_mount(at, str(one), at, str(other), kernel.MOVE_MOUNT_SET_GROUP)
+        syscalls.mount("none", str(one), "tmpfs", 0)
+        syscalls.mount(None, str(one), None, syscalls.MS_SHARED)
+        syscalls.mount(str(one), str(other), None, syscalls.MS_BIND)
+        syscalls.mount(None, str(other), None, syscalls.MS_PRIVATE)
+        at = syscalls.AT_FDCWD
+        syscalls.move_mount(at, str(one), at, str(other), syscalls.MOVE_MOUNT_SET_GROUP)
         assert mount_line(other)[6] == mount_line(one)[6]
 
     scratch(body)
@@ -123,9 +123,9 @@ def test_set_group_rejoins_a_peer_group(scratch: Scratch, tmp_path: Path) -> Non
 
 def test_pivot_root(scratch: Scratch, tmp_path: Path) -> None:
     def body() -> None:
-        kernel.mount("none", str(tmp_path), "tmpfs", 0)
+        syscalls.mount("none", str(tmp_path), "tmpfs", 0)
         (tmp_path / "old").mkdir()
-        kernel.pivot_root(str(tmp_path), str(tmp_path / "old"))
+        syscalls.pivot_root(str(tmp_path), str(tmp_path / "old"))
         os.chdir("/")
         assert os.listdir("/") == ["old"]
 
@@ -135,11 +135,11 @@ def test_pivot_root(scratch: Scratch, tmp_path: Path) -> None:
 def test_setns_and_the_identity_of_a_mount_namespace(host: Host) -> None:
     def body() -> tuple[int, int]:
         namespace = os.open(f"/proc/{host.pid}/ns/mnt", os.O_RDONLY)
-        kernel.setns(namespace, kernel.CLONE_NEWNS)
+        syscalls.setns(namespace, syscalls.CLONE_NEWNS)
         with open("/proc/self/ns/mnt") as own:
             assert os.fstat(own.fileno()).st_ino == os.fstat(namespace).st_ino
-            assert kernel.ns_get_mntns_id(own.fileno()) == kernel.ns_get_mntns_id(namespace)
-        owner = kernel.ns_get_userns(namespace)
+            assert syscalls.ns_get_mntns_id(own.fileno()) == syscalls.ns_get_mntns_id(namespace)
+        owner = syscalls.ns_get_userns(namespace)
         return os.fstat(owner).st_ino, os.stat("/proc/self/ns/user").st_ino
 
     owner, user_namespace = host.call(body)
@@ -148,9 +148,9 @@ def test_setns_and_the_identity_of_a_mount_namespace(host: Host) -> None:
 
 def test_the_mount_namespaces_are_a_chain(host: Host) -> None:
     with open(f"/proc/{host.pid}/ns/mnt") as namespace:
-        here = kernel.ns_get_mntns_id(namespace.fileno())
+        here = syscalls.ns_get_mntns_id(namespace.fileno())
         try:
-            walker, info = kernel.ns_mnt_get_prev(namespace.fileno())
+            walker, info = syscalls.ns_mnt_get_prev(namespace.fileno())
         except KernelError as error:
             if error.errno != errno.EPERM:
                 raise
@@ -158,7 +158,7 @@ def test_the_mount_namespaces_are_a_chain(host: Host) -> None:
     assert info.mnt_ns_id < here
     # Other namespaces may come in between at any time.
     while info.mnt_ns_id < here:
-        following, info = kernel.ns_mnt_get_next(walker)
+        following, info = syscalls.ns_mnt_get_next(walker)
         os.close(walker)
         walker = following
     os.close(walker)
@@ -169,33 +169,33 @@ def test_the_mount_namespaces_are_a_chain(host: Host) -> None:
 
 def test_listmount_and_statmount_show_another_namespace(host: Host) -> None:
     with open(f"/proc/{host.pid}/ns/mnt") as namespace:
-        number = kernel.ns_get_mntns_id(namespace.fileno())
-    ids = kernel.listmount(kernel.LSMT_ROOT, mnt_ns_id=number)
+        number = syscalls.ns_get_mntns_id(namespace.fileno())
+    ids = syscalls.listmount(syscalls.LSMT_ROOT, mnt_ns_id=number)
     assert len(ids) == host.mountinfo().count(b"\n")
-    assert kernel.listmount(kernel.LSMT_ROOT, ids[0], mnt_ns_id=number, count=2) == ids[1:3]
-    mask = kernel.STATMOUNT_MNT_POINT | kernel.STATMOUNT_FS_TYPE
-    texts = [kernel.statmount(mount, mask, mnt_ns_id=number)[512:].split(b"\0") for mount in ids]
+    assert syscalls.listmount(syscalls.LSMT_ROOT, ids[0], mnt_ns_id=number, count=2) == ids[1:3]
+    mask = syscalls.STATMOUNT_MNT_POINT | syscalls.STATMOUNT_FS_TYPE
+    texts = [syscalls.statmount(mount, mask, mnt_ns_id=number)[512:].split(b"\0") for mount in ids]
     assert any(b"/proc" in text and b"proc" in text for text in texts)
-    assert struct.unpack_from("=Q", kernel.statmount(ids[0], mask, mnt_ns_id=number), 8)[0] == mask
+    assert struct.unpack_from("=Q", syscalls.statmount(ids[0], mask, mnt_ns_id=number), 8)[0] == mask
     with pytest.raises(KernelError, match="EOVERFLOW"):
-        kernel.statmount(ids[0], mask, mnt_ns_id=number, size=512)
+        syscalls.statmount(ids[0], mask, mnt_ns_id=number, size=512)
 
 
 def test_pidfds_know_whether_a_process_is_alive(host: Host) -> None:
     actor = host.spawn()
-    pidfd = kernel.pidfd_open(actor.pid)
-    kernel.pidfd_send_signal(pidfd, 0)
+    pidfd = syscalls.pidfd_open(actor.pid)
+    syscalls.pidfd_send_signal(pidfd, 0)
     host.kill(actor)
     with pytest.raises(KernelError, match="pidfd_send_signal: ESRCH"):
-        kernel.pidfd_send_signal(pidfd, signal.SIGKILL)
+        syscalls.pidfd_send_signal(pidfd, signal.SIGKILL)
     os.close(pidfd)
     with pytest.raises(KernelError, match=f"pid {actor.pid}: pidfd_open: ESRCH"):
-        kernel.pidfd_open(actor.pid)
+        syscalls.pidfd_open(actor.pid)
 
 
 def test_prctl(scratch: Scratch) -> None:
     def body() -> str:
-        kernel.prctl(kernel.PR_SET_NAME, b"a name")
+        syscalls.prctl(syscalls.PR_SET_NAME, b"a name")
         return Path("/proc/self/comm").read_text()
 
     assert scratch(body) == "a name\n"

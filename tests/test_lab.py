@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from mntscope import kernel
 from mntscope.errors import AccessError, KernelError, MntscopeError
+from mntscope.kernel import syscalls
 from mntscope.lab import ACTS, LEAKING, Facts, Scene, Story, perform, tell
 from mntscope.lab.actor import COMMANDS
 from mntscope.parse import parse_mountinfo
@@ -326,7 +326,7 @@ def test_an_actor_that_dies_is_reported() -> None:
 def user_namespaces() -> None:
     def as_nobody() -> None:
         os.setresuid(NOBODY, NOBODY, NOBODY)
-        kernel.unshare(kernel.CLONE_NEWUSER)
+        syscalls.unshare(syscalls.CLONE_NEWUSER)
 
     try:
         in_fork(as_nobody)
@@ -353,7 +353,7 @@ def test_an_ordinary_user_can_try_diff_on_what_is_kept(open_machine: Host) -> No
 @pytest.mark.usefixtures("user_namespaces")
 def test_where_no_namespace_may_be_made_one_line_says_why(scratch: Scratch) -> None:
     def refused() -> str:
-        kernel.unshare(kernel.CLONE_NEWUSER)
+        syscalls.unshare(syscalls.CLONE_NEWUSER)
         Path("/proc/self/setgroups").write_text("deny")
         Path("/proc/self/uid_map").write_text("0 0 1")
         # The limit of this new user namespace only.
@@ -370,10 +370,10 @@ def test_where_no_namespace_may_be_made_one_line_says_why(scratch: Scratch) -> N
 @pytest.mark.usefixtures("user_namespaces")
 def test_where_parts_of_proc_are_covered_one_line_says_why(scratch: Scratch) -> None:
     def refused() -> str:
-        kernel.mount("none", "/proc/sys", "tmpfs", 0)
+        syscalls.mount("none", "/proc/sys", "tmpfs", 0)
         os.setresgid(NOBODY, NOBODY, NOBODY)
         os.setresuid(NOBODY, NOBODY, NOBODY)
-        kernel.prctl(kernel.PR_SET_DUMPABLE, 1)
+        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 1)
         with pytest.raises(AccessError) as caught, Scene():
             pass
         return str(caught.value)

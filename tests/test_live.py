@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from mntscope import kernel
 from mntscope.errors import AccessError, MntscopeError
+from mntscope.kernel import syscalls
 from mntscope.live import capture, tables
 from mntscope.live.procfs import open_proc
 from mntscope.snapshot import Snapshot
@@ -21,7 +21,7 @@ from tests.throwaway import Actor, Host, Scratch, as_nobody, error_of, in_fork
 
 
 def mount_proc() -> None:
-    kernel.mount("proc", "/proc", "proc", 0)
+    syscalls.mount("proc", "/proc", "proc", 0)
 
 
 # What is seen
@@ -44,10 +44,10 @@ def test_the_namespaces_of_a_machine(machine: Host) -> None:
 
 
 def test_the_facts_of_a_namespace_and_its_process(machine: Host) -> None:
-    target = machine.unshare("slave", lambda: kernel.prctl(kernel.PR_SET_NAME, b"a) (b\n"))
+    target = machine.unshare("slave", lambda: syscalls.prctl(syscalls.PR_SET_NAME, b"a) (b\n"))
     view = machine.call(capture, [target.inner]).view(target.inner)
     with open(f"/proc/{target.pid}/ns/mnt") as namespace:
-        assert view.namespace.id == kernel.ns_get_mntns_id(namespace.fileno())
+        assert view.namespace.id == syscalls.ns_get_mntns_id(namespace.fileno())
     assert view.namespace.user_namespace == target.namespace("user")
     assert view.process is not None
     assert view.process.comm == "a) (b\n"
@@ -93,7 +93,7 @@ def test_the_capturing_process_is_no_part_of_what_it_captures(machine: Host) -> 
     assert machine.call(capture) == snapshot
 
     def alone() -> Snapshot:
-        kernel.unshare(kernel.CLONE_NEWNS)
+        syscalls.unshare(syscalls.CLONE_NEWNS)
         return capture()
 
     assert [len(view.namespace.processes) for view in machine.call(alone).views][-1] == 1
@@ -121,7 +121,7 @@ def test_processes_of_one_namespace_share_a_view(machine: Host) -> None:
 
 def test_the_namespace_of_another_user_namespace_has_another_owner(machine: Host) -> None:
     def set_up() -> None:
-        kernel.unshare(kernel.CLONE_NEWUSER | kernel.CLONE_NEWNS)
+        syscalls.unshare(syscalls.CLONE_NEWUSER | syscalls.CLONE_NEWNS)
 
     target = machine.spawn(set_up)
     snapshot = machine.call(capture, [target.inner])
@@ -132,7 +132,7 @@ def test_the_namespace_of_another_user_namespace_has_another_owner(machine: Host
 def test_a_table_of_many_pages_is_whole(machine: Host, tmp_path: Path) -> None:
     def set_up() -> None:
         for _ in range(300):
-            kernel.mount("none", str(tmp_path), "tmpfs", 0)
+            syscalls.mount("none", str(tmp_path), "tmpfs", 0)
 
     target = machine.unshare("private", set_up)
     assert machine.call(capture, [target.inner]).mountinfo(target.inner) == machine.mountinfo(target)
@@ -140,11 +140,11 @@ def test_a_table_of_many_pages_is_whole(machine: Host, tmp_path: Path) -> None:
 
 def test_a_table_that_never_holds_still_is_reported(machine: Host, tmp_path: Path) -> None:
     def churn() -> None:
-        kernel.mount("none", str(tmp_path), "tmpfs", 0)
+        syscalls.mount("none", str(tmp_path), "tmpfs", 0)
         if os.fork() == 0:
-            kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+            syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
             for size in itertools.count(100):
-                kernel.mount(None, str(tmp_path), None, kernel.MS_REMOUNT, f"size={size}k")
+                syscalls.mount(None, str(tmp_path), None, syscalls.MS_REMOUNT, f"size={size}k")
 
     target = machine.unshare("private", churn)
 
@@ -164,7 +164,7 @@ def test_a_table_that_never_holds_still_is_reported(machine: Host, tmp_path: Pat
 
 def test_a_chrooted_process_is_read_through_one_that_sees_all(machine: Host, tmp_path: Path) -> None:
     def confine() -> None:
-        kernel.mount("none", str(tmp_path), "tmpfs", 0)
+        syscalls.mount("none", str(tmp_path), "tmpfs", 0)
         os.chroot(tmp_path)
 
     confined = machine.unshare("private", confine)
@@ -176,7 +176,7 @@ def test_a_chrooted_process_is_read_through_one_that_sees_all(machine: Host, tmp
 
     def join() -> None:
         with open(f"/proc/{confined.inner}/ns/mnt") as namespace:
-            kernel.setns(namespace.fileno(), kernel.CLONE_NEWNS)
+            syscalls.setns(namespace.fileno(), syscalls.CLONE_NEWNS)
 
     free = machine.spawn(join)
     together = machine.call(capture, [confined.inner])
@@ -231,7 +231,7 @@ def test_a_leaked_proc_that_may_not_be_seen_through_says_what_to_do(machine: Hos
 
 def test_a_proc_of_an_outer_pid_namespace_is_not_mistaken_for_the_own(scratch: Scratch) -> None:
     def body() -> Snapshot:
-        kernel.unshare(kernel.CLONE_NEWPID)
+        syscalls.unshare(syscalls.CLONE_NEWPID)
         return in_fork(capture, [1])
 
     snapshot = scratch(body)
@@ -243,8 +243,8 @@ def test_a_proc_of_an_outer_pid_namespace_is_not_mistaken_for_the_own(scratch: S
 def test_a_user_namespace_that_may_not_mount_proc(scratch: Scratch) -> None:
     def body() -> tuple[type[MntscopeError], str]:
         # What is hidden in a proc stays hidden from the less privileged: they may not mount a new one.
-        kernel.mount("none", "/proc/sys", "tmpfs", 0)
-        kernel.unshare(kernel.CLONE_NEWUSER | kernel.CLONE_NEWNS | kernel.CLONE_NEWPID)
+        syscalls.mount("none", "/proc/sys", "tmpfs", 0)
+        syscalls.unshare(syscalls.CLONE_NEWUSER | syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID)
         return in_fork(error_of, open_proc)
 
     kind, text = scratch(body)
@@ -255,7 +255,7 @@ def test_a_user_namespace_that_may_not_mount_proc(scratch: Scratch) -> None:
 @pytest.mark.parametrize("covered", ["tmpfs", "sysfs"])
 def test_proc_covered_by_something_else(machine: Host, covered: str) -> None:
     def body() -> Snapshot:
-        kernel.mount("none", "/proc", covered, 0)
+        syscalls.mount("none", "/proc", covered, 0)
         return capture([])
 
     snapshot = machine.call(body)
@@ -265,7 +265,7 @@ def test_proc_covered_by_something_else(machine: Host, covered: str) -> None:
 
 def test_a_link_at_proc_is_not_followed_out_of_the_targets_root(machine: Host, tmp_path: Path) -> None:
     def set_up() -> None:
-        kernel.mount("none", str(tmp_path), "tmpfs", 0)
+        syscalls.mount("none", str(tmp_path), "tmpfs", 0)
         os.symlink("/proc", tmp_path / "proc")
         os.chroot(tmp_path)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mntscope import kernel
+from mntscope.kernel import syscalls
 from mntscope.live.containers import Runtimes
 from mntscope.model import Owner, Process
 from tests.throwaway import Scratch
@@ -43,7 +43,7 @@ def owner(kind: str, name: str = ID, pod: str = "") -> Owner:
 def lay_down(files: Mapping[str, object]) -> None:
     """State files, on directories that nothing else is in."""
     for path in ("/run", "/var/lib", "/etc"):
-        kernel.mount("none", path, "tmpfs", 0)
+        syscalls.mount("none", path, "tmpfs", 0)
     for path, content in files.items():
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         Path(path).write_text(content if isinstance(content, str) else json.dumps(content))

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from mntscope import kernel
+from mntscope.kernel import syscalls
 from mntscope.live import capture, readings
 from mntscope.live.holds import pins
 from mntscope.live.machine import _Machine as Machine
@@ -59,8 +59,8 @@ def with_a_thread_elsewhere(reported: Path) -> Callable[[], None]:
     """A process with a thread in a mount namespace of its own; the thread's id and namespace go to *reported*."""
 
     def live_elsewhere(ready: threading.Event) -> None:
-        kernel.unshare(kernel.CLONE_NEWNS)
-        kernel.mount("elsewhere", "/mnt", "tmpfs", 0)
+        syscalls.unshare(syscalls.CLONE_NEWNS)
+        syscalls.mount("elsewhere", "/mnt", "tmpfs", 0)
         reported.write_text(f"{threading.get_native_id()} {os.stat('/proc/thread-self/ns/mnt').st_ino}")
         ready.set()
         threading.Event().wait()
@@ -90,7 +90,7 @@ def test_a_thread_in_a_namespace_of_its_own(machine: Host, tmp_path: Path) -> No
 
 def test_a_bind_mount(machine: Host, tmp_path: Path) -> None:
     pin = tmp_path / "pins" / "kept"
-    inode = scenes.held_by_mount(machine, pin, set_up=lambda: kernel.mount("inside", "/mnt", "tmpfs", 0))
+    inode = scenes.held_by_mount(machine, pin, set_up=lambda: syscalls.mount("inside", "/mnt", "tmpfs", 0))
     snapshot = machine.call(capture)
     view = snapshot.view(f"mnt:[{inode}]")
     assert (view.namespace.inode, view.namespace.processes, view.process) == (inode, (), None)
@@ -112,17 +112,17 @@ def test_a_descriptor(machine: Host) -> None:
 
 def pin_a_new_namespace(place: Path) -> None:
     """A namespace that nothing but a bind mount at *place* keeps; made in this one, of which it is a copy."""
-    kernel.mount("pins", str(place.parent), "tmpfs", 0)
+    syscalls.mount("pins", str(place.parent), "tmpfs", 0)
     child = os.fork()
     if child == 0:
-        kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
-        kernel.unshare(kernel.CLONE_NEWNS)
+        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+        syscalls.unshare(syscalls.CLONE_NEWNS)
         signal.pause()
     own = os.stat("/proc/self/ns/mnt").st_ino
     while os.stat(f"/proc/{child}/ns/mnt").st_ino == own:
         time.sleep(0.001)
     place.touch()
-    kernel.mount(f"/proc/{child}/ns/mnt", str(place), None, kernel.MS_BIND)
+    syscalls.mount(f"/proc/{child}/ns/mnt", str(place), None, syscalls.MS_BIND)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
 
@@ -140,10 +140,10 @@ def test_a_namespace_that_a_namespace_without_processes_keeps(machine: Host, tmp
 
     def pin_the_outer() -> None:
         place = tmp_path / "outer"
-        kernel.mount("pins", str(tmp_path), "tmpfs", 0)
-        kernel.mount(None, str(tmp_path), None, kernel.MS_PRIVATE)
+        syscalls.mount("pins", str(tmp_path), "tmpfs", 0)
+        syscalls.mount(None, str(tmp_path), None, syscalls.MS_PRIVATE)
         place.touch()
-        kernel.mount(f"/proc/{outer.inner}/ns/mnt", str(place), None, kernel.MS_BIND)
+        syscalls.mount(f"/proc/{outer.inner}/ns/mnt", str(place), None, syscalls.MS_BIND)
 
     machine.call(pin_the_outer)
     inode = outer.namespace("mnt")
@@ -159,9 +159,9 @@ def test_what_lies_over_a_pin_is_not_opened(machine: Host, tmp_path: Path) -> No
     inode = scenes.held_by_mount(machine, tmp_path / "pins" / "kept")
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
-    machine.call(kernel.mount, str(fifo), str(tmp_path / "pins" / "kept"), None, kernel.MS_BIND)
+    machine.call(syscalls.mount, str(fifo), str(tmp_path / "pins" / "kept"), None, syscalls.MS_BIND)
     machine.call(capture)
-    machine.call(kernel.umount2, str(tmp_path / "pins" / "kept"))
+    machine.call(syscalls.umount2, str(tmp_path / "pins" / "kept"))
     assert namespace_of(machine.call(capture), inode).processes == ()
 
 
@@ -262,7 +262,7 @@ def test_a_change_of_propagation_while_the_tables_are_read_is_noticed(
     settle = Machine.settle
 
     def change_first(self: Machine) -> None:
-        kernel.mount(None, "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
+        syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
         settle(self)
 
     monkeypatch.setattr(Machine, "settle", change_first)
@@ -282,7 +282,7 @@ def test_a_master_that_ends_while_the_tables_are_read_is_noticed(
     settle = Machine.settle
 
     def end_it(self: Machine) -> None:
-        kernel.umount2(str(tmp_path / "volume"), kernel.MNT_DETACH)
+        syscalls.umount2(str(tmp_path / "volume"), syscalls.MNT_DETACH)
         settle(self)
 
     monkeypatch.setattr(Machine, "settle", end_it)
@@ -300,13 +300,13 @@ def test_tables_of_many_pages_are_of_one_moment(machine: Host, tmp_path: Path) -
         for number in range(300):
             place = tmp_path / str(number)
             place.mkdir()
-            kernel.mount("none", str(place), "tmpfs", 0)
+            syscalls.mount("none", str(place), "tmpfs", 0)
 
     def toggle() -> None:
         if os.fork() == 0:
-            kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
-            for kind in itertools.cycle((kernel.MS_PRIVATE, kernel.MS_SHARED)):
-                kernel.mount(None, "/", None, kernel.MS_REC | kind)
+            syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+            for kind in itertools.cycle((syscalls.MS_PRIVATE, syscalls.MS_SHARED)):
+                syscalls.mount(None, "/", None, syscalls.MS_REC | kind)
                 time.sleep(0.02)
 
     machine.call(many_mounts)
@@ -337,12 +337,12 @@ def test_processes_that_come_and_go(machine: Host) -> None:
 
     def churn() -> None:
         if os.fork() == 0:
-            kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+            syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
             # Pid 1 reaps what this one leaves behind.
             signal.signal(signal.SIGCHLD, signal.SIG_IGN)
             for number in itertools.count():
                 if os.fork() == 0:
-                    kernel.unshare(kernel.CLONE_NEWNS)
+                    syscalls.unshare(syscalls.CLONE_NEWNS)
                     time.sleep(0.001 * (number % 7))
                     os._exit(0)
                 time.sleep(0.001)

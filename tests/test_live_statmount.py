@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from mntscope import kernel
 from mntscope.errors import KernelError
+from mntscope.kernel import syscalls
+from mntscope.kernel.worker import inside
 from mntscope.live import capture, statmount, tables
-from mntscope.live.inside import inside
 from mntscope.live.namespaces import enter
 from mntscope.live.procfs import open_proc
 from mntscope.model import Mount
@@ -128,18 +128,18 @@ def test_what_is_known_is_not_told_again(
     scratch: Scratch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, many: int
 ) -> None:
     def body() -> None:
-        kernel.mount("none", str(tmp_path), "tmpfs", 0)
+        syscalls.mount("none", str(tmp_path), "tmpfs", 0)
         told = statmount.read()
         known = told[: statmount.FINGERPRINT]
         assert statmount.read(known) == known
         # One half changes, the other one is known.
-        kernel.mount(None, str(tmp_path), None, kernel.MS_SHARED)
+        syscalls.mount(None, str(tmp_path), None, syscalls.MS_SHARED)
         changed = statmount.read(known)
         assert changed[: statmount.FINGERPRINT] != known
         assert changed[statmount.FINGERPRINT :] == statmount.table()
-        kernel.mount(None, str(tmp_path), None, kernel.MS_PRIVATE)
+        syscalls.mount(None, str(tmp_path), None, syscalls.MS_PRIVATE)
         assert statmount.read(changed[: statmount.FINGERPRINT]) == told
-        kernel.umount2(str(tmp_path))
+        syscalls.umount2(str(tmp_path))
         assert statmount.table() == b"".join(told[statmount.FINGERPRINT :].splitlines(keepends=True)[:-1])
 
     monkeypatch.setattr(statmount, "MANY", many)
@@ -169,39 +169,39 @@ def test_a_helper_that_is_killed_is_done_without(
 
 def test_every_option_and_every_name(scratch: Scratch, tmp_path: Path) -> None:
     def body() -> None:
-        kernel.mount("none", str(tmp_path), "tmpfs", 0)
+        syscalls.mount("none", str(tmp_path), "tmpfs", 0)
         names = [b"plain", b"a b\tc\nd\\e", b"#hash", b"\\040", b"\xff\r\xc2\xa0", b"x" * 255, "größe".encode()]
         for number, name in enumerate(names):
             os.mkdir(os.fsencode(tmp_path) + b"/" + name)
-            kernel.mount(name, os.fsencode(tmp_path) + b"/" + name, "tmpfs", 0, f"size={number + 1}m,mode=700")
+            syscalls.mount(name, os.fsencode(tmp_path) + b"/" + name, "tmpfs", 0, f"size={number + 1}m,mode=700")
             os.mkdir(os.fsencode(tmp_path) + b"/" + name + b"/inner")
-            kernel.mount(os.fsencode(tmp_path) + b"/" + name + b"/inner", str(tmp_path), None, kernel.MS_BIND)
-            kernel.umount2(str(tmp_path))
+            syscalls.mount(os.fsencode(tmp_path) + b"/" + name + b"/inner", str(tmp_path), None, syscalls.MS_BIND)
+            syscalls.umount2(str(tmp_path))
         options = tmp_path / "options"
         options.mkdir()
         ms_nosuid, ms_nodev, ms_noexec, ms_sync, ms_dirsync = 2, 4, 8, 16, 128
         noatime, nodiratime, relatime, strictatime, lazytime, nosymfollow = 1024, 2048, 1 << 21, 1 << 24, 1 << 25, 256
         for flags in (
-            kernel.MS_RDONLY | ms_nosuid | ms_nodev | ms_noexec,
+            syscalls.MS_RDONLY | ms_nosuid | ms_nodev | ms_noexec,
             noatime | nodiratime,
             relatime | nodiratime | nosymfollow,
             strictatime,
             strictatime | nodiratime,
             ms_sync | ms_dirsync | lazytime,
         ):
-            kernel.mount("", str(options), "tmpfs", flags)
-        kernel.mount(None, str(options), None, kernel.MS_UNBINDABLE)
+            syscalls.mount("", str(options), "tmpfs", flags)
+        syscalls.mount(None, str(options), None, syscalls.MS_UNBINDABLE)
         for fs_type in ("proc", "sysfs", "cgroup2", "devpts", "mqueue", "ramfs"):
             try:
-                kernel.mount(None, str(options), fs_type, 0)
+                syscalls.mount(None, str(options), fs_type, 0)
             except KernelError:
                 # Not in this kernel, or not to be had in this namespace.
                 continue
         gone = tmp_path / "gone"
         gone.mkdir()
-        kernel.mount(str(gone), str(options), None, kernel.MS_BIND)
+        syscalls.mount(str(gone), str(options), None, syscalls.MS_BIND)
         gone.rmdir()
-        kernel.mount("/proc/self/ns/uts", "/dev/null", None, kernel.MS_BIND)
+        syscalls.mount("/proc/self/ns/uts", "/dev/null", None, syscalls.MS_BIND)
         with open_proc() as proc:
             text, asked = both(proc.fd)
         assert text == asked
@@ -220,7 +220,7 @@ def test_more_than_fits_into_the_first_buffer(scratch: Scratch, tmp_path: Path) 
         deep.mkdir(parents=True)
         os.chdir(tmp_path)
         # mount(2) takes paths of less than a page; this one has nearly as much.
-        kernel.mount("s" * 4000, str(deep)[:4095], "tmpfs", 0)
+        syscalls.mount("s" * 4000, str(deep)[:4095], "tmpfs", 0)
         with open_proc() as proc:
             text, asked = both(proc.fd)
         assert text == asked
@@ -234,17 +234,17 @@ def test_a_group_above_the_master(scratch: Scratch, tmp_path: Path) -> None:
         first, second, third = (tmp_path / name for name in ("first", "second", "third"))
         for directory in (first, second, third):
             directory.mkdir()
-        kernel.mount("none", str(first), "tmpfs", 0)
-        kernel.mount(None, str(first), None, kernel.MS_SHARED)
-        kernel.mount(str(first), str(second), None, kernel.MS_BIND)
-        kernel.mount(None, str(second), None, kernel.MS_SLAVE)
-        kernel.mount(None, str(second), None, kernel.MS_SHARED)
-        kernel.mount(str(second), str(third), None, kernel.MS_BIND)
-        kernel.mount(None, str(third), None, kernel.MS_SLAVE)
+        syscalls.mount("none", str(first), "tmpfs", 0)
+        syscalls.mount(None, str(first), None, syscalls.MS_SHARED)
+        syscalls.mount(str(first), str(second), None, syscalls.MS_BIND)
+        syscalls.mount(None, str(second), None, syscalls.MS_SLAVE)
+        syscalls.mount(None, str(second), None, syscalls.MS_SHARED)
+        syscalls.mount(str(second), str(third), None, syscalls.MS_BIND)
+        syscalls.mount(None, str(third), None, syscalls.MS_SLAVE)
 
         def without_the_master() -> list[Mount]:
-            kernel.unshare(kernel.CLONE_NEWNS)
-            kernel.umount2(str(second))
+            syscalls.unshare(syscalls.CLONE_NEWNS)
+            syscalls.umount2(str(second))
             with open_proc() as proc:
                 text, asked = both(proc.fd)
             assert text == asked
@@ -260,8 +260,8 @@ def test_a_group_above_the_master(scratch: Scratch, tmp_path: Path) -> None:
 
 def test_a_namespace_that_has_lost_its_root(machine: Host) -> None:
     def lose_it() -> None:
-        kernel.mount(None, "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
-        kernel.umount2("/", kernel.MNT_DETACH)
+        syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
+        syscalls.umount2("/", syscalls.MNT_DETACH)
 
     target = machine.unshare("private", lose_it)
     assert machine.mountinfo(target) == b""
@@ -274,15 +274,15 @@ def test_a_namespace_that_has_lost_its_root(machine: Host) -> None:
 
 def binds_of_one(directory: Path, number: int) -> None:
     """A shared filesystem and many binds of it: one group."""
-    kernel.mount("none", str(directory), "tmpfs", 0)
-    kernel.mount(None, str(directory), None, kernel.MS_PRIVATE)
+    syscalls.mount("none", str(directory), "tmpfs", 0)
+    syscalls.mount(None, str(directory), None, syscalls.MS_PRIVATE)
     source = directory / "source"
     source.mkdir()
-    kernel.mount("one", str(source), "tmpfs", 0)
-    kernel.mount(None, str(source), None, kernel.MS_SHARED)
+    syscalls.mount("one", str(source), "tmpfs", 0)
+    syscalls.mount(None, str(source), None, syscalls.MS_SHARED)
     for place in (directory / str(index) for index in range(number)):
         place.mkdir()
-        kernel.mount(str(source), str(place), None, kernel.MS_BIND)
+        syscalls.mount(str(source), str(place), None, syscalls.MS_BIND)
 
 
 def which(machine: Host, target: Actor) -> type[tables.Source]:

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from mntscope import kernel
 from mntscope.errors import AccessError, MntscopeError, TargetError
+from mntscope.kernel import syscalls
+from mntscope.kernel.worker import MOST_DESCRIPTORS, inside
 from mntscope.live import capture
-from mntscope.live.inside import MOST_DESCRIPTORS, inside
 from mntscope.live.namespaces import read_inside
 from mntscope.live.procfs import hold, open_proc, read_process
 from mntscope.snapshot import Snapshot
@@ -64,7 +64,7 @@ def test_a_thread_is_not_a_process() -> None:
 def test_a_process_whose_main_thread_has_ended(machine: Host) -> None:
     def outlive_the_main_thread() -> None:
         if os.fork() == 0:
-            kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+            syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
             threading.Thread(target=time.sleep, args=(100,)).start()
             ctypes.CDLL(None).pthread_exit(None)
 
@@ -108,7 +108,7 @@ def test_a_reused_pid_is_noticed(machine: Host) -> None:
         Path(last).write_text(str(pid - 1))
         child = os.fork()
         if child == 0:
-            kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+            syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
             signal.pause()
         return child
 
@@ -206,8 +206,8 @@ def test_hidden_processes(open_machine: Host) -> None:
     target = open_machine.spawn()
 
     def body() -> tuple[Snapshot, type[MntscopeError], str]:
-        kernel.unshare(kernel.CLONE_NEWNS)
-        kernel.mount("proc", "/proc", "proc", 0, "hidepid=invisible")
+        syscalls.unshare(syscalls.CLONE_NEWNS)
+        syscalls.mount("proc", "/proc", "proc", 0, "hidepid=invisible")
         become_nobody()
         return capture(), *error_of(capture, [target.inner])
 
@@ -226,8 +226,8 @@ def test_unreadable_processes(open_machine: Host) -> None:
     open_machine.spawn()
 
     def body() -> Snapshot:
-        kernel.unshare(kernel.CLONE_NEWNS)
-        kernel.mount("proc", "/proc", "proc", 0, "hidepid=noaccess")
+        syscalls.unshare(syscalls.CLONE_NEWNS)
+        syscalls.mount("proc", "/proc", "proc", 0, "hidepid=noaccess")
         become_nobody()
         return capture()
 

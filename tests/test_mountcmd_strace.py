@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mntscope import kernel
+from mntscope.kernel import syscalls
 from tests.commands import FORMS
 from tests.throwaway import Scratch
 
@@ -48,12 +48,12 @@ def _expanded(calls: list[str]) -> Iterator[str]:
 
 
 def _traced(command: str, trace: Path) -> list[str]:
-    kernel.mount("scene", "/mnt", "tmpfs", 0)
+    syscalls.mount("scene", "/mnt", "tmpfs", 0)
     for name in ("a", "b", "plain"):
         os.mkdir(f"/mnt/{name}")
-    kernel.mount("x", "/mnt/a", "tmpfs", 0)
+    syscalls.mount("x", "/mnt/a", "tmpfs", 0)
     os.mkdir("/mnt/a/s")
-    kernel.mount("y", "/mnt/a/s", "tmpfs", 0)
+    syscalls.mount("y", "/mnt/a/s", "tmpfs", 0)
     watched: list[str | Path] = [
         "strace",
         "-f",

@@ -29,7 +29,7 @@ sys.path.insert(0, {root!r})
 from contextlib import suppress
 from functools import partial
 import mntscope
-from mntscope import kernel
+from mntscope.kernel import syscalls
 from mntscope.cli.targets import resolve
 from mntscope.isolate import isolate, put_back
 from mntscope.lab import ACTS, Scene, tell
@@ -60,13 +60,13 @@ def left():
     children, descriptors, mounts = own()
     return sorted(children - before[0]), sorted(descriptors - before[1]), mounts != before[2]
 
-real_setns = kernel.setns
+real_setns = syscalls.setns
 def noted_setns(*arguments):
     with open({log!r}, "a") as file:
         print(os.getpid() == {{}}, len(os.listdir("/proc/self/task")), file=file)
     real_setns(*arguments)
 
-kernel.setns = noted_setns
+syscalls.setns = noted_setns
 kernel_pid = os.getpid()
 mntscope.capture()
 with Scene():

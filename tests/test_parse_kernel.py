@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mntscope import kernel
+from mntscope.kernel import syscalls
 from mntscope.parse import MountTable, format_mountinfo, parse_mountinfo
 from tests.throwaway import Scratch
 
@@ -34,7 +34,7 @@ def test_any_mount_point_and_source(scratch: Scratch, tmp_path: Path, name: byte
     os.mkdir(target)
 
     def body() -> bytes:
-        kernel.mount(name, target, "tmpfs", 0)
+        syscalls.mount(name, target, "tmpfs", 0)
         return MOUNTINFO.read_bytes()
 
     mount = read_back(scratch(body))[-1]
@@ -45,7 +45,7 @@ def test_any_mount_point_and_source(scratch: Scratch, tmp_path: Path, name: byte
 
 def test_an_empty_source(scratch: Scratch, tmp_path: Path) -> None:
     def body() -> bytes:
-        kernel.mount("", str(tmp_path), "tmpfs", 0)
+        syscalls.mount("", str(tmp_path), "tmpfs", 0)
         return MOUNTINFO.read_bytes()
 
     assert read_back(scratch(body))[-1].source == ""
@@ -56,8 +56,8 @@ def test_roots_that_are_deleted_files_or_no_paths(scratch: Scratch, tmp_path: Pa
         (tmp_path / name).touch()
 
     def body() -> bytes:
-        kernel.mount("/proc/self/ns/net", f"{tmp_path}/namespace", None, kernel.MS_BIND)
-        kernel.mount(f"{tmp_path}/file", f"{tmp_path}/target", None, kernel.MS_BIND)
+        syscalls.mount("/proc/self/ns/net", f"{tmp_path}/namespace", None, syscalls.MS_BIND)
+        syscalls.mount(f"{tmp_path}/file", f"{tmp_path}/target", None, syscalls.MS_BIND)
         os.unlink(tmp_path / "file")
         return MOUNTINFO.read_bytes()
 
@@ -73,13 +73,13 @@ def test_every_propagation_type(scratch: Scratch, tmp_path: Path) -> None:
 
     def body() -> bytes:
         for name in ("shared", "unbindable", "private"):
-            kernel.mount(name, places[name], "tmpfs", 0)
-        kernel.mount(None, places["shared"], None, kernel.MS_SHARED)
-        kernel.mount(None, places["unbindable"], None, kernel.MS_UNBINDABLE)
+            syscalls.mount(name, places[name], "tmpfs", 0)
+        syscalls.mount(None, places["shared"], None, syscalls.MS_SHARED)
+        syscalls.mount(None, places["unbindable"], None, syscalls.MS_UNBINDABLE)
         for name in ("slave", "shared,slave"):
-            kernel.mount(places["shared"], places[name], None, kernel.MS_BIND)
-            kernel.mount(None, places[name], None, kernel.MS_SLAVE)
-        kernel.mount(None, places["shared,slave"], None, kernel.MS_SHARED)
+            syscalls.mount(places["shared"], places[name], None, syscalls.MS_BIND)
+            syscalls.mount(None, places[name], None, syscalls.MS_SLAVE)
+        syscalls.mount(None, places["shared,slave"], None, syscalls.MS_SHARED)
         return MOUNTINFO.read_bytes()
 
     mounts = {mount.mount_point: mount for mount in read_back(scratch(body))}

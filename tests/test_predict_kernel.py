@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from mntscope import Snapshot, kernel, parse_mountinfo
+from mntscope import Snapshot, parse_mountinfo
+from mntscope.kernel import syscalls
 from mntscope.prediction import _ONE_PER_NAMESPACE, _ONLY_ONE, Prediction, predict_commands
 from mntscope.selftest.compare import Renaming, compare, tables
 from tests.commands import FORMS
@@ -76,14 +77,14 @@ class Scene:
 @pytest.fixture
 def scene(host: Host) -> Scene:
     def mounts() -> None:
-        kernel.mount("scene", "/mnt", "tmpfs", 0)
+        syscalls.mount("scene", "/mnt", "tmpfs", 0)
         for name in ("a", "b", "c", "plain"):
             os.mkdir(f"/mnt/{name}")
-        kernel.mount("x", "/mnt/a", "tmpfs", 0)
+        syscalls.mount("x", "/mnt/a", "tmpfs", 0)
         for name in ("s", "plain"):
             os.mkdir(f"/mnt/a/{name}")
-        kernel.mount("y", "/mnt/a/s", "tmpfs", 0)
-        kernel.mount("/mnt/a", "/mnt/c", None, kernel.MS_BIND)
+        syscalls.mount("y", "/mnt/a/s", "tmpfs", 0)
+        syscalls.mount("/mnt/a", "/mnt/c", None, syscalls.MS_BIND)
 
     host.call(mounts)
     return Scene(host, {"host": None, "box": host.unshare("unchanged"), "slave": host.unshare("slave")})
@@ -130,10 +131,10 @@ def test_every_mount_of_other_filesystems_is_a_superblock_of_its_own(scratch: Sc
 
 
 def devices_of_two_mounts(fs_type: str) -> list[str]:
-    kernel.mount("scene", "/mnt", "tmpfs", 0)
+    syscalls.mount("scene", "/mnt", "tmpfs", 0)
     for name in ("a", "b"):
         os.mkdir(f"/mnt/{name}")
-        kernel.mount("x", f"/mnt/{name}", fs_type, 0)
+        syscalls.mount("x", f"/mnt/{name}", fs_type, 0)
     mounts = parse_mountinfo(Path("/proc/self/mountinfo").read_bytes())
     return [mount.device for mount in mounts if mount.mount_point in ("/mnt/a", "/mnt/b")]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mntscope import kernel
+from mntscope.kernel import syscalls
 from mntscope.lab import ACTS, keep
 from mntscope.lab import Scene as Lab
 from mntscope.live import capture
@@ -33,10 +33,10 @@ def test_a_normal_container_host_is_quiet(machine: Host, tmp_path: Path) -> None
 
     def unit() -> None:
         """As systemd does for PrivateTmp=, PrivateMounts= and the like: a slave, and shared within."""
-        kernel.mount(None, "/", None, kernel.MS_REC | kernel.MS_SHARED)
+        syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_SHARED)
 
     def mount_proc() -> None:
-        kernel.mount("proc", "/proc", "proc", 0)
+        syscalls.mount("proc", "/proc", "proc", 0)
 
     with ExitStack() as stack:
         scene = Scene(machine, tmp_path, stack)
@@ -99,7 +99,7 @@ def test_a_slave_elsewhere_that_loses_its_master_is_no_reason_to_give_no_remedy(
     (tmp_path / "volume").mkdir()
     scenes.volume(host, tmp_path / "volume")
     target, slave = host.unshare("unchanged"), host.unshare("slave")
-    host.call(kernel.mount, None, str(tmp_path / "volume"), None, kernel.MS_PRIVATE)
+    host.call(syscalls.mount, None, str(tmp_path / "volume"), None, syscalls.MS_PRIVATE)
     snapshot = capture([host.pid, target.pid, slave.pid], everything=False, host=False)
     (finding,) = (one for one in audit(snapshot).findings if one.rule.id == "MNT001")
     assert [command[-2:] for command in finding.commands] == [("--make-rslave", "/")]

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mntscope import kernel
 from mntscope.graph.harm import SEVERITIES
+from mntscope.kernel import syscalls
 from mntscope.live import capture
 from mntscope.model import Namespace, Owner, Process, View
 from mntscope.rules import Finding, Policy, audit, by_id
@@ -123,11 +123,11 @@ def test_paths_of_the_host_become_read_only(scene: Scene) -> None:
 def test_the_flags_come_back(scene: Scene) -> None:
     volume = scene.path / "volume"
     volume.mkdir()
-    flags = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
-    scene.machine.call(kernel.mount, "volume", str(volume), "tmpfs", flags)
+    flags = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
+    scene.machine.call(syscalls.mount, "volume", str(volume), "tmpfs", flags)
 
     def drop() -> None:
-        kernel.mount(None, str(volume), None, kernel.MS_REMOUNT | kernel.MS_BIND | kernel.MS_RDONLY)
+        syscalls.mount(None, str(volume), None, syscalls.MS_REMOUNT | syscalls.MS_BIND | syscalls.MS_RDONLY)
 
     actor = scene.machine.unshare("private", drop)
     name = f"process {scene.seen(actor).views[1].namespace.processes[0].comm}"
@@ -167,8 +167,8 @@ def test_a_read_only_mount_lets_one_connect_to_a_socket(scene: Scene) -> None:
         with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as client:
             server.bind("socket")
             server.listen()
-            kernel.mount(str(directory), str(directory), None, kernel.MS_BIND)
-            kernel.mount(None, str(directory), None, kernel.MS_REMOUNT | kernel.MS_BIND | kernel.MS_RDONLY)
+            syscalls.mount(str(directory), str(directory), None, syscalls.MS_BIND)
+            syscalls.mount(None, str(directory), None, syscalls.MS_REMOUNT | syscalls.MS_BIND | syscalls.MS_RDONLY)
             os.chdir(directory)
             with pytest.raises(OSError, match="Read-only"):
                 Path("other").touch()

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from mntscope import kernel
 from mntscope.errors import AccessError
+from mntscope.kernel import syscalls
 from mntscope.parse import parse_mountinfo
 from mntscope.propagation import operation
 from mntscope.selftest.compare import Renaming, compare, tables
@@ -141,7 +141,7 @@ def test_as_an_ordinary_user_where_user_namespaces_are_allowed(namespaces: None)
         os.setgid(NOBODY)
         os.setuid(NOBODY)
         # As after the exec of a login: a process that has changed its user may not even write its own /proc files.
-        kernel.prctl(kernel.PR_SET_DUMPABLE, 1)
+        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 1)
         with World() as world:
             return [str(mount(world, "/a")), str(perform(world, "clone_ns", new="B")), *world.labels]
 
@@ -151,7 +151,7 @@ def test_as_an_ordinary_user_where_user_namespaces_are_allowed(namespaces: None)
 def test_where_namespaces_are_forbidden_it_says_so(namespaces: None) -> None:
     def body() -> str:
         # A user namespace of one's own can forbid any further ones.
-        kernel.unshare(kernel.CLONE_NEWUSER)
+        syscalls.unshare(syscalls.CLONE_NEWUSER)
         Path("/proc/sys/user/max_user_namespaces").write_text("0")
         with pytest.raises(AccessError) as caught, World():
             pass

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from mntscope import kernel
 from mntscope.cli.targets import Resolved, resolve
 from mntscope.errors import AccessError, ParseError, TargetError, UsageError
+from mntscope.kernel import syscalls
 from mntscope.model import Owner
 from tests.throwaway import Actor, Host, as_nobody, error_of
 
@@ -60,16 +60,16 @@ def test_another_host(host: Host) -> None:
 
 def test_a_master_that_neither_shows_is_looked_for(machine: Host, tmp_path: Path) -> None:
     def share_again() -> None:
-        kernel.mount("none", str(tmp_path), "tmpfs", 0)
-        kernel.mount(None, str(tmp_path), None, kernel.MS_SHARED)
+        syscalls.mount("none", str(tmp_path), "tmpfs", 0)
+        syscalls.mount(None, str(tmp_path), None, syscalls.MS_SHARED)
 
     between = machine.unshare("slave", share_again)
 
     def follow() -> None:
         with open(f"/proc/{between.inner}/ns/mnt") as namespace:
-            kernel.setns(namespace.fileno(), kernel.CLONE_NEWNS)
-        kernel.unshare(kernel.CLONE_NEWNS)
-        kernel.mount(None, "/", None, kernel.MS_REC | kernel.MS_SLAVE)
+            syscalls.setns(namespace.fileno(), syscalls.CLONE_NEWNS)
+        syscalls.unshare(syscalls.CLONE_NEWNS)
+        syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_SLAVE)
 
     target = machine.spawn(follow)
     assert str(between.inner) in labels(machine.call(resolve, str(target.inner)))
@@ -209,7 +209,7 @@ def with_state(machine: Host, files: dict[str, object]) -> None:
 
     def lay_down() -> None:
         for path in ("/run", "/var/lib"):
-            kernel.mount("none", path, "tmpfs", 0)
+            syscalls.mount("none", path, "tmpfs", 0)
         for path, content in files.items():
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             Path(path).write_text(content if isinstance(content, str) else json.dumps(content))

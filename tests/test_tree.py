@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from mntscope import kernel
 from mntscope.cli import main
 from mntscope.cli.tree import COLUMNS as HELP
 from mntscope.cli.tree import ONLY as CHOICES
 from mntscope.graph import MountTree
+from mntscope.kernel import syscalls
 from mntscope.model import Mount, Namespace, Owner, Problem, View
 from mntscope.report.page import Page
 from mntscope.report.tree import COLUMNS, DEEPEST, FORMATS, INDENTED, ONLY, PLACES, columns_chosen, listing
@@ -326,7 +326,7 @@ def test_the_kinds_and_columns_that_help_names_are_those_there_are() -> None:
 
 def test_a_container_that_shares_a_volume_is_told_by_name(machine: Host, tmp_path: Path) -> None:
     def share() -> None:
-        kernel.mount("volume", str(tmp_path), "tmpfs", 0)
+        syscalls.mount("volume", str(tmp_path), "tmpfs", 0)
 
     machine.call(share)
     peer = machine.unshare("unchanged")
@@ -349,8 +349,8 @@ def test_a_container_that_shares_a_volume_is_told_by_name(machine: Host, tmp_pat
 
 def test_mounts_are_those_of_findmnt(machine: Host) -> None:
     def stack() -> None:
-        kernel.mount("one", "/mnt", "tmpfs", 0)
-        kernel.mount("two", "/mnt", "tmpfs", 0)
+        syscalls.mount("one", "/mnt", "tmpfs", 0)
+        syscalls.mount("two", "/mnt", "tmpfs", 0)
 
     machine.call(stack)
     theirs = machine.run(["findmnt", "--list", "--noheadings", "--output", "ID,PARENT,TARGET"])

@@ -5,7 +5,7 @@ returns what it returned. Anything may be mounted there; it goes away with the w
 
     def test_a_tmpfs_is_listed(scratch: Scratch, tmp_path: Path) -> None:
         def body() -> bytes:
-            kernel.mount("none", str(tmp_path), "tmpfs", 0)
+            syscalls.mount("none", str(tmp_path), "tmpfs", 0)
             return Path("/proc/self/mountinfo").read_bytes()
 
         assert os.fsencode(tmp_path) in scratch(body)
@@ -45,8 +45,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NoReturn, Protocol, TypeVar
 
-from mntscope import kernel
 from mntscope.errors import MntscopeError
+from mntscope.kernel import syscalls
 
 T = TypeVar("T")
 Step = Callable[[], object]
@@ -56,10 +56,10 @@ NOBODY = 65534
 
 Mode = Literal["unchanged", "shared", "slave", "private", "unbindable"]
 PROPAGATION: dict[Mode, int] = {
-    "shared": kernel.MS_SHARED,
-    "slave": kernel.MS_SLAVE,
-    "private": kernel.MS_PRIVATE,
-    "unbindable": kernel.MS_UNBINDABLE,
+    "shared": syscalls.MS_SHARED,
+    "slave": syscalls.MS_SLAVE,
+    "private": syscalls.MS_PRIVATE,
+    "unbindable": syscalls.MS_UNBINDABLE,
 }
 
 
@@ -106,13 +106,13 @@ class Host:
         def set_up() -> None:
             own_mounts()
             if own_pids:
-                kernel.umount2("/proc", kernel.MNT_DETACH)
-                kernel.mount("proc", "/proc", "proc", 0)
+                syscalls.umount2("/proc", syscalls.MNT_DETACH)
+                syscalls.mount("proc", "/proc", "proc", 0)
             if for_everyone:
                 reachable_by_everyone(sys.base_prefix, sys.prefix, str(ROOT))
-            kernel.mount(None, "/", None, kernel.MS_REC | kernel.MS_SHARED)
+            syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_SHARED)
 
-        new_pids: list[Step] = [lambda: kernel.unshare(kernel.CLONE_NEWPID)] if own_pids else []
+        new_pids: list[Step] = [lambda: syscalls.unshare(syscalls.CLONE_NEWPID)] if own_pids else []
         self.pid = self._start(*new_pids, set_up).pid
         """The process that keeps the host, as the tests see it; pid 1 to the processes of a ``machine``."""
         self._mnt = os.open(f"/proc/{self.pid}/ns/mnt", os.O_RDONLY)
@@ -150,7 +150,7 @@ class Host:
                 os.setresgid(uid, uid, uid)
                 os.setresuid(uid, uid, uid)
             # Last: a change of user clears it.
-            kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+            syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
 
         words = [str(word) for word in argv]
         settings: dict[str, Any] = {"capture_output": True, "text": True, "errors": "surrogateescape", "timeout": 120}
@@ -172,9 +172,9 @@ class Host:
         """
 
         def unshare() -> None:
-            kernel.unshare(kernel.CLONE_NEWNS | (kernel.CLONE_NEWPID if new_pids else 0))
+            syscalls.unshare(syscalls.CLONE_NEWNS | (syscalls.CLONE_NEWPID if new_pids else 0))
             if propagation != "unchanged":
-                kernel.mount(None, "/", None, kernel.MS_REC | PROPAGATION[propagation])
+                syscalls.mount(None, "/", None, syscalls.MS_REC | PROPAGATION[propagation])
 
         def unshare_and_set_up() -> None:
             unshare()
@@ -194,9 +194,9 @@ class Host:
     def _enter(self) -> None:
         # setns(2) leaves the process at the root directory of the namespace.
         here = os.getcwd()
-        kernel.setns(self._mnt, kernel.CLONE_NEWNS)
+        syscalls.setns(self._mnt, syscalls.CLONE_NEWNS)
         os.chdir(here)
-        kernel.setns(self._pids, kernel.CLONE_NEWPID)
+        syscalls.setns(self._pids, syscalls.CLONE_NEWPID)
 
     def _start(self, *steps: Step) -> Actor:
         """A process that takes the steps, each in a child of the process of the step before, and then sleeps."""
@@ -276,7 +276,7 @@ def in_fork(function: Callable[..., T], *arguments: object) -> T:
 
 def _outcome(function: Callable[..., object], *arguments: object) -> bytes:
     try:
-        kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
         return pickle.dumps((function(*arguments), None))
     except BaseException:  # noqa: BLE001 - nothing may escape into the copy of the test runner
         return pickle.dumps((None, traceback.format_exc()))
@@ -284,22 +284,22 @@ def _outcome(function: Callable[..., object], *arguments: object) -> bytes:
 
 def own_mounts() -> None:
     """A new mount namespace for this process, cut off from the one before."""
-    kernel.unshare(kernel.CLONE_NEWNS)
-    kernel.mount(None, "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
+    syscalls.unshare(syscalls.CLONE_NEWNS)
+    syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
 
 
 def reachable_by_everyone(*paths: str) -> None:
     """Covers the directories on the way to *paths* that others may not search by ones that they may."""
-    flags = kernel.OPEN_TREE_CLONE | kernel.AT_RECURSIVE
+    flags = syscalls.OPEN_TREE_CLONE | syscalls.AT_RECURSIVE
     # The shortest first: what lies in one that is put back is put back with it.
     closed_off = sorted((path for path in paths if _closed_above(path)), key=len)
-    trees = {path: kernel.open_tree(kernel.AT_FDCWD, path, flags) for path in closed_off}
+    trees = {path: syscalls.open_tree(syscalls.AT_FDCWD, path, flags) for path in closed_off}
     for path, tree in trees.items():
         if closed := _closed_above(path):
-            kernel.mount("none", str(closed), "tmpfs", 0, "mode=755")
+            syscalls.mount("none", str(closed), "tmpfs", 0, "mode=755")
         if not os.path.exists(path):
             os.makedirs(path)
-            kernel.move_mount(tree, "", kernel.AT_FDCWD, path, kernel.MOVE_MOUNT_F_EMPTY_PATH)
+            syscalls.move_mount(tree, "", syscalls.AT_FDCWD, path, syscalls.MOVE_MOUNT_F_EMPTY_PATH)
         os.close(tree)
 
 
@@ -313,7 +313,7 @@ def _act(steps: Sequence[Step], sender: socket.socket) -> NoReturn:
         for number, step in enumerate(steps):
             if number:
                 _continue_in_child()
-            kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+            syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
             step()
         # Pid 1 of a namespace inherits its orphans; ignoring SIGCHLD reaps them.
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)

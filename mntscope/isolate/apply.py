@@ -21,7 +21,6 @@ from mntscope.errors import AccessError, KernelError, MntscopeError, RefusedErro
 from mntscope.frozen import dataclass, replace
 from mntscope.graph import MountTree
 from mntscope.isolate.hands import Change, Held, Hook, Placed
-from mntscope.isolate.ids import unique_ids
 from mntscope.isolate.journal import Entry, Journal, default_path, locked
 from mntscope.isolate.plan import Action, Kind, Plan, make_plan
 from mntscope.isolate.record import new_journal
@@ -29,6 +28,7 @@ from mntscope.isolate.target import Target, opened
 from mntscope.isolate.undo import Look, put_back_entries
 from mntscope.isolate.witness import Witness
 from mntscope.isolate.worker import Worker, WorkerLostError
+from mntscope.kernel.mount_ids import unique_ids
 from mntscope.live.procfs import Proc, open_proc
 from mntscope.model import Mount
 from mntscope.places import under

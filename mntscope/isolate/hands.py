@@ -24,9 +24,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NoReturn, TypeVar
 
-from mntscope import kernel
 from mntscope.errors import KernelError, RefusedError
 from mntscope.isolate.journal import Journal
+from mntscope.kernel import syscalls
 from mntscope.live.procfs import own_pids, read
 
 T = TypeVar("T")
@@ -37,11 +37,11 @@ MESSAGE = 1 << 16
 Hook = Callable[[str], None]
 """Called in the worker before each system call that can fail, with the name of the step."""
 
-PROPAGATION = {"private": kernel.MS_PRIVATE, "slave": kernel.MS_SLAVE, "shared": kernel.MS_SHARED}
-_PROC_FLAGS = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
-_PROC_ATTRIBUTES = kernel.MOUNT_ATTR_NOSUID | kernel.MOUNT_ATTR_NODEV | kernel.MOUNT_ATTR_NOEXEC
+PROPAGATION = {"private": syscalls.MS_PRIVATE, "slave": syscalls.MS_SLAVE, "shared": syscalls.MS_SHARED}
+_PROC_FLAGS = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
+_PROC_ATTRIBUTES = syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV | syscalls.MOUNT_ATTR_NOEXEC
 _PROC_ROOT_INO = 1  # include/linux/proc_fs.h
-_BY_DESCRIPTORS = kernel.MOVE_MOUNT_F_EMPTY_PATH | kernel.MOVE_MOUNT_T_EMPTY_PATH
+_BY_DESCRIPTORS = syscalls.MOVE_MOUNT_F_EMPTY_PATH | syscalls.MOVE_MOUNT_T_EMPTY_PATH
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,13 +184,13 @@ class Hands:
         if at.pid is not None:
             # As the user it is, it may have the right that it would not have inside; or only have it inside.
             with suppress(KernelError):
-                self.call("setns pid", kernel.setns, at.pid, kernel.CLONE_NEWPID)
+                self.call("setns pid", syscalls.setns, at.pid, syscalls.CLONE_NEWPID)
                 early = True
         if at.user is not None:
-            self.call("setns user", kernel.setns, at.user, kernel.CLONE_NEWUSER)
-        self.call("setns mnt", kernel.setns, at.mnt, kernel.CLONE_NEWNS)
+            self.call("setns user", syscalls.setns, at.user, syscalls.CLONE_NEWUSER)
+        self.call("setns mnt", syscalls.setns, at.mnt, syscalls.CLONE_NEWNS)
         if at.pid is not None and not early:
-            self.call("setns pid", kernel.setns, at.pid, kernel.CLONE_NEWPID)
+            self.call("setns pid", syscalls.setns, at.pid, syscalls.CLONE_NEWPID)
         self._namespace_root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         # Relative paths lead to proc: the target's own may be anything.
         os.fchdir(at.proc)
@@ -262,10 +262,10 @@ class Hands:
     def hold(self, path: str, mount_id: int, group: int | None, master: int | None) -> Answer:
         """Keep hold of the mount at *path*, and of a detached copy of it, before it is changed."""
         held = Held(mount_id, group, master, self._open(path, mount_id))
-        flags = kernel.OPEN_TREE_CLONE | kernel.OPEN_TREE_CLOEXEC | kernel.AT_EMPTY_PATH
+        flags = syscalls.OPEN_TREE_CLONE | syscalls.OPEN_TREE_CLOEXEC | syscalls.AT_EMPTY_PATH
         with suppress(KernelError):
             # EINVAL: something locked is mounted in it, that a copy without it would uncover.
-            held.copy = self.call("open_tree", kernel.open_tree, held.mount, "", flags)
+            held.copy = self.call("open_tree", syscalls.open_tree, held.mount, "", flags)
         self.changes.append(held)
         return Answer({"copy": held.copy is not None}, [held.mount] + ([] if held.copy is None else [held.copy]))
 
@@ -293,12 +293,12 @@ class Hands:
         try:
             placed = self.changes[-1] if self.changes else None
             if isinstance(placed, Placed):
-                self.call("move_mount", kernel.move_mount, placed.mount, "", target, "", _BY_DESCRIPTORS)
+                self.call("move_mount", syscalls.move_mount, placed.mount, "", target, "", _BY_DESCRIPTORS)
                 return Answer({"mount_id": self._mount_id(placed.mount)})
             place = f"self/fd/{target}"
 
             def mount() -> Answer:
-                self.call("mount", kernel.mount, "proc", place, "proc", _PROC_FLAGS)
+                self.call("mount", syscalls.mount, "proc", place, "proc", _PROC_FLAGS)
                 return Answer()
 
             self._in_child(mount)
@@ -322,8 +322,8 @@ class Hands:
         mount = self._open(path, mount_id)
         if not slave:
             return Answer(fds=[mount])
-        flags = kernel.OPEN_TREE_CLONE | kernel.OPEN_TREE_CLOEXEC | kernel.AT_EMPTY_PATH
-        detached = self.call("open_tree", kernel.open_tree, mount, "", flags)
+        flags = syscalls.OPEN_TREE_CLONE | syscalls.OPEN_TREE_CLOEXEC | syscalls.AT_EMPTY_PATH
+        detached = self.call("open_tree", syscalls.open_tree, mount, "", flags)
         self._set(detached, "slave")
         os.close(mount)
         return Answer(fds=[detached])
@@ -391,28 +391,28 @@ class Hands:
         if source is None:
             self._set(mount, "shared")
             return
-        flags = _BY_DESCRIPTORS | kernel.MOVE_MOUNT_SET_GROUP
-        self.call("move_mount SET_GROUP", kernel.move_mount, source, "", mount, "", flags)
+        flags = _BY_DESCRIPTORS | syscalls.MOVE_MOUNT_SET_GROUP
+        self.call("move_mount SET_GROUP", syscalls.move_mount, source, "", mount, "", flags)
 
     def _unmount(self, mount: int) -> None:
         # Through its descriptor, so that it is this mount and no other; which keeps it busy, hence MNT_DETACH.
-        self.call("umount2", kernel.umount2, f"self/fd/{mount}", kernel.MNT_DETACH)
+        self.call("umount2", syscalls.umount2, f"self/fd/{mount}", syscalls.MNT_DETACH)
 
     def _set(self, mount: int, type: str, *, recursive: bool = False) -> None:  # noqa: A002
-        flags = kernel.AT_EMPTY_PATH | (kernel.AT_RECURSIVE if recursive else 0)
+        flags = syscalls.AT_EMPTY_PATH | (syscalls.AT_RECURSIVE if recursive else 0)
         try:
-            self.call("mount_setattr", kernel.mount_setattr, mount, "", flags, propagation=PROPAGATION[type])
+            self.call("mount_setattr", syscalls.mount_setattr, mount, "", flags, propagation=PROPAGATION[type])
         except KernelError as error:
             if error.errno != errno.ENOSYS:
                 raise
-            flags = PROPAGATION[type] | (kernel.MS_REC if recursive else 0)
-            self.call("mount", kernel.mount, None, f"self/fd/{mount}", None, flags)
+            flags = PROPAGATION[type] | (syscalls.MS_REC if recursive else 0)
+            self.call("mount", syscalls.mount, None, f"self/fd/{mount}", None, flags)
 
     def _fresh_proc(self) -> int:
-        configured = self.call("fsopen", kernel.fsopen, "proc", kernel.FSOPEN_CLOEXEC)
-        self.call("fsconfig", kernel.fsconfig, configured, kernel.FSCONFIG_SET_STRING, "source", "proc")
-        self.call("fsconfig create", kernel.fsconfig, configured, kernel.FSCONFIG_CMD_CREATE, None, None)
-        return self.call("fsmount", kernel.fsmount, configured, kernel.FSMOUNT_CLOEXEC, _PROC_ATTRIBUTES)
+        configured = self.call("fsopen", syscalls.fsopen, "proc", syscalls.FSOPEN_CLOEXEC)
+        self.call("fsconfig", syscalls.fsconfig, configured, syscalls.FSCONFIG_SET_STRING, "source", "proc")
+        self.call("fsconfig create", syscalls.fsconfig, configured, syscalls.FSCONFIG_CMD_CREATE, None, None)
+        return self.call("fsmount", syscalls.fsmount, configured, syscalls.FSMOUNT_CLOEXEC, _PROC_ATTRIBUTES)
 
     def _open(self, path: str, mount_id: int) -> int:
         """A descriptor of *path*, if it still lies in that mount."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from itertools import islice
 
-from mntscope.isolate.ids import unique_ids
 from mntscope.isolate.journal import Changed, Entry, Journal, Member
 from mntscope.isolate.plan import Plan
 from mntscope.isolate.target import Target
 from mntscope.isolate.undo import boot_id
+from mntscope.kernel.mount_ids import unique_ids
 from mntscope.live.procfs import Proc
 from mntscope.model import Mount
 from mntscope.parse import format_mountinfo

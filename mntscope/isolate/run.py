@@ -16,12 +16,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import ClassVar, NoReturn
 
-from mntscope import kernel
 from mntscope.errors import AccessError, KernelError, MntscopeError, RefusedError
 from mntscope.frozen import dataclass
 from mntscope.graph import MountTree
 from mntscope.isolate.plan import Kind, Plan, make_plan
 from mntscope.isolate.undo import Look
+from mntscope.kernel import syscalls
 from mntscope.live.procfs import Proc, open_proc, read
 from mntscope.model import View
 from mntscope.parse import parse_mountinfo
@@ -29,7 +29,7 @@ from mntscope.parse import parse_mountinfo
 PROC = "/proc"
 
 _Mask = set[signal.Signals | int]
-_TYPES = {"private": kernel.MS_PRIVATE, "slave": kernel.MS_SLAVE}
+_TYPES = {"private": syscalls.MS_PRIVATE, "slave": syscalls.MS_SLAVE}
 _FORWARDED = frozenset(signal.valid_signals()) - {
     signal.SIGKILL, signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGCONT, signal.SIGSEGV,
     signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT, signal.SIGTRAP, signal.SIGSYS, signal.SIGPIPE,
@@ -197,9 +197,9 @@ def _set_up(line: socket.socket, wish: _Wish, mask: _Mask) -> NoReturn:
     status = 1
     with suppress(BaseException):
         try:
-            kernel.unshare(kernel.CLONE_NEWNS | (kernel.CLONE_NEWPID if wish.new_pids else 0))
-            kernel.mount(None, "/", None, kernel.MS_REC | kernel.MS_SLAVE)
-            kernel.mount(None, wish.containing, None, _TYPES[wish.kind])
+            syscalls.unshare(syscalls.CLONE_NEWNS | (syscalls.CLONE_NEWPID if wish.new_pids else 0))
+            syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_SLAVE)
+            syscalls.mount(None, wish.containing, None, _TYPES[wish.kind])
             if wish.new_pids:
                 first = os.fork()
                 if first:
@@ -220,7 +220,7 @@ def _first_process(line: socket.socket, wish: _Wish, mask: _Mask) -> int:
     line.send(b"{}")
     if line.recv(16) != b"mount":
         return 1
-    kernel.mount("proc", PROC, "proc", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC)
+    syscalls.mount("proc", PROC, "proc", syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
     line.send(b"{}")
     if line.recv(16) != b"go":
         return 1

@@ -7,10 +7,10 @@ import select
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
-from mntscope import kernel
 from mntscope.errors import KernelError
 from mntscope.frozen import dataclass
 from mntscope.isolate.hands import Entrance
+from mntscope.kernel import syscalls
 from mntscope.live.namespaces import identify, open_namespace
 from mntscope.live.procfs import Proc, hold, read_process
 from mntscope.model import Namespace, View
@@ -54,7 +54,7 @@ def opened(proc: Proc, target: int | str) -> Iterator[Target]:
         pidfd = None
         with hold(proc, target) as directory:
             with suppress(KernelError):
-                pidfd = _kept(held, kernel.pidfd_open(target))
+                pidfd = _kept(held, syscalls.pidfd_open(target))
             mnt = _kept(held, os.open("ns/mnt", _OPEN, dir_fd=directory))
             pids: int | None = _kept(held, os.open("ns/pid", _OPEN, dir_fd=directory))
             root = _kept(held, os.open("root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory))
@@ -79,7 +79,7 @@ def namespace_of(proc: Proc, view: View) -> int | None:
 def _owner(held: ExitStack, proc: Proc, mnt: int) -> int | None:
     """The user namespace that owns a mount namespace, unless it is this process's own."""
     with suppress(KernelError):
-        owner = _kept(held, kernel.ns_get_userns(mnt))
+        owner = _kept(held, syscalls.ns_get_userns(mnt))
         if os.fstat(owner).st_ino != os.stat("self/ns/user", dir_fd=proc.fd).st_ino:
             return owner
     return None

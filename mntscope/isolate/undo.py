@@ -15,11 +15,11 @@ from mntscope.errors import KernelError, MntscopeError, RefusedError
 from mntscope.frozen import dataclass
 from mntscope.interrupts import uninterrupted
 from mntscope.isolate.hands import Entrance
-from mntscope.isolate.ids import unique_ids
 from mntscope.isolate.journal import Changed, Entry, Journal, locked
 from mntscope.isolate.target import namespace_of
 from mntscope.isolate.witness import Witness
 from mntscope.isolate.worker import Worker
+from mntscope.kernel.mount_ids import unique_ids
 from mntscope.live.namespaces import every_namespace, identify
 from mntscope.live.procfs import Proc, open_proc, read
 from mntscope.model import Mount, View

@@ -17,19 +17,21 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, NoReturn
 
-from mntscope import kernel
 from mntscope.errors import KernelError
+from mntscope.kernel import syscalls
 
 LOOK = "look"
 """The request that is not a command: say what you see in your /proc."""
 
 COMMANDS: dict[str, Callable[[], None]] = {
-    "unshare --pid --fork": lambda: _unshare(kernel.CLONE_NEWPID),
-    "unshare --pid --fork --mount --propagation unchanged": lambda: _unshare(kernel.CLONE_NEWPID | kernel.CLONE_NEWNS),
-    "mount -t proc proc /proc": lambda: kernel.mount("proc", "/proc", "proc", 0),
-    "mount --make-private /proc": lambda: kernel.mount(None, "/proc", None, kernel.MS_PRIVATE),
-    "mount --make-shared /proc": lambda: kernel.mount(None, "/proc", None, kernel.MS_SHARED),
-    "umount /proc": lambda: kernel.umount2("/proc"),
+    "unshare --pid --fork": lambda: _unshare(syscalls.CLONE_NEWPID),
+    "unshare --pid --fork --mount --propagation unchanged": lambda: _unshare(
+        syscalls.CLONE_NEWPID | syscalls.CLONE_NEWNS
+    ),
+    "mount -t proc proc /proc": lambda: syscalls.mount("proc", "/proc", "proc", 0),
+    "mount --make-private /proc": lambda: syscalls.mount(None, "/proc", None, syscalls.MS_PRIVATE),
+    "mount --make-shared /proc": lambda: syscalls.mount(None, "/proc", None, syscalls.MS_SHARED),
+    "umount /proc": lambda: syscalls.umount2("/proc"),
 }
 """What the target can be asked to run: the command as one would type it, and the system calls it comes down to."""
 
@@ -74,17 +76,17 @@ def stage(lab: int, host: socket.socket, target: socket.socket) -> None:
 def _make_namespaces() -> None:
     """New mount and PID namespaces, in a new user namespace where these need it; nothing in them reaches out."""
     try:
-        kernel.unshare(kernel.CLONE_NEWNS | kernel.CLONE_NEWPID)
+        syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID)
     except KernelError as error:
         if error.errno != errno.EPERM:
             raise
         uid, gid = os.geteuid(), os.getegid()
-        kernel.unshare(kernel.CLONE_NEWUSER | kernel.CLONE_NEWNS | kernel.CLONE_NEWPID)
+        syscalls.unshare(syscalls.CLONE_NEWUSER | syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID)
         # user_namespaces(7): an unprivileged process may map its own ids, the group only without setgroups(2).
         for name, line in (("setgroups", b"deny"), ("uid_map", b"0 %d 1" % uid), ("gid_map", b"0 %d 1" % gid)):
             _write(f"/proc/self/{name}", line)
     # Before anything else: the copied mounts are still peers, or slaves, of the machine's.
-    kernel.mount(None, "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
+    syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
 
 
 def _write(path: str, line: bytes) -> None:
@@ -99,8 +101,8 @@ def _init(host: socket.socket, target: socket.socket) -> None:
     """Pid 1 of the throwaway host."""
     try:
         _end_with_parent()
-        kernel.mount("proc", "/proc", "proc", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC)
-        kernel.mount(None, "/", None, kernel.MS_REC | kernel.MS_SHARED)
+        syscalls.mount("proc", "/proc", "proc", syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
+        syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_SHARED)
     except KernelError as error:
         _say(host, _failure(error))
         return
@@ -149,7 +151,7 @@ def _carry_out(command: Callable[[], None]) -> dict[str, Any]:
 
 def _unshare(flags: int) -> None:
     """As unshare(1) with ``--fork``: the parent waits, and it is the child that goes on from here."""
-    kernel.unshare(flags)
+    syscalls.unshare(flags)
     _rename("unshare")
     child = os.fork()
     if child:
@@ -175,11 +177,11 @@ def _look() -> dict[str, Any]:
 
 
 def _end_with_parent() -> None:
-    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _rename(name: str) -> None:
-    kernel.prctl(kernel.PR_SET_NAME, name.encode())
+    syscalls.prctl(syscalls.PR_SET_NAME, name.encode())
 
 
 def _failure(error: KernelError) -> dict[str, Any]:

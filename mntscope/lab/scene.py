@@ -23,10 +23,10 @@ from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Any, Self
 
-from mntscope import kernel
 from mntscope.errors import AccessError, KernelError, MntscopeError
 from mntscope.frozen import dataclass
 from mntscope.interrupts import uninterrupted
+from mntscope.kernel import syscalls
 from mntscope.lab import actor
 
 PATIENCE = 30.0
@@ -157,7 +157,7 @@ class Scene:
             self.host.meet()
         except KernelError as error:
             raise AccessError(f"a throwaway host cannot be made here: {error}", hint=_remedy(error)) from error
-        self._host_fd = kernel.pidfd_open(self.host.pid)
+        self._host_fd = syscalls.pidfd_open(self.host.pid)
         self.target.meet()
         self.host_processes = frozenset(self.host.look().processes)
 

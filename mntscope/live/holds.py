@@ -11,10 +11,10 @@ from collections.abc import Container, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 
-from mntscope import kernel
 from mntscope.errors import AccessError, KernelError
 from mntscope.frozen import NamedTuple
-from mntscope.live.inside import MOST_DESCRIPTORS, inside
+from mntscope.kernel import syscalls
+from mntscope.kernel.worker import MOST_DESCRIPTORS, inside
 from mntscope.live.namespaces import Reading
 from mntscope.live.procfs import Proc, namespace_link, threads
 from mntscope.parse import parse_mountinfo
@@ -122,7 +122,7 @@ def _open(proc: Proc, path: str, inode: int, *, follow: bool = False) -> int | N
 def _reopened(proc: Proc, place: int) -> int | None:
     fd = os.open(f"self/fd/{place}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=proc.fd)
     with suppress(KernelError):
-        if kernel.ns_get_nstype(fd) == kernel.CLONE_NEWNS:
+        if syscalls.ns_get_nstype(fd) == syscalls.CLONE_NEWNS:
             return fd
     os.close(fd)
     return None

@@ -7,9 +7,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from mntscope import kernel
 from mntscope.errors import AccessError, KernelError, TargetError
-from mntscope.live.inside import inside
+from mntscope.kernel import syscalls
+from mntscope.kernel.worker import inside
 from mntscope.live.procfs import Proc, hold, namespace_link, read_process, shown_pid_namespace
 from mntscope.live.tables import Source, first_reading
 from mntscope.model import Namespace, Process
@@ -103,10 +103,10 @@ def identify(fd: int) -> Namespace:
     """The namespace that *fd* refers to: its inode, and what else the kernel tells."""
     number = owner = None
     with suppress(KernelError):
-        number = kernel.ns_get_mntns_id(fd)
+        number = syscalls.ns_get_mntns_id(fd)
     # EPERM where the owner is neither this process's own user namespace nor a descendant of it.
     with suppress(KernelError):
-        user_namespace = kernel.ns_get_userns(fd)
+        user_namespace = syscalls.ns_get_userns(fd)
         owner = os.fstat(user_namespace).st_ino
         os.close(user_namespace)
     return Namespace(inode=os.fstat(fd).st_ino, id=number, user_namespace=owner)
@@ -188,10 +188,10 @@ def open_namespace(path: str) -> int:
     except OSError as error:
         raise TargetError(f"it cannot be opened ({error.strerror})", where=path, hint=hint) from error
     try:
-        kind = kernel.ns_get_nstype(fd)
+        kind = syscalls.ns_get_nstype(fd)
     except KernelError:
         kind = 0
-    if kind != kernel.CLONE_NEWNS:
+    if kind != syscalls.CLONE_NEWNS:
         os.close(fd)
         raise TargetError("it is not a mount namespace", where=path, hint=hint)
     return fd
@@ -224,7 +224,7 @@ def lists_all(proc: Proc) -> bool:
         return False
     fd = os.open("self/ns/mnt", _OPEN, dir_fd=proc.fd)
     try:
-        neighbour, _ = kernel.ns_mnt_get_next(fd)
+        neighbour, _ = syscalls.ns_mnt_get_next(fd)
         os.close(neighbour)
     except KernelError as error:
         return error.errno == errno.ENOENT
@@ -239,7 +239,7 @@ def every_namespace(proc: Proc) -> Iterator[int]:
     Each is closed when the next is asked for. Older kernels give none, newer ones leave out those over which
     the caller has no CAP_SYS_ADMIN.
     """
-    for neighbour in (kernel.ns_mnt_get_prev, kernel.ns_mnt_get_next):
+    for neighbour in (syscalls.ns_mnt_get_prev, syscalls.ns_mnt_get_next):
         here = os.open("self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc.fd)
         try:
             while True:

@@ -15,8 +15,8 @@ from itertools import chain
 from types import TracebackType
 from typing import NoReturn, Self
 
-from mntscope import kernel
 from mntscope.errors import AccessError, KernelError, MntscopeError, TargetError
+from mntscope.kernel import syscalls
 from mntscope.model import Problem, Process
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -63,10 +63,10 @@ def open_proc(path: str = "/proc") -> Proc:
             return Proc(fd)
         os.close(fd)
     try:
-        configured = kernel.fsopen("proc", kernel.FSOPEN_CLOEXEC)
+        configured = syscalls.fsopen("proc", syscalls.FSOPEN_CLOEXEC)
         try:
-            kernel.fsconfig(configured, kernel.FSCONFIG_CMD_CREATE, None, None)
-            mounted = kernel.fsmount(configured, kernel.FSMOUNT_CLOEXEC, 0)
+            syscalls.fsconfig(configured, syscalls.FSCONFIG_CMD_CREATE, None, None)
+            mounted = syscalls.fsmount(configured, syscalls.FSMOUNT_CLOEXEC, 0)
         finally:
             os.close(configured)
         # fsmount(2) gives an O_PATH descriptor, which cannot be listed.
@@ -226,7 +226,7 @@ def _open_pidfd(pid: int) -> int | None:
         # The kernel would look at the lower 32 bits only.
         if not 0 < pid < 1 << 31:
             raise KernelError("pidfd_open", errno.ESRCH)
-        return kernel.pidfd_open(pid)
+        return syscalls.pidfd_open(pid)
     except KernelError as error:
         if error.errno in (errno.ENOSYS, errno.EPERM):
             return None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Self
 
-from mntscope.live.beside import beside
+from mntscope.kernel.worker import beside
 from mntscope.live.gaps import Gaps
 from mntscope.live.namespaces import Mark, Reading
 

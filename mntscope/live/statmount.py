@@ -14,20 +14,20 @@ import struct
 from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
 
-from mntscope import kernel
 from mntscope.errors import KernelError
-from mntscope.live.beside import beside
+from mntscope.kernel import syscalls
+from mntscope.kernel.worker import beside
 from mntscope.parse.escapes import NAME_SPECIAL, PATH_SPECIAL, escape
 
 _MASK = (
-    kernel.STATMOUNT_SB_BASIC
-    | kernel.STATMOUNT_MNT_BASIC
-    | kernel.STATMOUNT_MNT_ROOT
-    | kernel.STATMOUNT_MNT_POINT
-    | kernel.STATMOUNT_FS_TYPE
-    | kernel.STATMOUNT_MNT_OPTS
-    | kernel.STATMOUNT_FS_SUBTYPE
-    | kernel.STATMOUNT_SB_SOURCE
+    syscalls.STATMOUNT_SB_BASIC
+    | syscalls.STATMOUNT_MNT_BASIC
+    | syscalls.STATMOUNT_MNT_ROOT
+    | syscalls.STATMOUNT_MNT_POINT
+    | syscalls.STATMOUNT_FS_TYPE
+    | syscalls.STATMOUNT_MNT_OPTS
+    | syscalls.STATMOUNT_FS_SUBTYPE
+    | syscalls.STATMOUNT_SB_SOURCE
 )
 
 # struct statmount (include/uapi/linux/mount.h): mnt_opts, mask, sb_dev_major and _minor, sb_flags, fs_type, mnt_id_old,
@@ -50,27 +50,27 @@ FINGERPRINT = 2 * _HASH
 """Bytes of a fingerprint: a hash of what was answered for each half of the mounts. The children of one process agree
 on it."""
 
-_ATIME = {kernel.MOUNT_ATTR_RELATIME: ",relatime", kernel.MOUNT_ATTR_NOATIME: ",noatime"}
+_ATIME = {syscalls.MOUNT_ATTR_RELATIME: ",relatime", syscalls.MOUNT_ATTR_NOATIME: ",noatime"}
 _BEFORE_ATIME = (
-    (kernel.MOUNT_ATTR_NOSUID, ",nosuid"),
-    (kernel.MOUNT_ATTR_NODEV, ",nodev"),
-    (kernel.MOUNT_ATTR_NOEXEC, ",noexec"),
+    (syscalls.MOUNT_ATTR_NOSUID, ",nosuid"),
+    (syscalls.MOUNT_ATTR_NODEV, ",nodev"),
+    (syscalls.MOUNT_ATTR_NOEXEC, ",noexec"),
 )
 _SUPER = (
-    (kernel.SB_SYNCHRONOUS, ",sync"),
-    (kernel.SB_DIRSYNC, ",dirsync"),
-    (kernel.SB_LAZYTIME, ",lazytime"),
+    (syscalls.SB_SYNCHRONOUS, ",sync"),
+    (syscalls.SB_DIRSYNC, ",dirsync"),
+    (syscalls.SB_LAZYTIME, ",lazytime"),
 )
 
 
 def supported() -> bool:
     """Whether this kernel tells all that a line of mountinfo holds (Linux 6.15), and lets this process ask."""
     try:
-        first = kernel.listmount(kernel.LSMT_ROOT, count=1)
+        first = syscalls.listmount(syscalls.LSMT_ROOT, count=1)
         # A namespace may have nothing to show.
         if not first:
             return True
-        answer = kernel.statmount(first[0], kernel.STATMOUNT_SUPPORTED_MASK, size=1 << 12)
+        answer = syscalls.statmount(first[0], syscalls.STATMOUNT_SUPPORTED_MASK, size=1 << 12)
     except KernelError:
         return False
     # Kernels that do not know this field end before it.
@@ -127,7 +127,7 @@ def _part(numbers: Sequence[int], known: bytes) -> bytes:
         if answer is not None:
             mask, group, master = _SHARING.unpack_from(answer)
             # Else it cannot be reached from the root directory (any more), and mountinfo would not show it.
-            if mask & kernel.STATMOUNT_MNT_POINT:
+            if mask & syscalls.STATMOUNT_MNT_POINT:
                 answers.append((answer, group, master))
                 groups.add(group)
                 masters[master] = number
@@ -142,7 +142,7 @@ def _part(numbers: Sequence[int], known: bytes) -> bytes:
 def _numbers() -> Iterator[int]:
     """The unique ids of the mounts, in the order of mountinfo."""
     last = 0
-    while numbers := kernel.listmount(kernel.LSMT_ROOT, last, count=4096):
+    while numbers := syscalls.listmount(syscalls.LSMT_ROOT, last, count=4096):
         yield from numbers
         last = numbers[-1]
 
@@ -152,7 +152,7 @@ def _statmount(number: int, mask: int = _MASK) -> bytes | None:
     size = 1024
     while True:
         try:
-            return kernel.statmount(number, mask, size=size)
+            return syscalls.statmount(number, mask, size=size)
         except KernelError as error:
             if error.errno == errno.ENOENT:
                 return None
@@ -168,7 +168,7 @@ def _number(answer: bytes, offset: int) -> int:
 
 def _propagate_from(number: int, master: int) -> int:
     """The nearest group above *master* that has a member here, as the slave *number* of it shows; 0 if none does."""
-    answer = _statmount(number, kernel.STATMOUNT_PROPAGATE_FROM)
+    answer = _statmount(number, syscalls.STATMOUNT_PROPAGATE_FROM)
     dominant = 0 if answer is None else _number(answer, _PROPAGATE_FROM)
     return 0 if dominant == master else dominant
 
@@ -185,12 +185,12 @@ def _line(answer: bytes, sharing: bytes) -> bytes:
         return answer[start : answer.index(b"\0", start)]
 
     # What is empty is left out.
-    subtype = b"." + _name(text(fs_subtype)) if mask & kernel.STATMOUNT_FS_SUBTYPE else b""
-    source = _name(text(sb_source)) if mask & kernel.STATMOUNT_SB_SOURCE else b""
-    more = b"," + text(mnt_opts) if mask & kernel.STATMOUNT_MNT_OPTS else b""
+    subtype = b"." + _name(text(fs_subtype)) if mask & syscalls.STATMOUNT_FS_SUBTYPE else b""
+    source = _name(text(sb_source)) if mask & syscalls.STATMOUNT_SB_SOURCE else b""
+    more = b"," + text(mnt_opts) if mask & syscalls.STATMOUNT_MNT_OPTS else b""
     return b"%d %d %d:%d %b %b %b%b%b - %b%b %b %b%b\n" % (
         *(mount_id, parent_id, major, minor, _path(text(mnt_root)), _path(text(mnt_point)), _options(attributes)),
-        *(sharing, b" unbindable" if propagation & kernel.MS_UNBINDABLE else b""),
+        *(sharing, b" unbindable" if propagation & syscalls.MS_UNBINDABLE else b""),
         *(_name(text(fs_type)), subtype, source, _super_options(sb_flags), more),
     )
 
@@ -219,18 +219,18 @@ def _escaped(raw: bytes, special: str) -> bytes:
 @cache
 def _options(attributes: int) -> bytes:
     """The options of a mount, in the order of show_vfsmnt_opts() (fs/proc_namespace.c)."""
-    text = "ro" if attributes & kernel.MOUNT_ATTR_RDONLY else "rw"
+    text = "ro" if attributes & syscalls.MOUNT_ATTR_RDONLY else "rw"
     text += "".join(option for flag, option in _BEFORE_ATIME if attributes & flag)
-    atime = _ATIME.get(attributes & kernel.MOUNT_ATTR__ATIME, "")
+    atime = _ATIME.get(attributes & syscalls.MOUNT_ATTR__ATIME, "")
     text += atime if atime == ",noatime" else ""
-    text += ",nodiratime" if attributes & kernel.MOUNT_ATTR_NODIRATIME else ""
+    text += ",nodiratime" if attributes & syscalls.MOUNT_ATTR_NODIRATIME else ""
     text += atime if atime == ",relatime" else ""
-    text += ",nosymfollow" if attributes & kernel.MOUNT_ATTR_NOSYMFOLLOW else ""
-    text += ",idmapped" if attributes & kernel.MOUNT_ATTR_IDMAP else ""
+    text += ",nosymfollow" if attributes & syscalls.MOUNT_ATTR_NOSYMFOLLOW else ""
+    text += ",idmapped" if attributes & syscalls.MOUNT_ATTR_IDMAP else ""
     return text.encode()
 
 
 @cache
 def _super_options(flags: int) -> bytes:
-    text = "ro" if flags & kernel.SB_RDONLY else "rw"
+    text = "ro" if flags & syscalls.SB_RDONLY else "rw"
     return (text + "".join(option for flag, option in _SUPER if flags & flag)).encode()

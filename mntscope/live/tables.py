@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from mntscope.errors import AccessError
-from mntscope.live.inside import inside
+from mntscope.kernel.worker import inside
 
 PATIENCE = 0.005
 """Seconds of this thread's processor time for which mountinfo is read before anybody asks what it costs."""

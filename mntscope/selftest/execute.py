@@ -20,9 +20,9 @@ from functools import singledispatchmethod
 from types import TracebackType
 from typing import NoReturn, Self
 
-from mntscope import kernel
 from mntscope.errors import AccessError, KernelError, MntscopeError
 from mntscope.frozen import dataclass
+from mntscope.kernel import syscalls
 from mntscope.propagation.operations import (
     Attach,
     Bind,
@@ -55,10 +55,10 @@ MESSAGE = 1 << 16
 """Bytes of the longest message between the processes: an operation, or the ids of the mounts of a namespace."""
 
 PROPAGATION = {
-    "shared": kernel.MS_SHARED,
-    "slave": kernel.MS_SLAVE,
-    "private": kernel.MS_PRIVATE,
-    "unbindable": kernel.MS_UNBINDABLE,
+    "shared": syscalls.MS_SHARED,
+    "slave": syscalls.MS_SLAVE,
+    "private": syscalls.MS_PRIVATE,
+    "unbindable": syscalls.MS_UNBINDABLE,
 }
 
 
@@ -177,13 +177,13 @@ class World:
         proc = os.open("/proc/self", os.O_PATH)
         _unshare(proc, new_userns=os.geteuid() != 0)
         os.close(proc)
-        kernel.mount(None, "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
+        syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
         # Any directory will do; /proc is one that is always there.
-        kernel.mount("root0", "/proc", "tmpfs", 0)
+        syscalls.mount("root0", "/proc", "tmpfs", 0)
         os.chdir("/proc")
         # pivot_root(2): the old root ends up over the new one, where it can be removed without a directory for it.
-        kernel.pivot_root(".", ".")
-        kernel.umount2(".", kernel.MNT_DETACH)
+        syscalls.pivot_root(".", ".")
+        syscalls.umount2(".", syscalls.MNT_DETACH)
         os.chdir("/")
         _populate(os.open("/", os.O_PATH), self.skeleton)
 
@@ -192,8 +192,8 @@ class World:
         own_userns = os.stat("/proc/self/ns/user").st_ino
         proc = os.open("/proc/self", os.O_PATH)
         root = os.open(f"/proc/{source.pid}/root", os.O_PATH)
-        pidfd = kernel.pidfd_open(source.pid)
-        kernel.setns(pidfd, kernel.CLONE_NEWNS | (kernel.CLONE_NEWUSER if source.userns != own_userns else 0))
+        pidfd = syscalls.pidfd_open(source.pid)
+        syscalls.setns(pidfd, syscalls.CLONE_NEWNS | (syscalls.CLONE_NEWUSER if source.userns != own_userns else 0))
         # setns leads to the top of what is stacked on the namespace's root; the process there may be further down.
         os.fchdir(root)
         os.chroot(".")
@@ -208,7 +208,7 @@ def _live(
 ) -> NoReturn:
     """The life of a forked process: enter the namespace, say so, serve requests until the maker is gone."""
     with contextlib.suppress(BaseException):
-        kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         ours.close()
         if os.getppid() == maker:
@@ -255,23 +255,23 @@ class _Performer:
 
     @perform.register
     def _(self, op: MountNew) -> None:
-        kernel.mount(op.source, op.target, op.fstype, 0)
+        syscalls.mount(op.source, op.target, op.fstype, 0)
         _populate(_way_to_new(op.target), self.skeleton)
 
     @perform.register
     def _(self, op: Bind) -> None:
-        kernel.mount(op.source, op.target, None, kernel.MS_BIND | (kernel.MS_REC if op.recursive else 0))
+        syscalls.mount(op.source, op.target, None, syscalls.MS_BIND | (syscalls.MS_REC if op.recursive else 0))
 
     @perform.register
     def _(self, op: Move) -> None:
-        kernel.mount(op.source, op.target, None, kernel.MS_MOVE)
+        syscalls.mount(op.source, op.target, None, syscalls.MS_MOVE)
 
     @perform.register
     def _(self, op: Umount) -> None:
         # Whoever looks through /proc at this namespace keeps a mount busy for a moment: that is not its own doing.
         for moment in (0.001, 0.01, 0):
             try:
-                kernel.umount2(op.target, kernel.MNT_DETACH if op.lazy else 0)
+                syscalls.umount2(op.target, syscalls.MNT_DETACH if op.lazy else 0)
             except KernelError as error:
                 if error.errno != errno.EBUSY or not moment:
                     raise
@@ -281,29 +281,29 @@ class _Performer:
 
     @perform.register
     def _(self, op: SetPropagation) -> None:
-        kernel.mount(None, op.target, None, PROPAGATION[op.type] | (kernel.MS_REC if op.recursive else 0))
+        syscalls.mount(None, op.target, None, PROPAGATION[op.type] | (syscalls.MS_REC if op.recursive else 0))
 
     @perform.register
     def _(self, op: Remount) -> None:
-        flags = kernel.MS_REMOUNT | kernel.MS_BIND | (kernel.MS_RDONLY if op.ro else 0)
-        kernel.mount(None, op.target, None, flags)
+        flags = syscalls.MS_REMOUNT | syscalls.MS_BIND | (syscalls.MS_RDONLY if op.ro else 0)
+        syscalls.mount(None, op.target, None, flags)
 
     @perform.register
     def _(self, op: MoveBeneath) -> None:
-        kernel.move_mount(kernel.AT_FDCWD, op.source, kernel.AT_FDCWD, op.target, kernel.MOVE_MOUNT_BENEATH)
+        syscalls.move_mount(syscalls.AT_FDCWD, op.source, syscalls.AT_FDCWD, op.target, syscalls.MOVE_MOUNT_BENEATH)
 
     @perform.register
     def _(self, op: SetGroup) -> None:
-        kernel.move_mount(kernel.AT_FDCWD, op.source, kernel.AT_FDCWD, op.target, kernel.MOVE_MOUNT_SET_GROUP)
+        syscalls.move_mount(syscalls.AT_FDCWD, op.source, syscalls.AT_FDCWD, op.target, syscalls.MOVE_MOUNT_SET_GROUP)
 
     @perform.register
     def _(self, op: PivotRoot) -> None:
-        kernel.pivot_root(op.new_root, op.put_old)
+        syscalls.pivot_root(op.new_root, op.put_old)
 
     @perform.register
     def _(self, op: OpenTree) -> None:
-        flags = kernel.OPEN_TREE_CLONE | kernel.OPEN_TREE_CLOEXEC | (kernel.AT_RECURSIVE if op.recursive else 0)
-        self.handles[op.handle] = kernel.open_tree(kernel.AT_FDCWD, op.source, flags)
+        flags = syscalls.OPEN_TREE_CLONE | syscalls.OPEN_TREE_CLOEXEC | (syscalls.AT_RECURSIVE if op.recursive else 0)
+        self.handles[op.handle] = syscalls.open_tree(syscalls.AT_FDCWD, op.source, flags)
 
     @perform.register
     def _(self, op: NewDetached) -> None:
@@ -312,13 +312,13 @@ class _Performer:
 
     @perform.register
     def _(self, op: Attach) -> None:
-        flags = kernel.MOVE_MOUNT_F_EMPTY_PATH | (kernel.MOVE_MOUNT_BENEATH if op.beneath else 0)
-        kernel.move_mount(self.handles[op.handle], "", kernel.AT_FDCWD, op.target, flags)
+        flags = syscalls.MOVE_MOUNT_F_EMPTY_PATH | (syscalls.MOVE_MOUNT_BENEATH if op.beneath else 0)
+        syscalls.move_mount(self.handles[op.handle], "", syscalls.AT_FDCWD, op.target, flags)
 
     @perform.register
     def _(self, op: SetHandlePropagation) -> None:
-        flags = kernel.AT_EMPTY_PATH | (kernel.AT_RECURSIVE if op.recursive else 0)
-        kernel.mount_setattr(self.handles[op.handle], "", flags, propagation=PROPAGATION[op.type])
+        flags = syscalls.AT_EMPTY_PATH | (syscalls.AT_RECURSIVE if op.recursive else 0)
+        syscalls.mount_setattr(self.handles[op.handle], "", flags, propagation=PROPAGATION[op.type])
 
     @perform.register
     def _(self, op: CloseHandle) -> None:
@@ -326,15 +326,15 @@ class _Performer:
 
     def unique_ids(self) -> list[int]:
         """The 64-bit ids of the mounts below the root, in the order of mountinfo."""
-        return kernel.listmount(kernel.LSMT_ROOT, count=4096)
+        return syscalls.listmount(syscalls.LSMT_ROOT, count=4096)
 
 
 def _detached(op: NewDetached) -> int:
-    context = kernel.fsopen(op.fstype, kernel.FSOPEN_CLOEXEC)
+    context = syscalls.fsopen(op.fstype, syscalls.FSOPEN_CLOEXEC)
     try:
-        kernel.fsconfig(context, kernel.FSCONFIG_SET_STRING, "source", op.source)
-        kernel.fsconfig(context, kernel.FSCONFIG_CMD_CREATE, None, None)
-        return kernel.fsmount(context, kernel.FSMOUNT_CLOEXEC, 0)
+        syscalls.fsconfig(context, syscalls.FSCONFIG_SET_STRING, "source", op.source)
+        syscalls.fsconfig(context, syscalls.FSCONFIG_CMD_CREATE, None, None)
+        return syscalls.fsmount(context, syscalls.FSMOUNT_CLOEXEC, 0)
     finally:
         os.close(context)
 
@@ -368,10 +368,10 @@ def _unshare(proc: int, *, new_userns: bool) -> None:
     *proc* is /proc/self, opened where there still was a /proc.
     """
     if not new_userns:
-        kernel.unshare(kernel.CLONE_NEWNS)
+        syscalls.unshare(syscalls.CLONE_NEWNS)
         return
     uid, gid = os.geteuid(), os.getegid()
-    kernel.unshare(kernel.CLONE_NEWUSER | kernel.CLONE_NEWNS)
+    syscalls.unshare(syscalls.CLONE_NEWUSER | syscalls.CLONE_NEWNS)
     for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
         file = os.open(name, os.O_WRONLY, dir_fd=proc)
         try:
@@ -384,7 +384,7 @@ def _namespace_id(pid: int) -> int | None:
     """The 64-bit id of a process's mount namespace; ``None`` before Linux 6.11."""
     fd = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        return kernel.ns_get_mntns_id(fd)
+        return syscalls.ns_get_mntns_id(fd)
     except KernelError:
         return None
     finally:

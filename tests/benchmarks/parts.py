@@ -9,7 +9,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from mntscope import kernel
+from mntscope.kernel import syscalls
 from tests import scenes as more_scenes
 from tests.benchmarks import large as tables
 from tests.benchmarks import scenes
@@ -240,7 +240,7 @@ def _mount_some(directory: Path, number: int) -> None:
     for index in range(number):
         place = directory / f"volume-{index:04}"
         place.mkdir()
-        kernel.mount("volume", str(place), "tmpfs", 0)
+        syscalls.mount("volume", str(place), "tmpfs", 0)
 
 
 def _one_of_each(host: Host) -> str:

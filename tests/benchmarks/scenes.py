@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
-from mntscope import kernel
+from mntscope.kernel import syscalls
 from tests.benchmarks.timing import Times
 from tests.throwaway import ROOT, Actor, Host
 
@@ -31,22 +31,22 @@ def hosts(*, own_pids: bool) -> Iterator[Host]:
 
 def mount_many(directory: Path, number: int) -> None:
     """That many mounts below *directory*, each a peer group of its own: every eighth a filesystem, else binds of it."""
-    kernel.mount("many", str(directory), "tmpfs", 0, "mode=755")
-    kernel.mount(None, str(directory), None, kernel.MS_PRIVATE)
+    syscalls.mount("many", str(directory), "tmpfs", 0, "mode=755")
+    syscalls.mount(None, str(directory), None, syscalls.MS_PRIVATE)
     last = directory
     for index in range(1, number):
         place = directory / POD.format(index // 8, index)
         place.mkdir(parents=True)
         if index % 8 == 1:
-            kernel.mount("tmpfs", str(place), "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "size=64m,mode=755")
-            kernel.mount(None, str(place), None, kernel.MS_PRIVATE)
+            syscalls.mount("tmpfs", str(place), "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "size=64m,mode=755")
+            syscalls.mount(None, str(place), None, syscalls.MS_PRIVATE)
             last = place
         else:
-            kernel.mount(str(last), str(place), None, kernel.MS_BIND)
-        kernel.mount(None, str(place), None, kernel.MS_SHARED)
+            syscalls.mount(str(last), str(place), None, syscalls.MS_BIND)
+        syscalls.mount(None, str(place), None, syscalls.MS_SHARED)
         if index % 8 == 1:
             # What is bound from a shared mount is its peer, and would be one of a group that grows.
-            kernel.mount(None, str(place), None, kernel.MS_PRIVATE)
+            syscalls.mount(None, str(place), None, syscalls.MS_PRIVATE)
 
 
 def with_mounts(host: Host, directory: Path, number: int) -> Actor:
@@ -59,15 +59,15 @@ def slaves(host: Host, directory: Path, number: int) -> Actor:
     """A process in a namespace of slaves: of *number* binds of one filesystem, which are peers on the host."""
 
     def bind() -> None:
-        kernel.mount("none", str(directory), "tmpfs", 0)
-        kernel.mount(None, str(directory), None, kernel.MS_PRIVATE)
+        syscalls.mount("none", str(directory), "tmpfs", 0)
+        syscalls.mount(None, str(directory), None, syscalls.MS_PRIVATE)
         source = directory / "source"
         source.mkdir()
-        kernel.mount("one", str(source), "tmpfs", 0)
-        kernel.mount(None, str(source), None, kernel.MS_SHARED)
+        syscalls.mount("one", str(source), "tmpfs", 0)
+        syscalls.mount(None, str(source), None, syscalls.MS_SHARED)
         for place in (directory / str(index) for index in range(number - 2)):
             place.mkdir()
-            kernel.mount(str(source), str(place), None, kernel.MS_BIND)
+            syscalls.mount(str(source), str(place), None, syscalls.MS_BIND)
 
     host.call(bind)
     return host.unshare("slave")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mntscope import kernel
+from mntscope.kernel import syscalls
 from mntscope.rules import Finding
 from mntscope.snapshot import Snapshot
 from tests.rule_cases import Case, Scene
@@ -21,7 +21,7 @@ def private_proc(scene: Scene) -> Snapshot:
     """A peer in all but /proc."""
 
     def make_private() -> None:
-        kernel.mount(None, "/proc", None, kernel.MS_PRIVATE)
+        syscalls.mount(None, "/proc", None, syscalls.MS_PRIVATE)
 
     return scene.seen(scene.machine.unshare("unchanged", make_private, new_pids=True))
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from mntscope import kernel
+from mntscope.kernel import syscalls
 from mntscope.rules import Finding
 from mntscope.snapshot import Snapshot
 from tests.rule_cases import Case, Scene
 
 
 def mount_proc() -> None:
-    kernel.mount("proc", "/proc", "proc", 0)
+    syscalls.mount("proc", "/proc", "proc", 0)
 
 
 def without_proc(scene: Scene) -> Snapshot:
@@ -26,7 +26,7 @@ def visited(scene: Scene) -> Snapshot:
     """The same, with somebody of the host who looks in (`nsenter --mount`)."""
     actor = scene.machine.unshare("private", mount_proc, new_pids=True)
     namespace = scene.namespace_of(actor)
-    return scene.seen(actor, scene.machine.spawn(lambda: kernel.setns(namespace, kernel.CLONE_NEWNS)))
+    return scene.seen(actor, scene.machine.spawn(lambda: syscalls.setns(namespace, syscalls.CLONE_NEWNS)))
 
 
 def shows_the_hosts(findings: list[Finding], _snapshot: Snapshot) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mntscope import kernel
+from mntscope.kernel import syscalls
 from mntscope.rules import Finding
 from mntscope.snapshot import Snapshot
 from tests.rule_cases import Case, Scene, quiet, tables
 
 
 def mount_proc() -> None:
-    kernel.mount("proc", "/proc", "proc", 0)
+    syscalls.mount("proc", "/proc", "proc", 0)
 
 
 def propagated(scene: Scene) -> Snapshot:

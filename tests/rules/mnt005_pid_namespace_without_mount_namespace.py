@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mntscope import kernel
+from mntscope.kernel import syscalls
 from mntscope.snapshot import Snapshot
 from tests.rule_cases import Case, Scene
 from tests.throwaway import Actor
@@ -11,8 +11,8 @@ from tests.throwaway import Actor
 def new_pids(scene: Scene, *more: int) -> Actor:
     """A process in new namespaces, but in the host's mount namespace."""
     machine = scene.machine
-    flags = kernel.CLONE_NEWPID | sum(more)
-    return machine._start(machine._enter, lambda: kernel.unshare(flags), lambda: None)
+    flags = syscalls.CLONE_NEWPID | sum(more)
+    return machine._start(machine._enter, lambda: syscalls.unshare(flags), lambda: None)
 
 
 def without_mounts(scene: Scene) -> Snapshot:
@@ -26,7 +26,7 @@ def with_mounts(scene: Scene) -> Snapshot:
 
 def browser(scene: Scene) -> Snapshot:
     """A sandbox that has a user namespace too: it may not mount in a namespace that is not its own."""
-    return scene.seen(new_pids(scene, kernel.CLONE_NEWUSER))
+    return scene.seen(new_pids(scene, syscalls.CLONE_NEWUSER))
 
 
 CASES = (

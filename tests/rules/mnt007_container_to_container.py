@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mntscope import kernel
+from mntscope.kernel import syscalls
 from mntscope.rules import Finding
 from mntscope.snapshot import Snapshot
 from tests.rule_cases import Case, Scene, tables
@@ -12,14 +12,16 @@ from tests.throwaway import PROPAGATION, Mode
 def copied(scene: Scene, propagation: Mode | None) -> Snapshot:
     """A container, and what something in it unshared."""
     machine = scene.machine
-    container = machine.unshare("private", lambda: kernel.mount(None, "/", None, kernel.MS_REC | kernel.MS_SHARED))
+    container = machine.unshare(
+        "private", lambda: syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_SHARED)
+    )
     namespace = scene.namespace_of(container)
 
     def unshare() -> None:
-        kernel.setns(namespace, kernel.CLONE_NEWNS)
-        kernel.unshare(kernel.CLONE_NEWNS)
+        syscalls.setns(namespace, syscalls.CLONE_NEWNS)
+        syscalls.unshare(syscalls.CLONE_NEWNS)
         if propagation:
-            kernel.mount(None, "/", None, kernel.MS_REC | PROPAGATION[propagation])
+            syscalls.mount(None, "/", None, syscalls.MS_REC | PROPAGATION[propagation])
 
     return scene.seen(container, machine.spawn(unshare))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from mntscope import kernel
+from mntscope.kernel import syscalls
 from mntscope.model import Process
 from mntscope.rules import Finding
 from mntscope.snapshot import Snapshot
@@ -16,20 +16,20 @@ def node(scene: Scene, propagation: int) -> Snapshot:
     """A host on which something called kubelet runs."""
 
     def set_up() -> None:
-        kernel.mount("lib", "/var/lib", "tmpfs", 0)
+        syscalls.mount("lib", "/var/lib", "tmpfs", 0)
         Path("/var/lib/kubelet").mkdir()
-        kernel.mount(None, "/", None, kernel.MS_REC | propagation)
+        syscalls.mount(None, "/", None, syscalls.MS_REC | propagation)
 
     scene.machine.call(set_up)
     return scene.seen(scene.machine.spawn(lambda: Path("/proc/self/comm").write_text("kubelet")))
 
 
 def private_node(scene: Scene) -> Snapshot:
-    return node(scene, kernel.MS_PRIVATE)
+    return node(scene, syscalls.MS_PRIVATE)
 
 
 def shared_node(scene: Scene) -> Snapshot:
-    return node(scene, kernel.MS_SHARED)
+    return node(scene, syscalls.MS_SHARED)
 
 
 def binds_kubelet_first(findings: list[Finding], _snapshot: Snapshot) -> None:

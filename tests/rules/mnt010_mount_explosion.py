@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mntscope import kernel
+from mntscope.kernel import syscalls
 from mntscope.rules import Finding
 from mntscope.snapshot import Snapshot
 from tests import scenes
@@ -19,7 +19,7 @@ def again(scene: Scene) -> Snapshot:
         for name in ("one", "two"):
             (volume / name).mkdir(exist_ok=True)
         for _ in range(TIMES):
-            kernel.mount(str(volume / "one"), str(volume / "two"), None, kernel.MS_BIND)
+            syscalls.mount(str(volume / "one"), str(volume / "two"), None, syscalls.MS_BIND)
 
     scene.machine.call(start)
     return scene.seen()
@@ -34,8 +34,8 @@ def once(scene: Scene) -> Snapshot:
             (volume / name).mkdir(exist_ok=True)
         for time in range(TIMES):
             if time:
-                kernel.umount2(str(volume / "two"), 0)
-            kernel.mount(str(volume / "one"), str(volume / "two"), None, kernel.MS_BIND)
+                syscalls.umount2(str(volume / "two"), 0)
+            syscalls.mount(str(volume / "one"), str(volume / "two"), None, syscalls.MS_BIND)
 
     scene.machine.call(start_and_stop)
     return scene.seen()
@@ -60,25 +60,25 @@ def binds(scene: Scene, flags: int) -> Snapshot:
     def bind() -> None:
         source = volume / "source"
         source.mkdir()
-        kernel.mount(None, str(volume), None, kernel.MS_PRIVATE)
-        kernel.mount("source", str(source), "tmpfs", 0)
-        kernel.mount(None, str(source), None, kernel.MS_SHARED)
+        syscalls.mount(None, str(volume), None, syscalls.MS_PRIVATE)
+        syscalls.mount("source", str(source), "tmpfs", 0)
+        syscalls.mount(None, str(source), None, syscalls.MS_SHARED)
         for number in range(9):
             target = volume / str(number)
             target.mkdir()
-            kernel.mount(str(source), str(target), None, kernel.MS_BIND)
-            kernel.mount(None, str(target), None, flags)
+            syscalls.mount(str(source), str(target), None, syscalls.MS_BIND)
+            syscalls.mount(None, str(target), None, flags)
 
     scene.machine.call(bind)
     return scene.seen()
 
 
 def peers(scene: Scene) -> Snapshot:
-    return binds(scene, kernel.MS_SHARED)
+    return binds(scene, syscalls.MS_SHARED)
 
 
 def private(scene: Scene) -> Snapshot:
-    return binds(scene, kernel.MS_PRIVATE)
+    return binds(scene, syscalls.MS_PRIVATE)
 
 
 def in_all_of_them(findings: list[Finding], _snapshot: Snapshot) -> None:

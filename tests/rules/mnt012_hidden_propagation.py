@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from mntscope import kernel
+from mntscope.kernel import syscalls
 from mntscope.rules import Finding
 from mntscope.snapshot import Snapshot
 from tests import scenes
@@ -16,13 +16,13 @@ def covered(scene: Scene, *, private_before: bool) -> Snapshot:
     base = scenes.volume(scene.machine, scene.path / "base")
     volume = base / "directory" / "volume"
     scene.machine.call(os.makedirs, str(volume))
-    scene.machine.call(kernel.mount, "volume", str(volume), "tmpfs", 0)
+    scene.machine.call(syscalls.mount, "volume", str(volume), "tmpfs", 0)
 
     def cover() -> None:
-        kernel.mount(None, str(base), None, kernel.MS_PRIVATE)
+        syscalls.mount(None, str(base), None, syscalls.MS_PRIVATE)
         if private_before:
-            kernel.mount(None, str(volume), None, kernel.MS_PRIVATE)
-        kernel.mount("cover", str(volume.parent), "tmpfs", 0)
+            syscalls.mount(None, str(volume), None, syscalls.MS_PRIVATE)
+        syscalls.mount("cover", str(volume.parent), "tmpfs", 0)
 
     return scene.seen(scene.machine.unshare("unchanged", cover))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from mntscope import kernel
+from mntscope.kernel import syscalls
 from mntscope.rules import Finding
 from mntscope.snapshot import Snapshot
 from tests.rule_cases import Case, Scene, quiet, tables
@@ -17,14 +17,14 @@ def slave(scene: Scene, *, unmounted: bool) -> Snapshot:
         directory.mkdir()
 
     def set_up() -> None:
-        kernel.mount("volume", str(master), "tmpfs", 0)
-        kernel.mount(None, str(master), None, kernel.MS_SHARED)
-        kernel.mount(str(master), str(copy), None, kernel.MS_BIND)
-        kernel.mount(None, str(copy), None, kernel.MS_SLAVE)
+        syscalls.mount("volume", str(master), "tmpfs", 0)
+        syscalls.mount(None, str(master), None, syscalls.MS_SHARED)
+        syscalls.mount(str(master), str(copy), None, syscalls.MS_BIND)
+        syscalls.mount(None, str(copy), None, syscalls.MS_SLAVE)
         # As long as the process lives: a tree in no namespace, and a member of the group.
-        os.set_inheritable(kernel.open_tree(kernel.AT_FDCWD, str(master), kernel.OPEN_TREE_CLONE), True)
+        os.set_inheritable(syscalls.open_tree(syscalls.AT_FDCWD, str(master), syscalls.OPEN_TREE_CLONE), True)
         if unmounted:
-            kernel.umount2(str(master), 0)
+            syscalls.umount2(str(master), 0)
 
     return scene.seen(scene.machine.unshare("private", set_up))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from mntscope import kernel
+from mntscope.kernel import syscalls
 from mntscope.model import Namespace, Owner, Process
 from mntscope.rules import Finding
 from mntscope.snapshot import Snapshot
@@ -34,7 +34,7 @@ def in_use(scene: Scene) -> Snapshot:
     target.mkdir()
 
     def bind() -> None:
-        kernel.mount(str(mount), str(target), None, kernel.MS_BIND)
+        syscalls.mount(str(mount), str(target), None, syscalls.MS_BIND)
 
     return scene.seen(scene.machine.unshare("slave", bind))
 

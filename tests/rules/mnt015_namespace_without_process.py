@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 
-from mntscope import kernel
+from mntscope.kernel import syscalls
 from mntscope.live import capture
 from mntscope.model import Hold, Namespace
 from mntscope.rules import Finding
@@ -49,7 +49,7 @@ def lived_in(scene: Scene) -> Snapshot:
     inode = scenes.held_by_mount(scene.machine, path)
 
     def enter() -> None:
-        kernel.setns(os.open(path, os.O_RDONLY), kernel.CLONE_NEWNS)
+        syscalls.setns(os.open(path, os.O_RDONLY), syscalls.CLONE_NEWNS)
 
     scene.machine.spawn(enter)
     return everything(scene, inode)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from mntscope import kernel
+from mntscope.kernel import syscalls
 from mntscope.rules import Finding
 from mntscope.snapshot import Snapshot
 from tests import scenes
@@ -16,13 +16,13 @@ def container(scene: Scene, *, remounted: bool) -> Snapshot:
     """A container with the volume: as it is bound, or remounted as runtimes do to change one flag."""
     volume = scene.path / "volume"
     volume.mkdir()
-    scene.machine.call(kernel.mount, "volume", str(volume), "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV)
+    scene.machine.call(syscalls.mount, "volume", str(volume), "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV)
     binds: list[scenes.Bind] = [(volume, "/volume", "rprivate")]
     web = scene.stack.enter_context(scenes.runc(scene.machine, scene.path, "web", binds=binds))
 
     def remount() -> None:
-        kernel.setns(os.open(f"/proc/{web.pid}/ns/mnt", os.O_RDONLY), kernel.CLONE_NEWNS)
-        kernel.mount(None, "/volume", None, kernel.MS_REMOUNT | kernel.MS_BIND | kernel.MS_NOEXEC)
+        syscalls.setns(os.open(f"/proc/{web.pid}/ns/mnt", os.O_RDONLY), syscalls.CLONE_NEWNS)
+        syscalls.mount(None, "/volume", None, syscalls.MS_REMOUNT | syscalls.MS_BIND | syscalls.MS_NOEXEC)
 
     if remounted:
         in_fork(remount)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mntscope import kernel
+from mntscope.kernel import syscalls
 from mntscope.rules import Finding
 from mntscope.snapshot import Snapshot
 from tests.rule_cases import Case, Scene, quiet, tables
@@ -15,28 +15,28 @@ def binds(scene: Scene, flags: int) -> Snapshot:
     volume.mkdir()
 
     def bind() -> None:
-        kernel.mount("volume", str(volume), "tmpfs", 0)
-        kernel.mount(None, str(volume), None, kernel.MS_PRIVATE)
+        syscalls.mount("volume", str(volume), "tmpfs", 0)
+        syscalls.mount(None, str(volume), None, syscalls.MS_PRIVATE)
         source = volume / "source"
         source.mkdir()
-        kernel.mount("source", str(source), "tmpfs", 0)
-        kernel.mount(None, str(source), None, kernel.MS_SHARED)
+        syscalls.mount("source", str(source), "tmpfs", 0)
+        syscalls.mount(None, str(source), None, syscalls.MS_SHARED)
         for number in range(MANY):
             target = volume / str(number)
             target.mkdir()
-            kernel.mount(str(source), str(target), None, kernel.MS_BIND)
-            kernel.mount(None, str(target), None, flags)
+            syscalls.mount(str(source), str(target), None, syscalls.MS_BIND)
+            syscalls.mount(None, str(target), None, flags)
 
     scene.machine.call(bind)
     return scene.seen(scene.machine.unshare("slave"))
 
 
 def peers(scene: Scene) -> Snapshot:
-    return binds(scene, kernel.MS_SHARED)
+    return binds(scene, syscalls.MS_SHARED)
 
 
 def private(scene: Scene) -> Snapshot:
-    return binds(scene, kernel.MS_PRIVATE)
+    return binds(scene, syscalls.MS_PRIVATE)
 
 
 def counts_the_steps(findings: list[Finding], _snapshot: Snapshot) -> None:

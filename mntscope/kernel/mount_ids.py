@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import struct
 
-from mntscope import kernel
 from mntscope.errors import KernelError
+from mntscope.kernel import syscalls
 
 BATCH = 1024
 
@@ -24,9 +24,9 @@ def unique_ids(namespace_id: int | None) -> dict[int, int]:
         return found
     last = 0
     try:
-        while ids := kernel.listmount(kernel.LSMT_ROOT, last, mnt_ns_id=namespace_id, count=BATCH):
+        while ids := syscalls.listmount(syscalls.LSMT_ROOT, last, mnt_ns_id=namespace_id, count=BATCH):
             for unique_id in ids:
-                answer = kernel.statmount(unique_id, kernel.STATMOUNT_MNT_BASIC, mnt_ns_id=namespace_id)
+                answer = syscalls.statmount(unique_id, syscalls.STATMOUNT_MNT_BASIC, mnt_ns_id=namespace_id)
                 _, _, mount_id = _MNT_IDS.unpack_from(answer, _MNT_IDS_AT)
                 found[mount_id] = unique_id
             last = ids[-1]

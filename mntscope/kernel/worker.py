@@ -1,0 +1,340 @@
+"""The one worker: a fork of this process for what may wait for ever, or must happen in another namespace.
+
+Whoever looks at a filesystem waits for it, and one whose server is gone (FUSE, NFS, autofs) never answers. So nothing
+that belongs to somebody else is looked at by mntscope itself, but by a child, which
+
+* is given a deadline, and is killed when it has not answered by then. It is not waited for: a process that waits for
+  a server which has taken its request and never answers cannot even be killed before that server is;
+* dies with mntscope, also when that is killed with SIGKILL (PR_SET_PDEATHSIG);
+* hears SIGINT and SIGTERM as any program does, and not as mntscope's handlers would have it;
+* keeps neither the terminal nor a pipe open that somebody may read to its end;
+* where it enters another namespace, cannot be traced from there (PR_SET_DUMPABLE): see :func:`untraceable`.
+
+A process that enters a mount namespace must have one thread (setns(2)), which a fork has.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, BinaryIO, NoReturn, TypeVar
+
+from mntscope.errors import AccessError, KernelError, MntscopeError, RefusedError, TargetError, UsageError
+from mntscope.kernel import syscalls
+
+DEADLINE = 2.0
+"""Seconds within which a look at a path is answered, or given up. A disk that spins up, or a server at the other end
+of the world, answers sooner; and a command may meet several that do not."""
+
+PATIENT = 60.0
+"""Seconds for what only the kernel has a part in: it is busy then, not waiting."""
+
+MOST_DESCRIPTORS = 250
+"""SCM_MAX_FD is 253 (include/net/scm.h)."""
+
+_REAPING = 0.2
+"""Seconds in which a killed process ends, unless it waits for what nobody can interrupt."""
+
+T = TypeVar("T")
+
+Look = Callable[[], tuple[bytes, list[int]]]
+"""What a worker does in a namespace: gives bytes, and descriptors, of which there may be :data:`MOST_DESCRIPTORS`."""
+
+
+class StuckError(MntscopeError):
+    """A worker did not answer in time, and was killed."""
+
+
+class WorkerLostError(MntscopeError):
+    """A worker was killed, or ended without an answer."""
+
+
+# What is asked of it
+
+
+def in_child(act: Callable[[], bytes], *, seconds: float = DEADLINE, where: str = "") -> bytes:
+    """What *act* gives, in a child that has so many *seconds* for it; *where* names what is looked at, in errors.
+
+    :raises StuckError: it has not answered by then.
+    :raises OSError: *act* raised it there.
+    :raises MntscopeError: the same; or the child was killed.
+    """
+    child = Child(lambda out: _write(out, act()))
+    try:
+        return child.answer(seconds, where)
+    finally:
+        child.end()
+
+
+def beside(theirs: Callable[[], bytes], ours: Callable[[], T]) -> tuple[T, bytes | None]:
+    """What *ours* gives, and what *theirs* gives meanwhile in a child; ``None`` where it failed there."""
+    child = Child(lambda out: _write(out, theirs()))
+    try:
+        done = ours()
+        try:
+            return done, child.answer(PATIENT)
+        except (MntscopeError, OSError):
+            return done, None
+    finally:
+        child.end()
+
+
+@contextmanager
+def streamed(write: Callable[[int], None], *, seconds: float = DEADLINE, where: str = "") -> Iterator[BinaryIO]:
+    """A file to read, from start to end, what *write* in a child writes to the descriptor that it is given.
+
+    A read raises :class:`StuckError` where nothing comes for so many *seconds*, and what *write* raised once all that
+    came before it has been read.
+    """
+    import io
+
+    child = Child(write)
+
+    class Answer(io.RawIOBase):
+        def readable(self) -> bool:
+            return True
+
+        def readinto(self, buffer: Any) -> int:
+            data = child.read(len(buffer), seconds, where)
+            buffer[: len(data)] = data
+            return len(data)
+
+    try:
+        with io.BufferedReader(Answer(), 1 << 16) as file:
+            yield file
+    finally:
+        child.end()
+
+
+def inside(namespace: int, look: Look, *, root: int | None = None, where: str = "") -> tuple[bytes, list[int]]:
+    """What *look* returns in the mount *namespace*, at its root or with the directory *root* as root directory.
+
+    Both are descriptors; those returned are the caller's to close. *where* names the namespace in errors.
+
+    :raises AccessError: it may not be entered, or *look* met an :class:`OSError`, or took too long.
+    """
+
+    def enter_and_look() -> tuple[bytes, list[int]]:
+        untraceable()
+        syscalls.setns(namespace, syscalls.CLONE_NEWNS)
+        if root is not None:
+            os.fchdir(root)
+            os.chroot(".")
+        return look()
+
+    try:
+        return with_descriptors(enter_and_look, seconds=PATIENT, where=where)
+    except (OSError, StuckError, WorkerLostError) as error:
+        why = error.strerror if isinstance(error, OSError) else error.what
+        hint = "run mntscope as root"
+        raise AccessError(f"the mount namespace may not be entered ({why})", where=where, hint=hint) from error
+
+
+def with_descriptors(look: Look, *, seconds: float = DEADLINE, where: str = "") -> tuple[bytes, list[int]]:
+    """As :func:`in_child`, with descriptors, which are the caller's to close."""
+    from socket import CMSG_SPACE, MSG_CMSG_CLOEXEC, SCM_RIGHTS, SOL_SOCKET, send_fds, socketpair
+
+    ours, theirs = socketpair()
+
+    def answer(out: int) -> None:
+        ours.close()
+        data, descriptors = look()
+        send_fds(theirs, [b"+"], descriptors)
+        theirs.close()
+        _write(out, data)
+
+    with ours:
+        with theirs:
+            child = Child(answer)
+        try:
+            data = child.answer(seconds, where)
+            # What was sent is there: the child wrote its answer after it.
+            _, ancillary, _, _ = ours.recvmsg(1, CMSG_SPACE(4 * MOST_DESCRIPTORS), MSG_CMSG_CLOEXEC)
+        finally:
+            child.end()
+    from array import array
+
+    found = array("i")
+    for level, kind, rights in ancillary:
+        if (level, kind) == (SOL_SOCKET, SCM_RIGHTS):
+            found.frombytes(rights[: len(rights) // 4 * 4])
+    return data, list(found)
+
+
+# What protects it, and others from it
+
+
+def untraceable() -> None:
+    """Before another namespace is entered: nobody there takes this process over.
+
+    A process that may be traced can be made to do anything, with all that it holds. Of one that is not dumpable only
+    who has CAP_SYS_PTRACE over the user namespace of its program, the host's, may do so (ptrace(2), access mode
+    checks; kernel/ptrace.c, __ptrace_may_access): not the root of a user namespace that this process joins, whose
+    capabilities count there. It keeps off nobody who has CAP_SYS_PTRACE in the host's user namespace: such a container
+    can trace what it sees, so what enters its PID namespace has nothing in its hands (:mod:`mntscope.kernel.proc_of`).
+    """
+    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+
+
+def dies_with(parent: int, number: int = signal.SIGKILL) -> None:
+    """The kernel ends this process by a signal when *parent*, which forked it, ends; at once if it has ended already.
+
+    To be called again after a change of user namespace, which may take it back (kernel/cred.c, commit_creds).
+    """
+    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, number)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+class Child:
+    """A fork that writes its answer to a pipe, and ends."""
+
+    def __init__(self, write: Callable[[int], None]) -> None:
+        pipes = [os.pipe(), os.pipe()]
+        (self._answer, answer), (self._end, end) = pipes
+        parent = os.getpid()
+        try:
+            self.pid = os.fork()
+        except OSError as error:
+            _close(fd for pipe in pipes for fd in pipe)
+            raise KernelError("fork", error.errno or 0) from None
+        if self.pid == 0:
+            _live(write, answer, end, parent)
+        _close((answer, end))
+        self._gone = False
+
+    def answer(self, seconds: float, where: str = "") -> bytes:
+        """All that it writes.
+
+        :raises StuckError: nothing came for so many *seconds*.
+        :raises OSError: it met one.
+        :raises MntscopeError: the same; or it was killed.
+        """
+        parts = []
+        while part := self.read(1 << 20, seconds, where):
+            parts.append(part)
+        return b"".join(parts)
+
+    def read(self, size: int, seconds: float, where: str = "") -> bytes:
+        """The next bytes that it writes, at most *size*; none at the end. Raises as :meth:`answer`."""
+        if self._gone:
+            return b""
+        poll = select.poll()
+        poll.register(self._answer, select.POLLIN)
+        if not poll.poll(seconds * 1000):
+            self.end()
+            raise StuckError(f"it did not answer within {seconds:g} s", where=where)
+        data = os.read(self._answer, size)
+        if not data:
+            with open(os.dup(self._end), "rb") as said:
+                last = said.read()
+            self.end()
+            if last != b"+":
+                _raise(last, where)
+        return data
+
+    def end(self) -> None:
+        """End it, if it has not ended, and let go of it. A second time nothing is done."""
+        if self._gone:
+            return
+        self._gone = True
+        _close((self._answer, self._end))
+        end(self.pid)
+
+
+def end(pid: int) -> None:
+    """End a child, and reap it; one that cannot be ended now is reaped some other time."""
+    # It has not been waited for, so the pid is its own. Where SIGCHLD is ignored, the kernel has reaped it.
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    _unreaped.append(pid)
+    given_up = time.monotonic() + _REAPING
+    pause = 0.0
+    while pid in _unreaped:
+        for other in tuple(_unreaped):
+            try:
+                ended = os.waitpid(other, os.WNOHANG)[0]
+            except ChildProcessError:
+                ended = other
+            if ended:
+                _unreaped.remove(other)
+        if pid in _unreaped and time.monotonic() > given_up:
+            return
+        time.sleep(pause)
+        pause = 0.001
+
+
+_unreaped: list[int] = []
+"""Children that were killed, and have not been waited for."""
+
+
+def _live(write: Callable[[int], None], answer: int, end: int, parent: int) -> NoReturn:
+    """The life of a child."""
+    try:
+        last = b""
+        try:
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_DFL)
+            dies_with(parent)
+            # Whoever reads mntscope's output to its end need not wait for this process's.
+            nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+            for fd in (0, 1, 2):
+                os.dup2(nowhere, fd)
+            write(answer)
+            last = b"+"
+        except BrokenPipeError:
+            # The other end has heard enough.
+            pass
+        except (MntscopeError, OSError) as error:
+            last = _told(error)
+        os.close(answer)
+        _write(end, last)
+    finally:
+        os._exit(0)
+
+
+def _write(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def _close(fds: Iterable[int]) -> None:
+    for fd in fds:
+        os.close(fd)
+
+
+# An error on its way from one process to the other
+
+
+def _told(error: MntscopeError | OSError) -> bytes:
+    if isinstance(error, KernelError):
+        words = ["KernelError", str(error.errno or 0), error.call, error.where, error.hint]
+    elif isinstance(error, MntscopeError):
+        words = [type(error).__name__, "0", error.what, error.where, error.hint]
+    else:
+        name = error.filename
+        words = ["OSError", str(error.errno or 0), os.fsdecode(name) if isinstance(name, str | bytes) else ""]
+    return "\0".join(words).encode("utf-8", "surrogateescape")
+
+
+def _raise(said: bytes, where: str) -> NoReturn:
+    kind, *words = said.decode("utf-8", "surrogateescape").split("\0")
+    if kind == "KernelError":
+        raise KernelError(words[1], int(words[0]), where=words[2] or where, hint=words[3])
+    if kind == "OSError":
+        raise OSError(int(words[0]), os.strerror(int(words[0])), words[1] or None)
+    known = _KINDS.get(kind, MntscopeError)
+    if len(words) != 4:
+        raise WorkerLostError("the worker was killed", where=where)
+    raise known(words[1], where=words[2] or where, hint=words[3])
+
+
+_KINDS: dict[str, type[MntscopeError]] = {
+    kind.__name__: kind for kind in (AccessError, RefusedError, TargetError, UsageError, StuckError, WorkerLostError)
+}
+"""The others are told as what they all are."""
