@@ -44,6 +44,10 @@ class AccessError(MntscopeError):
     """Something that exists but may not be read or changed by this user."""
 
 
+class NoAnswerError(MntscopeError):
+    """Something that was looked at, or asked for, and did not answer in time: a filesystem whose server is gone."""
+
+
 class RefusedError(MntscopeError):
     """Something mntscope could do and will not, because it would harm; the hint says what to do instead."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
-from mntscope.errors import UsageError
+from mntscope.errors import NoAnswerError, UsageError
 from mntscope.frozen import dataclass, replace
 from mntscope.model import Mount, Process, View
 from mntscope.parse.mountcmd import Call, Step, parse_commands
@@ -214,7 +214,11 @@ class _Run:
         for name in names:
             path = described.get(name)
             if isinstance(path, str) and path.startswith("/"):
-                real = self._real_path(path)
+                try:
+                    real = self._real_path(path)
+                except NoAnswerError:
+                    doubts.append(f"{path} was not looked at, a filesystem on the way does not answer: taken literally")
+                    continue
                 if real is None:
                     doubts.append(f"{path} does not exist now: unless something makes it first, this fails with ENOENT")
                 else:

@@ -199,7 +199,9 @@ def test_every_namespace_is_opened_once(machine: Host, tmp_path: Path) -> None:
     views, not_seen = map(int, done.stdout.split())
     opened = re.findall(r'open[^"]*"([^"]*mountinfo)", \S+\) = [0-9]', trace.read_text())
     assert (views >= NAMESPACES + 1, not_seen) == (True, 0)
-    assert len(opened) == views
+    # And once its own, to see whether something is mounted on the proc that is read.
+    assert opened.count("self/mountinfo") == 1
+    assert len(opened) == views + 1
 
 
 def test_progress_is_told(machine: Host, tmp_path: Path) -> None:

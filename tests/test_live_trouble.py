@@ -243,7 +243,8 @@ def test_a_namespace_that_may_not_be_entered(host: Host) -> None:
 
     kind, text = in_fork(body)
     assert kind is AccessError
-    assert text == ("ns:x: the mount namespace may not be entered (Operation not permitted); run mntscope as root")
+    hint = "run mntscope as root (it takes CAP_SYS_ADMIN)"
+    assert text == f"ns:x: the mount namespace may not be entered (Operation not permitted); {hint}"
 
 
 def test_a_worker_that_dies_in_a_namespace(host: Host) -> None:

@@ -6,10 +6,11 @@ import argparse
 import os
 import stat
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mntscope.cli.common import TARGETS, add_against, add_output_options, page, write_output
-from mntscope.errors import AccessError, TargetError
+from mntscope.errors import AccessError, MntscopeError, NoAnswerError, TargetError
 
 if TYPE_CHECKING:
     from mntscope.holding import Holding
@@ -61,16 +62,31 @@ def result(arguments: argparse.Namespace) -> Holding:
 
 def _names(what: str, host: View) -> list[str]:
     """The names of a thing of this machine as tables have them: without links, and a device's numbers."""
+    from mntscope.graph import MountTree
+    from mntscope.kernel.worker import in_child
     from mntscope.live import real_path
+    from mntscope.places import normal
 
     path = os.path.abspath(what) if what.startswith(".") else what
     # A mount point is not looked at: its server may be gone, and whoever looks would hang.
     if not path.startswith("/") or any(mount.mount_point == path for mount in host.mounts):
         return [path]
     name = path
-    with suppress(AccessError, TargetError):
+    try:
         name = (real_path(host.process.pid, path) if host.process else None) or path
-    with suppress(OSError):
-        if name.startswith("/dev/") and stat.S_ISBLK((found := os.stat(name)).st_mode):
-            return [name, path, f"{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}"]
+    except NoAnswerError:
+        # What the tables show at the mount on the way to it; no more can be known.
+        mount = MountTree.of(host).containing(normal(path))
+        return [mount.mount_point if mount else path]
+    except (AccessError, TargetError):
+        pass
+    with suppress(OSError, MntscopeError):
+        if name.startswith("/dev/") and (device := in_child(partial(_block_device, name))):
+            return [name, path, device.decode()]
     return [name]
+
+
+def _block_device(path: str) -> bytes:
+    """The major and minor number of a block device; nothing of what is none."""
+    found = os.stat(path)
+    return b"%d:%d" % (os.major(found.st_rdev), os.minor(found.st_rdev)) if stat.S_ISBLK(found.st_mode) else b""

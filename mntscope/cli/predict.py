@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mntscope.cli.common import TARGETS, add_against, add_output_options, page, write_output
-from mntscope.errors import AccessError
+from mntscope.errors import AccessError, NoAnswerError
 
 if TYPE_CHECKING:
     from mntscope.cli.targets import Resolved
@@ -71,6 +71,6 @@ def _links_of(resolved: Resolved, target: str) -> Callable[[str], str | None] | 
     follow = partial(real_path, int(target) if target.isdecimal() else process.pid)
     try:
         follow("/")
-    except AccessError:
+    except (AccessError, NoAnswerError):
         return None
     return follow

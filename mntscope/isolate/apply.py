@@ -20,15 +20,18 @@ from typing import ClassVar
 from mntscope.errors import AccessError, KernelError, MntscopeError, RefusedError, TargetError, UsageError
 from mntscope.frozen import dataclass, replace
 from mntscope.graph import MountTree
-from mntscope.isolate.hands import Change, Held, Hook, Placed
+from mntscope.isolate.hands import Change, Entrance, Held, Hook, Placed
 from mntscope.isolate.journal import Entry, Journal, default_path, locked
 from mntscope.isolate.plan import Action, Kind, Plan, make_plan
 from mntscope.isolate.record import new_journal
-from mntscope.isolate.target import Target, opened
+from mntscope.isolate.target import Target, opened, resolve
 from mntscope.isolate.undo import Look, put_back_entries
 from mntscope.isolate.witness import Witness
-from mntscope.isolate.worker import Worker, WorkerLostError
+from mntscope.isolate.worker import Worker
 from mntscope.kernel.mount_ids import unique_ids
+from mntscope.kernel.proc_context import proc_context
+from mntscope.kernel.worker import WorkerLostError, in_child
+from mntscope.live.foreign import pid_namespace_of
 from mntscope.live.procfs import Proc, open_proc
 from mntscope.model import Mount
 from mntscope.places import under
@@ -183,6 +186,8 @@ class _Trial:
         self.without_copy: set[int] = set()
         """The mounts that change and of which no copy could be kept."""
         self.changes: list[Change] = []
+        self.context: int | None = None
+        """Of the proc that is to be mounted."""
         self.worker: Worker
         self.witness: Witness
 
@@ -197,8 +202,9 @@ class _Trial:
         self.journal.state = "applying"
         self.journal.write()
         try:
-            self.worker = Worker(self.at.entrance, journal=self.journal, hook=self.hook)
+            self.worker = Worker(self._entrance(), journal=self.journal, hook=self.hook)
         except MntscopeError as error:
+            self._close_context()
             self._finish("rolled-back", str(error))
             raise _explained(error, self.at.name) from error
         self.witness = Witness(self.proc, self.plan.snapshot, self.label, self.worker.pid)
@@ -221,6 +227,19 @@ class _Trial:
             self.witness.close()
             for change in self.changes:
                 _release(change)
+            self._close_context()
+
+    def _entrance(self) -> Entrance:
+        """Where the worker enters, with what it needs to make a proc if one is to be mounted."""
+        if not any(isinstance(action.operation, MountNew) for action in self.plan.actions):
+            return self.at.entrance
+        self.context = proc_context(self.at.pids)
+        return replace(self.at.entrance, proc_context=self.context)
+
+    def _close_context(self) -> None:
+        if self.context is not None:
+            os.close(self.context)
+            self.context = None
 
     def _predicted(self) -> list[Snapshot]:
         """The world after each action, while the copies that are the ways back are held."""
@@ -276,6 +295,10 @@ class _Trial:
     def _mount_proc(self, entry: Entry, path: str, parent: Mount) -> None:
         made = self.worker.ask("make proc")
         self.changes += [Placed(fd) for fd in made.fds]
+        shown = in_child(lambda: b"%d" % (_shown_by(self.proc, made.fds[0]) or 0), where="the new proc")
+        if int(shown) != self.at.pid_namespace:
+            what = "the proc that was made does not show the processes of its PID namespace"
+            raise RefusedError(what, where=self.at.name, hint="somebody there meddles with it")
         # Before it is attached, so that it can be found again whatever happens then.
         entry.mount_id = made.values["mount_id"]
         self.journal.write()
@@ -339,8 +362,7 @@ class _Trial:
         except MntscopeError:
             self.worker.end()
         with suppress(MntscopeError):
-            entrance = replace(self.at.entrance, pid=None, root=None)
-            again = Worker(entrance, changes=self.changes, hook=self.hook)
+            again = Worker(self.at.entrance, changes=self.changes, hook=self.hook)
             try:
                 left = list(again.ask("roll back").values["left"])
             finally:
@@ -355,23 +377,12 @@ class _Trial:
 
 def _resolved(at: Target, paths: Sequence[str]) -> dict[str, bool]:
     """Each path from the root of the namespace, links followed, and whether the target's own proc is there."""
-    try:
-        worker = Worker(at.entrance)
-    except KernelError as error:
-        raise _explained(error, at.name) from error
     found: dict[str, bool] = {}
-    try:
-        for path in paths:
-            if not path.startswith("/") or "\0" in path:
-                raise UsageError(f"{path!r} is no absolute path", hint="give it as the target sees it")
-            try:
-                answer = worker.ask("resolve", path=path)
-            except KernelError as error:
-                hint = "it must exist before something can be mounted there"
-                raise TargetError(f"{path} leads nowhere ({error.strerror})", where=at.name, hint=hint) from error
-            found[answer.values["path"]] = answer.values["own"]
-    finally:
-        worker.end()
+    for path in paths:
+        if not path.startswith("/") or "\0" in path:
+            raise UsageError(f"{path!r} is no absolute path", hint="give it as the target sees it")
+        place = resolve(at, path)
+        found[place.path] = place.pid_namespace is not None and place.pid_namespace == at.pid_namespace
     return found
 
 
@@ -414,6 +425,11 @@ def _containing(snapshot: Snapshot, label: str, path: str) -> Mount:
     return mount
 
 
+def _shown_by(proc: Proc, mount: int) -> int | None:
+    os.fchdir(proc.fd)
+    return pid_namespace_of(mount)
+
+
 def _release(change: Change) -> None:
     os.close(change.mount)
     if isinstance(change, Held) and change.copy is not None:
@@ -453,6 +469,9 @@ def _explained(error: MntscopeError, where: str) -> MntscopeError:
         return AccessError(what, where=where, hint=hint)
     if error.errno == errno.EPERM:
         return AccessError(str(error), where=where, hint="run mntscope as root (it takes CAP_SYS_ADMIN)")
+    if error.call == "fsopen" and error.errno == errno.ENOSYS:
+        hint = "isolate it without --mount-proc, then mount proc from inside"
+        return RefusedError("to make a proc for it takes Linux 5.2, and a seccomp filter that knows that", hint=hint)
     if error.call == "fork":
         return TargetError(f"its PID namespace takes no process any more ({error})", where=where)
     return error

@@ -1,4 +1,7 @@
-"""The hands: a forked process with one thread that enters the target's namespaces and acts there.
+"""The hands: a forked process with one thread that enters the target's mount namespace and acts there.
+
+It stays in mntscope's own PID namespace, where no container sees it, and is not dumpable, so that nobody who sees it
+all the same (through a proc of the host's that was given to him) can trace it.
 
 It answers one request at a time on a socket. What it has changed and not been told to keep, it puts back: when
 asked to, and when the other end of the socket closes, because the process that forked it is gone. Descriptors
@@ -27,7 +30,9 @@ from typing import Any, NoReturn, TypeVar
 from mntscope.errors import KernelError, RefusedError
 from mntscope.isolate.journal import Journal
 from mntscope.kernel import syscalls
-from mntscope.live.procfs import own_pids, read
+from mntscope.kernel.worker import DEADLINE, untraceable
+from mntscope.live.foreign import IN_ROOT, open_at
+from mntscope.live.procfs import read
 
 T = TypeVar("T")
 
@@ -38,9 +43,7 @@ Hook = Callable[[str], None]
 """Called in the worker before each system call that can fail, with the name of the step."""
 
 PROPAGATION = {"private": syscalls.MS_PRIVATE, "slave": syscalls.MS_SLAVE, "shared": syscalls.MS_SHARED}
-_PROC_FLAGS = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
 _PROC_ATTRIBUTES = syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV | syscalls.MOUNT_ATTR_NOEXEC
-_PROC_ROOT_INO = 1  # include/linux/proc_fs.h
 _BY_DESCRIPTORS = syscalls.MOVE_MOUNT_F_EMPTY_PATH | syscalls.MOVE_MOUNT_T_EMPTY_PATH
 
 
@@ -51,11 +54,10 @@ class Entrance:
     proc: int
     """The root of a proc filesystem that shows mntscope's own PID namespace."""
     mnt: int
-    pid: int | None = None
     user: int | None = None
     """The user namespace that owns *mnt*."""
-    root: int | None = None
-    """The target's root directory."""
+    proc_context: int | None = None
+    """The context of the proc that is to be mounted (:mod:`mntscope.kernel.proc_context`)."""
 
 
 @dataclass(slots=True)
@@ -100,7 +102,7 @@ def live(hands: Hands, line: socket.socket, journal: Journal | None) -> NoReturn
         os.setsid()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
             signal.signal(number, signal.SIG_IGN)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
         if _say(line, hands.enter):
             while message := _request(line):
                 _say(line, partial(hands.carry_out, json.loads(message)))
@@ -154,7 +156,6 @@ class Hands:
         """Whether the parent has said what becomes of the changes."""
         self._namespace_root = -1
         self._requests: dict[str, Callable[..., Answer]] = {
-            "resolve": self.resolve,
             "hold": self.hold,
             "set": self.set_propagation,
             "make proc": self.make_proc,
@@ -178,84 +179,16 @@ class Hands:
     # Where it acts
 
     def enter(self) -> Answer:
-        """Enter the namespaces: the PID namespace for the children, the user namespace that owns the mounts, these."""
+        """Enter the namespaces: the user namespace that owns the mounts, and these."""
         at = self.entrance
-        early = False
-        if at.pid is not None:
-            # As the user it is, it may have the right that it would not have inside; or only have it inside.
-            with suppress(KernelError):
-                self.call("setns pid", syscalls.setns, at.pid, syscalls.CLONE_NEWPID)
-                early = True
+        untraceable()
         if at.user is not None:
             self.call("setns user", syscalls.setns, at.user, syscalls.CLONE_NEWUSER)
         self.call("setns mnt", syscalls.setns, at.mnt, syscalls.CLONE_NEWNS)
-        if at.pid is not None and not early:
-            self.call("setns pid", syscalls.setns, at.pid, syscalls.CLONE_NEWPID)
         self._namespace_root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         # Relative paths lead to proc: the target's own may be anything.
         os.fchdir(at.proc)
         return Answer()
-
-    def resolve(self, path: str) -> Answer:
-        """Where *path* of the target leads, from the root of the namespace, and in which mount it lies.
-
-        *own*: it is a proc, and shows the processes of the PID namespace that was entered.
-        """
-        fd = self._in_root(self.entrance.root, lambda: os.open(path, os.O_PATH | os.O_CLOEXEC))
-        try:
-            mount_id = self._mount_id(fd)
-            line = self._table().get(mount_id)
-            if line is None:
-                raise RefusedError("its place is not within the root of its mount namespace", where=path)
-            fs_type = line[line.index(b"-", 6) + 1]
-            own = fs_type == b"proc" and os.fstat(fd).st_ino == _PROC_ROOT_INO and self._shows_own(f"self/fd/{fd}")
-            return Answer({"path": os.readlink(f"self/fd/{fd}"), "mount_id": mount_id, "own": own})
-        finally:
-            os.close(fd)
-
-    def _shows_own(self, path: str) -> bool:
-        proc = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-
-        def ask() -> Answer:
-            with suppress(OSError):
-                return Answer({"own": own_pids(proc, "self") == [os.getpid()]})
-            # A proc of another PID namespace has a `self` that leads nowhere.
-            return Answer({"own": False})
-
-        try:
-            return bool(self._in_child(ask).values["own"])
-        finally:
-            os.close(proc)
-
-    def _in_root(self, root: int | None, act: Callable[[], T]) -> T:
-        if root is None:
-            return act()
-        os.fchdir(root)
-        os.chroot(".")
-        try:
-            return act()
-        finally:
-            os.fchdir(self._namespace_root)
-            os.chroot(".")
-            os.fchdir(self.entrance.proc)
-
-    def _in_child(self, act: Callable[[], Answer]) -> Answer:
-        """Act in a child: a process enters a PID namespace with its children only."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with ours, theirs:
-            child = self.call("fork", _fork)
-            if child == 0:
-                try:
-                    _say(theirs, act)
-                finally:
-                    os._exit(0)
-            theirs.close()
-            message, fds = receive(ours)
-            os.waitpid(child, 0)
-        values = json.loads(message or b'{"call": "fork", "errno": 3, "where": ""}')
-        if "errno" in values:
-            raise KernelError(values["call"], values["errno"], where=values["where"])
-        return Answer(values, fds)
 
     # What it does
 
@@ -276,37 +209,25 @@ class Hands:
         return Answer()
 
     def make_proc(self) -> Answer:
-        """A detached proc of the PID namespace that was entered; none where the kernel has no fsopen(2)."""
-        try:
-            answer = self._in_child(lambda: Answer(fds=[self._fresh_proc()]))
-        except KernelError as error:
-            if error.call == "fsopen" and error.errno == errno.ENOSYS:
-                return Answer({"mount_id": None})
-            raise
-        self.changes.append(Placed(answer.fds[0]))
-        answer.values["mount_id"] = self._mount_id(answer.fds[0])
-        return answer
+        """A detached proc, made of the context that was given. It is looked at by the parent before it is attached."""
+        context = self.entrance.proc_context
+        assert context is not None
+        # Here, and not outside: the kernel refuses what would uncover more than the user namespace may see.
+        self.call("fsconfig", syscalls.fsconfig, context, syscalls.FSCONFIG_SET_STRING, "source", "proc")
+        self.call("fsconfig create", syscalls.fsconfig, context, syscalls.FSCONFIG_CMD_CREATE, None, None)
+        mount = self.call("fsmount", syscalls.fsmount, context, syscalls.FSMOUNT_CLOEXEC, _PROC_ATTRIBUTES)
+        self.changes.append(Placed(mount))
+        return Answer({"mount_id": self._mount_id(mount)}, [mount])
 
     def attach(self, path: str, mount_id: int) -> Answer:
         """Mount the proc at *path*, which must lie in the mount *mount_id*."""
         target = self._open(path, mount_id)
         try:
-            placed = self.changes[-1] if self.changes else None
-            if isinstance(placed, Placed):
-                self.call("move_mount", syscalls.move_mount, placed.mount, "", target, "", _BY_DESCRIPTORS)
-                return Answer({"mount_id": self._mount_id(placed.mount)})
-            place = f"self/fd/{target}"
-
-            def mount() -> Answer:
-                self.call("mount", syscalls.mount, "proc", place, "proc", _PROC_FLAGS)
-                return Answer()
-
-            self._in_child(mount)
+            placed = self.changes[-1]
+            self.call("move_mount", syscalls.move_mount, placed.mount, "", target, "", _BY_DESCRIPTORS)
+            return Answer({"mount_id": self._mount_id(placed.mount)})
         finally:
             os.close(target)
-        placed = Placed(os.open(path, os.O_PATH | os.O_CLOEXEC))
-        self.changes.append(placed)
-        return Answer({"mount_id": self._mount_id(placed.mount)}, [placed.mount])
 
     def join(self, path: str, mount_id: int, source: int | None) -> Answer:
         """Have a mount join the peer group and take the master of *source*, a descriptor; a new group if ``None``."""
@@ -408,15 +329,14 @@ class Hands:
             flags = PROPAGATION[type] | (syscalls.MS_REC if recursive else 0)
             self.call("mount", syscalls.mount, None, f"self/fd/{mount}", None, flags)
 
-    def _fresh_proc(self) -> int:
-        configured = self.call("fsopen", syscalls.fsopen, "proc", syscalls.FSOPEN_CLOEXEC)
-        self.call("fsconfig", syscalls.fsconfig, configured, syscalls.FSCONFIG_SET_STRING, "source", "proc")
-        self.call("fsconfig create", syscalls.fsconfig, configured, syscalls.FSCONFIG_CMD_CREATE, None, None)
-        return self.call("fsmount", syscalls.fsmount, configured, syscalls.FSMOUNT_CLOEXEC, _PROC_ATTRIBUTES)
-
     def _open(self, path: str, mount_id: int) -> int:
         """A descriptor of *path*, if it still lies in that mount."""
-        fd: int = self.call("open", os.open, path, os.O_PATH | os.O_CLOEXEC)
+        # The kernel ends this process where a filesystem on the way does not answer, whether it has a parent or not.
+        signal.setitimer(signal.ITIMER_REAL, DEADLINE)
+        try:
+            fd = self.call("open", open_at, self._namespace_root, path, os.O_PATH | os.O_CLOEXEC, IN_ROOT)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
         if self._mount_id(fd) != mount_id:
             os.close(fd)
             raise RefusedError("another mount lies there than when it was looked at", where=path)
@@ -446,14 +366,6 @@ def _membership(words: list[bytes]) -> tuple[int | None, int | None]:
 
 def _number(word: bytes | None) -> int | None:
     return None if word is None else int(word)
-
-
-def _fork() -> int:
-    try:
-        return os.fork()
-    except OSError as error:
-        # ENOMEM: the PID namespace has lost its first process, and takes no others.
-        raise KernelError("fork", error.errno or 0) from None
 
 
 def _send(line: socket.socket, message: bytes, fds: list[int]) -> None:

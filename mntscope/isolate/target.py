@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
-from mntscope.errors import KernelError
-from mntscope.frozen import dataclass
-from mntscope.isolate.hands import Entrance
+from mntscope.errors import KernelError, NoAnswerError, RefusedError, TargetError
+from mntscope.frozen import NamedTuple, dataclass
+from mntscope.isolate.hands import Entrance, mount_id_of
 from mntscope.kernel import syscalls
+from mntscope.kernel.worker import enter
+from mntscope.live.foreign import device_of, follow, pid_namespace_of, proc_mount, root_directory
 from mntscope.live.namespaces import identify, open_namespace
-from mntscope.live.procfs import Proc, hold, read_process
+from mntscope.live.procfs import Proc, hold, read, read_process
 from mntscope.model import Namespace, View
 
 _OPEN = os.O_RDONLY | os.O_CLOEXEC
@@ -25,6 +28,12 @@ class Target:
     name: str
     entrance: Entrance
     namespace: Namespace
+    root: int | None = None
+    """Its root directory."""
+    pids: int | None = None
+    """Its PID namespace; ``None`` where that is mntscope's own."""
+    pid_namespace: int | None = None
+    """The inode of that."""
     pid: int | None = None
     start_time: int | None = None
     pidfd: int | None = None
@@ -57,12 +66,71 @@ def opened(proc: Proc, target: int | str) -> Iterator[Target]:
                 pidfd = _kept(held, syscalls.pidfd_open(target))
             mnt = _kept(held, os.open("ns/mnt", _OPEN, dir_fd=directory))
             pids: int | None = _kept(held, os.open("ns/pid", _OPEN, dir_fd=directory))
-            root = _kept(held, os.open("root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory))
+            root = _kept(held, root_directory(directory))
             process = read_process(proc, directory, target)
         if process.pid_namespace == proc.pid_namespace:
             pids = None
-        entrance = Entrance(proc.fd, mnt, pids, _owner(held, proc, mnt), root)
-        yield Target(str(target), entrance, identify(mnt), target, process.start_time, pidfd)
+        yield Target(
+            name=str(target),
+            entrance=Entrance(proc.fd, mnt, _owner(held, proc, mnt)),
+            namespace=identify(mnt),
+            root=root,
+            pids=pids,
+            pid_namespace=process.pid_namespace,
+            pid=target,
+            start_time=process.start_time,
+            pidfd=pidfd,
+        )
+
+
+class Place(NamedTuple):
+    """Where a path of a target leads."""
+
+    path: str
+    """From the root of the mount namespace, links followed."""
+    pid_namespace: int | None
+    """The inode of the PID namespace that is shown there, if that is a proc."""
+
+
+def resolve(at: Target, path: str) -> Place:
+    """Where *path* of the target leads; by a child in its mount namespace, but not in its PID namespace.
+
+    :raises TargetError: nowhere.
+    :raises RefusedError: out of the mount namespace.
+    :raises NoAnswerError: a filesystem on the way does not answer.
+    """
+
+    def look() -> tuple[bytes, list[int]]:
+        proc = at.entrance.proc
+        namespace_root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        os.fchdir(proc)
+        fd = follow(namespace_root if at.root is None else at.root, path)
+        os.fchdir(namespace_root)
+        os.chroot(".")
+        os.fchdir(proc)
+        table = read("self/mountinfo", dir_fd=proc)
+        if not re.search(rb"^%d " % mount_id_of(proc, fd), table, re.MULTILINE):
+            raise RefusedError("its place is not within the root of its mount namespace", where=path)
+        leads_to, shown = os.readlink(f"self/fd/{fd}", dir_fd=proc), None
+        if (top := proc_mount(table, leads_to)) and top[0] == device_of(fd):
+            with suppress(OSError):
+                shown = pid_namespace_of(fd)
+        return f"{shown or 0} {leads_to}".encode("utf-8", "surrogateescape"), []
+
+    try:
+        answer, _ = enter(at.entrance.mnt, look, owner=at.entrance.user, where=f"{path} of {at.name}")
+    except OSError as error:
+        raise _nowhere(path, at, error) from error
+    except NoAnswerError as error:
+        hint = "what is mounted below a mount point is attached to the mount there: name that"
+        raise NoAnswerError("a filesystem on the way does not answer", where=error.where, hint=hint) from error
+    shown, _, leads_to = answer.decode("utf-8", "surrogateescape").partition(" ")
+    return Place(leads_to, int(shown) or None)
+
+
+def _nowhere(path: str, at: Target, error: OSError) -> TargetError:
+    hint = "it must exist before something can be mounted there"
+    return TargetError(f"{path} leads nowhere ({error.strerror})", where=at.name, hint=hint)
 
 
 def namespace_of(proc: Proc, view: View) -> int | None:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
 
-from mntscope.errors import KernelError, MntscopeError, RefusedError
+from mntscope.errors import KernelError, RefusedError
 from mntscope.isolate.hands import Answer, Change, Entrance, Hands, Hook, live, no_hook, receive
 from mntscope.isolate.journal import Journal
+from mntscope.kernel.worker import WorkerLostError, end
 
-PATIENCE = 60.0
+PATIENCE = 20.0
 """Seconds after which a worker that does not answer is taken to be stuck, and killed."""
+
+_LAST = 5.0
+"""Seconds in which one puts back what it was not told to keep."""
 
 
 class Worker:
@@ -76,16 +79,9 @@ class Worker:
     def end(self) -> None:
         """Let it go: it puts back what it was not told to keep, and ends."""
         self._line.close()
-        with suppress(ChildProcessError):
-            os.waitpid(self.pid, 0)
+        end(self.pid, seconds=_LAST)
 
     def kill(self) -> None:
         """End it at once."""
-        # It is a child that has not been waited for, so the pid is its own.
-        with suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
-        self.end()
-
-
-class WorkerLostError(MntscopeError):
-    """The worker was killed, or does not answer."""
+        self._line.close()
+        end(self.pid)

@@ -32,6 +32,15 @@ AT_NO_AUTOMOUNT = 0x800
 AT_EMPTY_PATH = 0x1000
 AT_RECURSIVE = 0x8000
 
+# include/uapi/linux/openat2.h
+RESOLVE_NO_XDEV = 0x01
+RESOLVE_NO_MAGICLINKS = 0x02
+RESOLVE_NO_SYMLINKS = 0x04
+RESOLVE_IN_ROOT = 0x10
+
+# include/uapi/linux/magic.h
+PROC_SUPER_MAGIC = 0x9FA0
+
 # include/uapi/linux/mount.h: mount(2)
 MS_RDONLY = 0x1
 MS_NOSUID = 0x2
@@ -69,6 +78,7 @@ MOVE_MOUNT_BENEATH = 0x200
 FSOPEN_CLOEXEC = 0x1
 FSCONFIG_SET_FLAG = 0
 FSCONFIG_SET_STRING = 1
+FSCONFIG_SET_FD = 5
 FSCONFIG_CMD_CREATE = 6
 FSMOUNT_CLOEXEC = 0x1
 MOUNT_ATTR_RDONLY = 0x1
@@ -122,6 +132,7 @@ _NUMBERS = {
     "fsopen": 430,
     "fsconfig": 431,
     "fsmount": 432,
+    "openat2": 437,
     "mount_setattr": 442,
     "statmount": 457,
     "listmount": 458,
@@ -133,6 +144,27 @@ class MountNamespaceInfo(NamedTuple):
 
     nr_mounts: int
     mnt_ns_id: int
+
+
+# Files
+
+
+def openat2(dirfd: int, path: AnyPath, flags: int, resolve: int = 0) -> int:
+    """openat2(2) (Linux 5.6): as openat(2), but *resolve* says what may be on the way (RESOLVE_*)."""
+    import struct
+
+    how = struct.pack("=3Q", flags, 0, resolve)
+    return _syscall("openat2", dirfd, path, how, len(how), where=path)
+
+
+def fstatfs(fd: int) -> int:
+    """fstatfs(2): the magic number of the filesystem's type (``f_type``), such as PROC_SUPER_MAGIC."""
+    import ctypes
+
+    # struct statfs has 120 bytes on 64-bit machines; its first word is f_type, of 32 bits on s390 alone.
+    buffer = (ctypes.c_long * 32)()
+    _call("fstatfs", fd, buffer)
+    return buffer[0]
 
 
 # mount(2) and its relatives

@@ -5,7 +5,8 @@ that belongs to somebody else is looked at by mntscope itself, but by a child, w
 
 * is given a deadline, and is killed when it has not answered by then. It is not waited for: a process that waits for
   a server which has taken its request and never answers cannot even be killed before that server is;
-* dies with mntscope, also when that is killed with SIGKILL (PR_SET_PDEATHSIG);
+* dies with mntscope, also when that is killed with SIGKILL (PR_SET_PDEATHSIG, or an alarm where the look takes less
+  time than to load what makes that call);
 * hears SIGINT and SIGTERM as any program does, and not as mntscope's handlers would have it;
 * keeps neither the terminal nor a pipe open that somebody may read to its end;
 * where it enters another namespace, cannot be traced from there (PR_SET_DUMPABLE): see :func:`untraceable`.
@@ -18,19 +19,28 @@ from __future__ import annotations
 import os
 import select
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO, NoReturn, TypeVar
 
-from mntscope.errors import AccessError, KernelError, MntscopeError, RefusedError, TargetError, UsageError
+from mntscope.errors import (
+    AccessError,
+    KernelError,
+    MntscopeError,
+    NoAnswerError,
+    RefusedError,
+    TargetError,
+    UsageError,
+)
 from mntscope.kernel import syscalls
 
 DEADLINE = 2.0
 """Seconds within which a look at a path is answered, or given up. A disk that spins up, or a server at the other end
 of the world, answers sooner; and a command may meet several that do not."""
 
-PATIENT = 60.0
+PATIENT = 30.0
 """Seconds for what only the kernel has a part in: it is busy then, not waiting."""
 
 MOST_DESCRIPTORS = 250
@@ -45,10 +55,6 @@ Look = Callable[[], tuple[bytes, list[int]]]
 """What a worker does in a namespace: gives bytes, and descriptors, of which there may be :data:`MOST_DESCRIPTORS`."""
 
 
-class StuckError(MntscopeError):
-    """A worker did not answer in time, and was killed."""
-
-
 class WorkerLostError(MntscopeError):
     """A worker was killed, or ended without an answer."""
 
@@ -56,14 +62,16 @@ class WorkerLostError(MntscopeError):
 # What is asked of it
 
 
-def in_child(act: Callable[[], bytes], *, seconds: float = DEADLINE, where: str = "") -> bytes:
+def in_child(act: Callable[[], bytes], *, seconds: float = DEADLINE, where: str = "", alarmed: bool = False) -> bytes:
     """What *act* gives, in a child that has so many *seconds* for it; *where* names what is looked at, in errors.
 
-    :raises StuckError: it has not answered by then.
+    One that is *alarmed* starts sooner, and may outlive a killed mntscope by so many seconds.
+
+    :raises NoAnswerError: it has not answered by then.
     :raises OSError: *act* raised it there.
     :raises MntscopeError: the same; or the child was killed.
     """
-    child = Child(lambda out: _write(out, act()))
+    child = Child(lambda out: write_all(out, act()), alarm=seconds + 1 if alarmed else None)
     try:
         return child.answer(seconds, where)
     finally:
@@ -72,7 +80,7 @@ def in_child(act: Callable[[], bytes], *, seconds: float = DEADLINE, where: str 
 
 def beside(theirs: Callable[[], bytes], ours: Callable[[], T]) -> tuple[T, bytes | None]:
     """What *ours* gives, and what *theirs* gives meanwhile in a child; ``None`` where it failed there."""
-    child = Child(lambda out: _write(out, theirs()))
+    child = Child(lambda out: write_all(out, theirs()))
     try:
         done = ours()
         try:
@@ -87,8 +95,8 @@ def beside(theirs: Callable[[], bytes], ours: Callable[[], T]) -> tuple[T, bytes
 def streamed(write: Callable[[int], None], *, seconds: float = DEADLINE, where: str = "") -> Iterator[BinaryIO]:
     """A file to read, from start to end, what *write* in a child writes to the descriptor that it is given.
 
-    A read raises :class:`StuckError` where nothing comes for so many *seconds*, and what *write* raised once all that
-    came before it has been read.
+    A read raises :class:`NoAnswerError` where nothing comes for so many *seconds*, and what *write* raised once all
+    that came before it has been read.
     """
     import io
 
@@ -110,7 +118,9 @@ def streamed(write: Callable[[int], None], *, seconds: float = DEADLINE, where: 
         child.end()
 
 
-def inside(namespace: int, look: Look, *, root: int | None = None, where: str = "") -> tuple[bytes, list[int]]:
+def inside(
+    namespace: int, look: Look, *, root: int | None = None, where: str = "", seconds: float = PATIENT
+) -> tuple[bytes, list[int]]:
     """What *look* returns in the mount *namespace*, at its root or with the directory *root* as root directory.
 
     Both are descriptors; those returned are the caller's to close. *where* names the namespace in errors.
@@ -118,20 +128,47 @@ def inside(namespace: int, look: Look, *, root: int | None = None, where: str = 
     :raises AccessError: it may not be entered, or *look* met an :class:`OSError`, or took too long.
     """
 
-    def enter_and_look() -> tuple[bytes, list[int]]:
-        untraceable()
-        syscalls.setns(namespace, syscalls.CLONE_NEWNS)
+    def at_root() -> tuple[bytes, list[int]]:
         if root is not None:
             os.fchdir(root)
             os.chroot(".")
         return look()
 
     try:
-        return with_descriptors(enter_and_look, seconds=PATIENT, where=where)
-    except (OSError, StuckError, WorkerLostError) as error:
+        return enter(namespace, at_root, where=where, seconds=seconds)
+    except (OSError, NoAnswerError, WorkerLostError) as error:
         why = error.strerror if isinstance(error, OSError) else error.what
         hint = "run mntscope as root"
         raise AccessError(f"the mount namespace may not be entered ({why})", where=where, hint=hint) from error
+
+
+def enter(
+    namespace: int, look: Look, *, owner: int | None = None, where: str = "", seconds: float = DEADLINE
+) -> tuple[bytes, list[int]]:
+    """What *look* returns in the mount *namespace*; through its *owner*, a user namespace, where that takes it.
+
+    :raises AccessError: it may not be entered.
+    :raises NoAnswerError: *look* has not answered after so many *seconds*.
+    :raises OSError: *look* raised it.
+    """
+
+    def enter_and_look() -> tuple[bytes, list[int]]:
+        untraceable()
+        try:
+            try:
+                syscalls.setns(namespace, syscalls.CLONE_NEWNS)
+            except KernelError:
+                # An ordinary user has the right to do so only where he is root.
+                if owner is None:
+                    raise
+                syscalls.setns(owner, syscalls.CLONE_NEWUSER)
+                syscalls.setns(namespace, syscalls.CLONE_NEWNS)
+        except KernelError as error:
+            what = f"the mount namespace may not be entered ({error.strerror})"
+            raise AccessError(what, hint="run mntscope as root (it takes CAP_SYS_ADMIN)") from error
+        return look()
+
+    return with_descriptors(enter_and_look, seconds=seconds, where=where)
 
 
 def with_descriptors(look: Look, *, seconds: float = DEADLINE, where: str = "") -> tuple[bytes, list[int]]:
@@ -145,7 +182,7 @@ def with_descriptors(look: Look, *, seconds: float = DEADLINE, where: str = "") 
         data, descriptors = look()
         send_fds(theirs, [b"+"], descriptors)
         theirs.close()
-        _write(out, data)
+        write_all(out, data)
 
     with ours:
         with theirs:
@@ -193,7 +230,7 @@ def dies_with(parent: int, number: int = signal.SIGKILL) -> None:
 class Child:
     """A fork that writes its answer to a pipe, and ends."""
 
-    def __init__(self, write: Callable[[int], None]) -> None:
+    def __init__(self, write: Callable[[int], None], *, alarm: float | None = None) -> None:
         pipes = [os.pipe(), os.pipe()]
         (self._answer, answer), (self._end, end) = pipes
         parent = os.getpid()
@@ -203,14 +240,14 @@ class Child:
             _close(fd for pipe in pipes for fd in pipe)
             raise KernelError("fork", error.errno or 0) from None
         if self.pid == 0:
-            _live(write, answer, end, parent)
+            _live(write, answer, end, parent, alarm)
         _close((answer, end))
         self._gone = False
 
     def answer(self, seconds: float, where: str = "") -> bytes:
         """All that it writes.
 
-        :raises StuckError: nothing came for so many *seconds*.
+        :raises NoAnswerError: nothing came for so many *seconds*.
         :raises OSError: it met one.
         :raises MntscopeError: the same; or it was killed.
         """
@@ -227,7 +264,7 @@ class Child:
         poll.register(self._answer, select.POLLIN)
         if not poll.poll(seconds * 1000):
             self.end()
-            raise StuckError(f"it did not answer within {seconds:g} s", where=where)
+            raise NoAnswerError(f"it did not answer within {seconds:g} s", where=where)
         data = os.read(self._answer, size)
         if not data:
             with open(os.dup(self._end), "rb") as said:
@@ -246,44 +283,63 @@ class Child:
         end(self.pid)
 
 
-def end(pid: int) -> None:
-    """End a child, and reap it; one that cannot be ended now is reaped some other time."""
-    # It has not been waited for, so the pid is its own. Where SIGCHLD is ignored, the kernel has reaped it.
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
+def end(pid: int, *, seconds: float = 0.0) -> None:
+    """End a child that has not ended of itself within so many *seconds*, and reap it.
+
+    One that cannot be ended now, since it waits for what nobody can interrupt, is reaped some other time.
+    """
     _unreaped.append(pid)
-    given_up = time.monotonic() + _REAPING
+    if not _reaped(pid, seconds):
+        # It has not been waited for, so the pid is its own.
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        _reaped(pid, _REAPING)
+
+
+def _reaped(pid: int, seconds: float) -> bool:
+    """Whether it ends within so many seconds; it is then waited for, and so are others that have ended."""
+    given_up = time.monotonic() + seconds
     pause = 0.0
-    while pid in _unreaped:
+    while True:
         for other in tuple(_unreaped):
             try:
                 ended = os.waitpid(other, os.WNOHANG)[0]
             except ChildProcessError:
+                # Where SIGCHLD is ignored, the kernel has reaped it.
                 ended = other
             if ended:
                 _unreaped.remove(other)
-        if pid in _unreaped and time.monotonic() > given_up:
-            return
+        if pid not in _unreaped:
+            return True
+        if time.monotonic() > given_up:
+            return False
         time.sleep(pause)
-        pause = 0.001
+        pause = min(pause + 0.0005, 0.01)
 
 
 _unreaped: list[int] = []
 """Children that were killed, and have not been waited for."""
 
 
-def _live(write: Callable[[int], None], answer: int, end: int, parent: int) -> NoReturn:
+def _live(write: Callable[[int], None], answer: int, end: int, parent: int, alarm: float | None) -> NoReturn:
     """The life of a child."""
     try:
         last = b""
         try:
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, signal.SIG_DFL)
-            dies_with(parent)
+            if alarm is None:
+                dies_with(parent)
+            else:
+                # The kernel does that, in the middle of a system call too.
+                signal.signal(signal.SIGALRM, signal.SIG_DFL)
+                signal.setitimer(signal.ITIMER_REAL, alarm)
             # Whoever reads mntscope's output to its end need not wait for this process's.
             nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-            for fd in (0, 1, 2):
-                os.dup2(nowhere, fd)
+            # (Where one was closed from the start, its number may be that of something else.)
+            for fd, stream in enumerate((sys.__stdin__, sys.__stdout__, sys.__stderr__)):
+                if stream is not None:
+                    os.dup2(nowhere, fd)
             write(answer)
             last = b"+"
         except BrokenPipeError:
@@ -292,12 +348,13 @@ def _live(write: Callable[[int], None], answer: int, end: int, parent: int) -> N
         except (MntscopeError, OSError) as error:
             last = _told(error)
         os.close(answer)
-        _write(end, last)
+        write_all(end, last)
     finally:
         os._exit(0)
 
 
-def _write(fd: int, data: bytes) -> None:
+def write_all(fd: int, data: bytes) -> None:
+    """All of *data*, to a pipe."""
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
@@ -335,6 +392,6 @@ def _raise(said: bytes, where: str) -> NoReturn:
 
 
 _KINDS: dict[str, type[MntscopeError]] = {
-    kind.__name__: kind for kind in (AccessError, RefusedError, TargetError, UsageError, StuckError, WorkerLostError)
+    kind.__name__: kind for kind in (AccessError, RefusedError, TargetError, UsageError, NoAnswerError, WorkerLostError)
 }
 """The others are told as what they all are."""

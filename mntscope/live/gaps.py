@@ -23,6 +23,8 @@ class Gaps:
         """Processes of which not even the table could be read."""
         self.not_entered: set[int] = set()
         """Inodes of namespaces that are known to be there, but could not be entered."""
+        self.unanswered: list[str] = []
+        """Labels of namespaces of which nobody answered in time whose processes their /proc shows."""
         self.read_once = 0
         """Tables that could not be read a second time."""
 
@@ -47,11 +49,14 @@ class Gaps:
         if self.not_entered:
             which = f"{len(self.not_entered)} more mount namespaces ({_named(sorted(self.not_entered))})"
             yield Problem(f"{which} could not be entered{as_root or '; that takes CAP_SYS_ADMIN and CAP_SYS_CHROOT'}")
+        if self.unanswered:
+            where = f"{len(self.unanswered)} mount namespaces ({_named(self.unanswered)})"
+            yield Problem(f"which processes /proc shows in {where}: the filesystem on the way to it did not answer")
         if self.read_once:
             what = f"{self.read_once} mount tables were read only once: they may be of different moments"
             yield Problem(f"{what}; raise the limit of open files (ulimit -n)")
 
 
-def _named(numbers: Iterable[int]) -> str:
+def _named(numbers: Iterable[int | str]) -> str:
     listed = list(map(str, numbers))
     return ", ".join(listed[:MOST_NAMED]) + (", .." if len(listed) > MOST_NAMED else "")

@@ -7,20 +7,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import suppress
-from functools import partial
 
-from mntscope.errors import AccessError, KernelError
 from mntscope.frozen import NamedTuple
-from mntscope.kernel import syscalls
-from mntscope.kernel.worker import MOST_DESCRIPTORS, inside
+from mntscope.live.foreign import NamespaceFile, open_namespaces
 from mntscope.live.namespaces import Reading
 from mntscope.live.procfs import Proc, namespace_link, threads
 from mntscope.parse import parse_mountinfo
 
 _LINK = re.compile(r"mnt:\[([0-9]+)\]")
-_PATH = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Pin(NamedTuple):
@@ -79,50 +75,14 @@ def descriptors(proc: Proc, lived_in: Container[int], *, ours: Container[int]) -
                 os.close(directory)
 
 
-def open_pins(proc: Proc, reading: Reading, found: list[Pin]) -> Iterator[int]:
+def open_pins(proc: Proc, reading: Reading, found: Iterable[Pin]) -> list[int]:
     """Descriptors of the namespaces that the mounts *found* in a namespace pin, as far as a path leads there."""
-    if reading.root:
-        yield from _opened(proc, reading.root, found)
-    elif reading.entrance is not None:
-        for begin in range(0, len(found), MOST_DESCRIPTORS):
-            look = partial(_look, proc, found[begin : begin + MOST_DESCRIPTORS])
-            with suppress(AccessError):
-                yield from inside(reading.entrance, look)[1]
+    files = [NamespaceFile(pin.inode, pin.mount_point, reading.root or "self/root") for pin in found]
+    if not files or not (reading.root or reading.entrance is not None):
+        return []
+    return open_namespaces(proc, files, namespace=None if reading.root else reading.entrance)
 
 
-def open_descriptor(proc: Proc, found: Descriptor) -> int | None:
-    """A descriptor of the namespace that a descriptor of another process refers to."""
-    return _open(proc, f"{found.pid}/fd/{found.fd}", found.inode, follow=True)
-
-
-def _look(proc: Proc, found: list[Pin]) -> tuple[bytes, list[int]]:
-    return b"", list(_opened(proc, "self/root", found))
-
-
-def _opened(proc: Proc, root: str, found: list[Pin]) -> Iterator[int]:
-    for pin in found:
-        if (fd := _open(proc, f"{root}{pin.mount_point}", pin.inode)) is not None:
-            yield fd
-
-
-def _open(proc: Proc, path: str, inode: int, *, follow: bool = False) -> int | None:
-    """The mount namespace with this inode at *path*; ``None`` if something else is there."""
-    with suppress(OSError):
-        # Opening a device can do anything; a descriptor of the mere path cannot.
-        place = os.open(path, _PATH & ~os.O_NOFOLLOW if follow else _PATH, dir_fd=proc.fd)
-        try:
-            status, nsfs = os.fstat(place), os.stat("self/ns/mnt", dir_fd=proc.fd)
-            if (status.st_ino, status.st_dev) == (inode, nsfs.st_dev):
-                return _reopened(proc, place)
-        finally:
-            os.close(place)
-    return None
-
-
-def _reopened(proc: Proc, place: int) -> int | None:
-    fd = os.open(f"self/fd/{place}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=proc.fd)
-    with suppress(KernelError):
-        if syscalls.ns_get_nstype(fd) == syscalls.CLONE_NEWNS:
-            return fd
-    os.close(fd)
-    return None
+def open_descriptors(proc: Proc, found: Iterable[Descriptor]) -> list[int]:
+    """Descriptors of the namespaces that descriptors of other processes refer to."""
+    return open_namespaces(proc, [NamespaceFile(one.inode, f"{one.pid}/fd/{one.fd}") for one in found])

@@ -8,10 +8,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 
-from mntscope.errors import AccessError, MntscopeError, TargetError
+from mntscope.errors import AccessError, TargetError
 from mntscope.frozen import replace
 from mntscope.interrupts import uninterrupted
 from mntscope.live.containers import Runtimes
+from mntscope.live.foreign import ProcMount
 from mntscope.live.gaps import Gaps
 from mntscope.live.namespaces import (
     Reading,
@@ -21,7 +22,7 @@ from mntscope.live.namespaces import (
     open_namespace,
     read_through,
 )
-from mntscope.live.procfs import Proc, hold, namespace_link, open_proc, read, read_process, shown_pid_namespace
+from mntscope.live.procfs import Proc, namespace_link, open_proc, read, read_process
 from mntscope.live.readings import Progress, Readings
 from mntscope.model import Hold, Problem, Process, View
 from mntscope.owners import owner_of_namespace
@@ -78,6 +79,7 @@ def capture(
         if everything:
             machine.add_others()
         machine.settle()
+        machine.look_at_procs()
         return Snapshot(
             views=tuple(machine.views()),
             host_label=readings[0].label,
@@ -118,7 +120,8 @@ class _Machine:
             if host.marks.isdisjoint(here.marks):
                 self.gaps.unidentified.append(1)
             else:
-                host.namespace, host.proc_pid_namespace = here.namespace, here.proc_pid_namespace
+                # Its /proc is then asked for through this process.
+                host.namespace, host.root, host.root_of = here.namespace, here.root, here.root_of
                 if host.marks != here.marks or here.hidden_above:
                     what = "its root directory may not be read: if it is not /, mounts outside are not shown"
                     self.gaps.add(what, HOST)
@@ -265,6 +268,11 @@ class _Machine:
             except AccessError:
                 self.gaps.not_entered.add(inode)
 
+    def _add_all_entered(self, fds: Iterable[int]) -> None:
+        for fd in fds:
+            self._add_entered(fd)
+            os.close(fd)
+
     def _add_pinned(self, begin: int) -> int:
         """What bind mounts keep that the readings from *begin* on show, and those that this adds; their number."""
         from mntscope.live.holds import open_pins, pins
@@ -275,20 +283,20 @@ class _Machine:
             empty = [pin for pin in pins(reading.table) if not self._has_processes(pin.inode)]
             for pin in empty:
                 self.holds[pin.inode].append(Hold("mount", pin.mount_point, label=reading.label))
-            for fd in open_pins(self.proc, reading, [pin for pin in empty if self.readings.of(pin.inode) is None]):
-                self._add_entered(fd)
-                os.close(fd)
+            self._add_all_entered(
+                open_pins(self.proc, reading, [pin for pin in empty if self.readings.of(pin.inode) is None])
+            )
         return begin
 
     def _add_of_descriptors(self, members: dict[int, list[int]]) -> None:
-        from mntscope.live.holds import descriptors, open_descriptor
+        from mntscope.live.holds import descriptors, open_descriptors
 
         ours = {fd for reading in self.readings for fd in reading.descriptors}
         # All of them before any is opened: that would be one more.
-        for found in list(descriptors(self.proc, members.keys(), ours=ours)):
-            if self.readings.of(found.inode) is None and (fd := open_descriptor(self.proc, found)) is not None:
-                self._add_entered(fd)
-                os.close(fd)
+        every = list(descriptors(self.proc, members.keys(), ours=ours))
+        first = {found.inode: found for found in reversed(every) if self.readings.of(found.inode) is None}
+        self._add_all_entered(open_descriptors(self.proc, first.values()))
+        for found in every:
             where = f"/proc/{found.pid}/fd/{found.fd}"
             self.holds[found.inode].append(Hold("fd", where, process=self._process(found.pid)))
 
@@ -313,17 +321,31 @@ class _Machine:
             self.gaps.add("the mounts kept changing while they were read: this is the last reading")
 
     def _look_again(self, reading: Reading) -> bool:
-        before = reading.table
         try:
-            changed = reading.look_again()
+            return reading.look_again()
         except (OSError, AccessError):
             reading.close()
             self.gaps.read_once += 1
             return False
-        if changed and reading.reader and _proc_lines(before) != _proc_lines(reading.table):
-            with suppress(MntscopeError), hold(self.proc, reading.reader.pid) as directory:
-                reading.proc_pid_namespace = shown_pid_namespace(directory, reading.table)
-        return changed
+
+    def look_at_procs(self) -> None:
+        """Find out which PID namespace the proc at /proc of each namespace shows."""
+        home = self.readings[0].namespace.user_namespace
+        unknown: dict[ProcMount, Reading] = {}
+        for reading in self.readings:
+            mount = reading.proc_mount(home)
+            if mount is not None and mount.device == self.proc.device:
+                # The very proc that is read here.
+                reading.proc_pid_namespace = self.proc.pid_namespace
+            elif mount is not None:
+                unknown[mount] = reading
+        if unknown:
+            from mntscope.live.foreign import shown_pid_namespaces
+
+            shown = shown_pid_namespaces(self.proc, list(unknown))
+            for mount, reading in unknown.items():
+                reading.proc_pid_namespace = shown.get(mount)
+            self.gaps.unanswered += [reading.label for mount, reading in unknown.items() if mount not in shown]
 
     def views(self) -> Iterator[View]:
         """The readings as views: the host's first, the others by their lowest pid, those without one by their inode."""
@@ -346,10 +368,6 @@ class _Machine:
 
 def _place(reading: Reading) -> tuple[bool, int]:
     return not reading.processes, min(reading.processes, default=reading.namespace.inode or 0)
-
-
-def _proc_lines(table: bytes) -> list[bytes]:
-    return [line for line in table.split(b"\n") if b" /proc " in line]
 
 
 def _mount_max(proc: Proc) -> int | None:

@@ -10,7 +10,8 @@ from contextlib import contextmanager, suppress
 from mntscope.errors import AccessError, KernelError, TargetError
 from mntscope.kernel import syscalls
 from mntscope.kernel.worker import inside
-from mntscope.live.procfs import Proc, hold, namespace_link, read_process, shown_pid_namespace
+from mntscope.live.foreign import ProcMount, open_namespace_file, proc_mount
+from mntscope.live.procfs import Proc, hold, namespace_link, read_process
 from mntscope.live.tables import Source, first_reading
 from mntscope.model import Namespace, Process
 from mntscope.parse import MountTable, parse_mountinfo
@@ -32,7 +33,6 @@ class Reading:
         *,
         reader: Process | None = None,
         processes: dict[int, Process] | None = None,
-        proc_pid_namespace: int | None = None,
         root: str = "",
         source: Source | None = None,
         entrance: int | None = None,
@@ -44,10 +44,13 @@ class Reading:
         self.reader = reader
         """The process through which it was read; ``None`` if it was entered, or read through a thread on its own."""
         self.processes = processes or {}
-        self.proc_pid_namespace = proc_pid_namespace
+        self.proc_pid_namespace: int | None = None
+        """To be asked for when all are read (:meth:`proc_mount`)."""
         self.root = root
         """The root directory from which its mount points count, below that of the proc: ``4711/root``, or that of a
         thread; empty if it was entered."""
+        self.root_of = reader
+        """Whose root directory that is; ``None`` of a thread."""
         self.source = source
         """Its table, opened; ``None`` once it is let go."""
         self.entrance = entrance
@@ -79,6 +82,20 @@ class Reading:
             return False
         self.table = table
         return True
+
+    def proc_mount(self, home: int | None) -> ProcMount | None:
+        """What it has topmost at /proc, if that is a proc and it was read through a process that can be asked.
+
+        *home* is the user namespace of this process: those of others come last.
+        """
+        found = proc_mount(self.table, "/proc") if self.root else None
+        if found is None:
+            return None
+        device, local = found
+        foreign = self.namespace.user_namespace != home
+        pid = int(self.root.partition("/")[0])
+        start_time = self.root_of.start_time if self.root_of else None
+        return ProcMount(pid, start_time, self.namespace.inode, self.root, "/proc", device, 2 * foreign + (not local))
 
     def close(self) -> None:
         """Let go of the namespace."""
@@ -128,6 +145,7 @@ def read_through(proc: Proc, pid: int, label: str, *, thread: int | None = None,
             reading.root = f"{pid}/root" if thread is None else f"{pid}/task/{thread}/root"
             if thread is None:
                 reading.reader = read_process(proc, directory, pid)
+                reading.root_of = reading.reader
                 reading.processes[pid] = reading.reader
             if (inode := reading.namespace.inode) is not None and namespace_link("mnt", dir_fd=directory) != inode:
                 raise TargetError("it changed its mount namespace while it was read", where=f"process {pid}")
@@ -165,13 +183,7 @@ def _read_at(directory: int, label: str, *, by_table: bool) -> Reading:
     finally:
         if fd is not None:
             os.close(fd)
-    return Reading(
-        label=label,
-        table=table,
-        namespace=namespace,
-        proc_pid_namespace=shown_pid_namespace(directory, table),
-        source=source,
-    )
+    return Reading(label=label, table=table, namespace=namespace, source=source)
 
 
 def open_namespace(path: str) -> int:
@@ -179,14 +191,18 @@ def open_namespace(path: str) -> int:
 
     :raises TargetError: it is no namespace file, or of another kind of namespace.
     :raises AccessError: it may not be opened.
+    :raises NoAnswerError: the filesystem that it is on does not answer.
     """
     hint = "give a file such as /proc/PID/ns/mnt"
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = open_namespace_file(path)
     except PermissionError as error:
         raise AccessError("permission denied", where=path, hint="run mntscope as root") from error
     except OSError as error:
-        raise TargetError(f"it cannot be opened ({error.strerror})", where=path, hint=hint) from error
+        what = (
+            "it is not a mount namespace" if error.errno == errno.EINVAL else f"it cannot be opened ({error.strerror})"
+        )
+        raise TargetError(what, where=path, hint=hint) from error
     try:
         kind = syscalls.ns_get_nstype(fd)
     except KernelError:

@@ -7,39 +7,50 @@ import os
 
 from mntscope.errors import AccessError, TargetError
 from mntscope.interrupts import uninterrupted
+from mntscope.kernel.worker import in_child
+from mntscope.live.foreign import IN_ROOT, open_at
 
 MOST_LINKS = 40
 """As in the kernel (MAXSYMLINKS, include/linux/namei.h)."""
 
 _STEP = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
+_NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
+
 
 @uninterrupted()
 def real_path(pid: int, path: str) -> str | None:
     """The absolute *path*, as process *pid* sees it, without symbolic links; ``None`` where nothing exists.
 
-    It is followed below the process's root directory, which an absolute link or ``..`` cannot leave.
+    It is followed below the process's root directory, which an absolute link or ``..`` cannot leave; by a child, since
+    whatever lies there may never answer.
 
-    :raises AccessError: its root directory may not be looked into.
+    :raises AccessError: it may not be looked into.
     :raises TargetError: the process is gone.
+    :raises NoAnswerError: a filesystem on the way does not answer.
     """
+    process = f"process {pid}"
+    # Nothing where nothing exists: a path has at least its slash.
+    return os.fsdecode(in_child(lambda: os.fsencode(_real_path(pid, path)), where=f"{path} of {process}")) or None
+
+
+def _real_path(pid: int, path: str) -> str:
+    process = f"process {pid}"
     try:
         root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     except PermissionError:
-        raise AccessError("its root directory may not be looked into", where=f"process {pid}") from None
+        raise AccessError("its root directory may not be looked into", where=process) from None
     except OSError as error:
-        raise TargetError(f"its root directory cannot be opened ({error.strerror})", where=f"process {pid}") from None
-    walk = _Walk(root)
+        raise TargetError(f"its root directory cannot be opened ({error.strerror})", where=process) from None
+    os.chdir("/proc")
     try:
-        return walk.to(path)
+        return _Walk(root).to(path)
     except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG):
-            return None
+        if error.errno in _NOWHERE:
+            return ""
         if error.errno == errno.EACCES:
-            raise AccessError("it may not be looked into", where=f"{path} of process {pid}") from None
-        raise TargetError(f"it cannot be followed ({error.strerror})", where=f"{path} of process {pid}") from None
-    finally:
-        walk.close()
+            raise AccessError("it may not be looked into", where=f"{path} of {process}") from None
+        raise TargetError(f"it cannot be followed ({error.strerror})", where=f"{path} of {process}") from None
 
 
 class _Walk:
@@ -59,7 +70,7 @@ class _Walk:
             if name == "..":
                 self.up()
                 continue
-            fd = os.open(name, _STEP, dir_fd=self.fds[-1])
+            fd = open_at(self.fds[-1], name, _STEP, IN_ROOT)
             try:
                 target = os.readlink("", dir_fd=fd)
             except OSError:
@@ -81,7 +92,3 @@ class _Walk:
         if self.names:
             self.names.pop()
             os.close(self.fds.pop())
-
-    def close(self) -> None:
-        for fd in self.fds:
-            os.close(fd)

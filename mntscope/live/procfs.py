@@ -11,12 +11,13 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from itertools import chain
+from functools import partial
 from types import TracebackType
 from typing import NoReturn, Self
 
-from mntscope.errors import AccessError, KernelError, MntscopeError, TargetError
+from mntscope.errors import AccessError, KernelError, MntscopeError, NoAnswerError, TargetError
 from mntscope.kernel import syscalls
+from mntscope.kernel.worker import in_child
 from mntscope.model import Problem, Process
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -31,6 +32,8 @@ class Proc:
         self.problem = problem
         """Why it is not the one at /proc, if it is not."""
         self.pid_namespace = namespace_link("pid", "self", dir_fd=fd)
+        device = os.fstat(fd).st_dev
+        self.device = f"{os.major(device)}:{os.minor(device)}"
 
     def __enter__(self) -> Self:
         return self
@@ -46,22 +49,31 @@ class Proc:
 
 
 def open_proc(path: str = "/proc") -> Proc:
-    """The proc filesystem at *path* if it shows this process's PID namespace, else a private one.
+    """The proc filesystem at *path* if it shows this process's PID namespace as it is, else a private one.
 
-    A proc mount that propagated from another PID namespace covers /proc with strangers. A new instance
-    that is mounted nowhere (fsopen(2), fsmount(2)) shows the right ones without touching anything.
+    A proc mount that propagated from another PID namespace covers /proc with strangers; a filesystem may lie there that
+    never answers; and something may be mounted on what it has of a process. A new instance that is mounted nowhere
+    (fsopen(2), fsmount(2)) shows the right ones without touching anything, and nothing can be mounted on it.
 
     :raises AccessError: it is covered, and a private instance is not permitted.
     """
     try:
-        fd = os.open(path, _DIRECTORY)
+        # A mere place: what is there is not asked for anything yet, and cannot be exchanged any more.
+        place = os.open(path, _DIRECTORY | os.O_PATH)
     except OSError as error:
         what, hint = f"it cannot be opened ({error.strerror})", f"mount proc at {path}"
     else:
-        what, hint = _wrong(fd, path)
-        if not what:
-            return Proc(fd)
-        os.close(fd)
+        try:
+            what, _, hint = in_child(partial(_wrong, place, path), alarmed=True).decode().partition("\0")
+            if not what:
+                return Proc(os.open(".", _DIRECTORY, dir_fd=place))
+        except NoAnswerError:
+            what, hint = (
+                "what is mounted there does not answer",
+                f"as root, `umount -l {path}` uncovers what lies below",
+            )
+        finally:
+            os.close(place)
     try:
         configured = syscalls.fsopen("proc", syscalls.FSOPEN_CLOEXEC)
         try:
@@ -80,19 +92,34 @@ def open_proc(path: str = "/proc") -> Proc:
     return Proc(private, problem=Problem(f"{what}; a private proc instance was read instead", where=path))
 
 
-def _wrong(proc_fd: int, path: str) -> tuple[str, str]:
-    """What is wrong with a proc, and what to do; nothing if it shows this process's own PID namespace."""
+_ON_A_PROCESS = re.compile(rb"/(?:[0-9]+|self|thread-self)(?:/|$)")
+
+
+def _wrong(place: int, path: str) -> bytes:
+    """What is wrong with a proc, and what to do; nothing if it shows this process's own PID namespace, and all of it.
+
+    To be called in a child.
+    """
     covered = f"as root, `umount {path}` uncovers what lies below; or run mntscope as root"
+    root = os.open(".", _DIRECTORY, dir_fd=place)
     try:
-        pids = own_pids(proc_fd, "self")
+        pids = own_pids(root, "self")
+        table = read("self/mountinfo", dir_fd=root)
     except OSError:
         # A proc of a PID namespace in which this process does not exist has a `self` that leads nowhere.
-        if "self" in os.listdir(proc_fd):
-            return "it shows the processes of another PID namespace", covered
-        return "it is not a proc filesystem", covered
-    if pids == [os.getpid()]:
-        return "", ""
-    return "it shows the processes of an outer PID namespace", "run mntscope outside of this PID namespace, or as root"
+        if "self" in os.listdir(root):
+            return f"it shows the processes of another PID namespace\0{covered}".encode()
+        return f"it is not a proc filesystem\0{covered}".encode()
+    if pids != [os.getpid()]:
+        what, hint = "it shows the processes of an outer PID namespace", "run mntscope outside of this PID namespace"
+        return f"{what}\0{hint}, or as root".encode()
+    points = (line.split(b" ")[4] for line in table.split(b"\n") if line)
+    prefix = os.fsencode(path)
+    on = [point for point in points if point.startswith(prefix) and _ON_A_PROCESS.match(point, len(prefix))]
+    if on:
+        name = os.fsdecode(on[0])
+        return f"something is mounted at {name}, over a process\0umount it".encode("utf-8", "surrogateescape")
+    return b""
 
 
 # Small files and links, below any directory descriptor
@@ -163,9 +190,7 @@ def read_process(proc: Proc, directory: int, pid: int) -> Process:
 
     What may not be read is left at its default, as is what has ended with the main thread.
     """
-    stat = os.fsdecode(read("stat", dir_fd=directory))
-    # The name may hold anything, parentheses and line feeds too (proc_pid_stat(5)).
-    head, _, tail = stat.rpartition(")")
+    name, words = _stat(directory)
     cgroup, root, user_namespace = "", "", None
     with suppress(OSError):
         cgroup = os.fsdecode(read("cgroup", dir_fd=directory))
@@ -175,8 +200,8 @@ def read_process(proc: Proc, directory: int, pid: int) -> Process:
         user_namespace = namespace_link("user", dir_fd=directory)
     return Process(
         pid=pid,
-        start_time=int(tail.split()[19]),
-        comm=head.partition("(")[2],
+        start_time=int(words[19]),
+        comm=name,
         root=root,
         pid_namespace=_pid_namespace(proc, directory),
         user_namespace=user_namespace,
@@ -184,31 +209,16 @@ def read_process(proc: Proc, directory: int, pid: int) -> Process:
     )
 
 
-def shown_pid_namespace(directory: int, table: bytes) -> int | None:
-    """The inode of the PID namespace whose processes the topmost mount at /proc of a process shows, if any does."""
-    # Opening what is something else may wait for a server.
-    if not re.search(rb" / /proc [^\n]* - proc ", table):
-        return None
-    with suppress(OSError):
-        # O_NOFOLLOW: a symbolic link would be followed from this process's own root directory.
-        fd = os.open("root/proc", _DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
-        try:
-            device = os.fstat(fd).st_dev
-            if f" {os.major(device)}:{os.minor(device)} / /proc ".encode() in table:
-                return _pid_namespace_shown(fd)
-        finally:
-            os.close(fd)
-    return None
+def start_time_of(directory: int) -> int:
+    """When the process of a /proc/PID *directory* started, in clock ticks since boot: what tells it from another."""
+    return int(_stat(directory)[1][19])
 
 
-def _pid_namespace_shown(proc_fd: int) -> int | None:
-    # A process that has but one pid in this proc lives in the very PID namespace it shows; not all may be inspected,
-    # and where the first may be, all others need not be listed.
-    for name in chain(("self", "1"), (name for _ in "1" for name in os.listdir(proc_fd))):
-        with suppress(OSError):
-            if len(own_pids(proc_fd, name)) == 1:
-                return namespace_link("pid", name, dir_fd=proc_fd)
-    return None
+def _stat(directory: int) -> tuple[str, list[str]]:
+    """The name of a process, and the fields from the third on (proc_pid_stat(5))."""
+    # The name may hold anything, parentheses and line feeds too.
+    head, _, tail = os.fsdecode(read("stat", dir_fd=directory)).rpartition(")")
+    return head.partition("(")[2], tail.split()
 
 
 def _pid_namespace(proc: Proc, directory: int) -> int | None:

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from mntscope.errors import AccessError
 from mntscope.kernel.worker import inside
+from mntscope.live.foreign import root_directory
 
 PATIENCE = 0.005
 """Seconds of this thread's processor time for which mountinfo is read before anybody asks what it costs."""
@@ -138,7 +139,7 @@ def first_reading(mountinfo: int, namespace: int | None, process: int | None = N
 def _asked(text: Mountinfo, namespace: int | None, process: int | None) -> tuple[Source, bytes]:
     if namespace is None:
         raise AccessError("its namespace may not be opened")
-    root = None if process is None else os.open("root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=process)
+    root = None if process is None else root_directory(process)
     source = Statmount(os.dup(namespace), root)
     try:
         table = source.read()
