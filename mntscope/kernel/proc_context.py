@@ -82,11 +82,7 @@ def _sent_by(pid_namespace: int) -> int:
 
 def _born_there(line: int, pid_namespace: int) -> int:
     """A new program, of which nothing is left but *line* when it forks into the PID namespace; its pid."""
-    import inspect
-
-    from mntscope.kernel import empty_handed
-
-    source = inspect.getsource(empty_handed)
+    source = _source()
     pid = os.fork()
     if pid == 0:
         try:
@@ -98,6 +94,14 @@ def _born_there(line: int, pid_namespace: int) -> int:
         finally:
             os._exit(1)
     return pid
+
+
+def _source() -> str:
+    import inspect
+
+    from mntscope.kernel import empty_handed
+
+    return inspect.getsource(empty_handed)
 
 
 def _is_untouched_proc(fd: int) -> bool:
