@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import cached_property
 from typing import Literal
 
-from mntscope.errors import TargetError, UsageError
+from mntscope.errors import MntscopeError, TargetError, UsageError
 from mntscope.frozen import NamedTuple, replace
 from mntscope.model import Problem
 from mntscope.snapshot import Snapshot
@@ -119,8 +119,12 @@ class _Sources:
     def _live_label(self, name: Name) -> str:
         machine = self._machine
         if name.kind == "ns":
-            with suppress(OSError):
-                inode = os.stat(name.path).st_ino
+            if any(view.label == name.text for view in machine.views):
+                return name.text
+            from mntscope.kernel.worker import in_child
+
+            with suppress(OSError, MntscopeError):
+                inode = int(in_child(lambda: b"%d" % os.stat(name.path).st_ino, where=name.text))
                 return next((view.label for view in machine.views if view.namespace.inode == inode), name.text)
         return machine.view(name.pid or name.text).label
 

@@ -127,7 +127,7 @@ def _wrong(place: int, path: str) -> bytes:
 
 def read(path: str, *, dir_fd: int) -> bytes:
     """The whole content of a file of proc."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=dir_fd)
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dir_fd)
     with open(fd, "rb", buffering=0) as file:
         return file.readall()
 
