@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 
 from mntscope.errors import KernelError, NoAnswerError
+from mntscope.isolate import isolate
 from mntscope.kernel import syscalls
 from mntscope.kernel.worker import DEADLINE, in_child
 from mntscope.live import capture, foreign, real_path
 from mntscope.live.foreign import IN_PROC, IN_ROOT, claimed_namespace, claimed_pids, open_at, proc_mount, read_claim
 from mntscope.live.procfs import open_proc
-from tests.dead import dead_filesystem
+from tests.dead import dead_filesystem, inside_a_dying_filesystem
+from tests.isolating import look_from
 from tests.throwaway import Actor, Host, Scratch
 
 PLACE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -199,6 +201,26 @@ def test_a_dead_filesystem_over_the_proc_of_another_namespace(machine: Host, gre
     # It is no proc, so nobody has to look; and what it would show is not known.
     assert [view.proc_pid_namespace for view in snapshot.views][1:] == [None, other.namespace("pid")]
     assert not any("did not answer" in str(problem) for problem in snapshot.not_seen)
+
+
+@pytest.mark.parametrize("root", [False, True])
+def test_a_process_that_lives_in_a_dead_filesystem(machine: Host, root: bool) -> None:
+    host_proc = Path(f"/proc/{machine.pid}/root/mnt")
+    assert host_proc.is_dir()
+    actor = machine.unshare("private", inside_a_dying_filesystem("/mnt", root=root))
+    snapshot = machine.call(capture)
+    view = next(view for view in snapshot.views if view.namespace.inode == actor.namespace("mnt"))
+    assert view.process is not None
+    assert view.process.root == ("/mnt" if root else "/")
+    if not root:
+        with pytest.raises(NoAnswerError):
+            real_path(actor.pid, "/mnt/sub")
+    with pytest.raises(NoAnswerError):
+        isolated_at("/mnt/sub" if not root else "/sub", actor, machine)
+
+
+def isolated_at(path: str, actor: Actor, machine: Host) -> None:
+    isolate(actor.pid, (path,), look=look_from(machine, everything=True), dry_run=True)
 
 
 def test_a_path_that_does_not_answer_is_told_of(host: Host) -> None:
