@@ -252,6 +252,15 @@ def statmount(mnt_id: int, mask: int, *, mnt_ns_id: int = 0, size: int = 4096) -
     return ctypes.string_at(buffer, written)
 
 
+def statx(dirfd: int, path: AnyPath, flags: int, mask: int) -> bytes:
+    """statx(2) (Linux 4.11): struct statx as the kernel filled it."""
+    import ctypes
+
+    buffer = ctypes.create_string_buffer(256)
+    _call("statx", dirfd, path, flags, mask, buffer, where=path)
+    return buffer.raw
+
+
 def _mnt_id_req(mnt_id: int, param: int, mnt_ns_id: int) -> bytes:
     """``struct mnt_id_req``; the first version ends before mnt_ns_id, and is all that Linux before 6.11 takes."""
     import struct
