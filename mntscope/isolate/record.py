@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from itertools import islice
 
+from mntscope.errors import RefusedError
 from mntscope.isolate.journal import Changed, Entry, Journal, Member
 from mntscope.isolate.plan import Plan
 from mntscope.isolate.target import Target
@@ -19,8 +20,15 @@ MOST_PEERS = 64
 """Peers of a mount that a journal remembers; one that still exists is enough."""
 
 
-def new_journal(proc: Proc, at: Target, plan: Plan, path: str, directory: int) -> Journal:
-    """The journal of a plan that is about to be carried out, not yet written; *directory* is where it goes."""
+def new_journal(
+    proc: Proc, at: Target, plan: Plan, path: str, directory: int, *, in_host_namespace: bool = False
+) -> Journal:
+    """The journal of a plan that is about to be carried out, not yet written; *directory* is where it goes.
+
+    *in_host_namespace*: it was asked for even if that namespace is the host's.
+
+    :raises RefusedError: what would change could not be told from other mounts later.
+    """
     return Journal(
         path=path,
         boot_id=boot_id(proc),
@@ -31,12 +39,20 @@ def new_journal(proc: Proc, at: Target, plan: Plan, path: str, directory: int) -
         namespace_id=at.namespace.id,
         entries=_entries(plan),
         directory=directory,
+        in_host_namespace=in_host_namespace,
     )
 
 
 def _entries(plan: Plan) -> list[Entry]:
     ids = {view.label: unique_ids(view.namespace.id) for view in plan.snapshot.views}
     label = plan.target.label
+    if not ids[label] and any(ids.values()):
+        # Undo would not believe it: see there.
+        raise RefusedError(
+            "the kernel does not give the unique ids of its mounts, by which undo would find them",
+            where=label,
+            hint="run mntscope as root",
+        )
     entries = []
     for action in plan.actions:
         operation = action.operation

@@ -2,28 +2,34 @@
 
 A mount joins a group through another member of it (MOVE_MOUNT_SET_GROUP, Linux 5.15), wherever that one lives. The
 number of a group is the same as long as it has a member, so with the old number comes the old group.
+
+Who wrote the journal is looked at before it is read (:mod:`mntscope.isolate.trust`), what it says before anything is
+done (:mod:`mntscope.isolate.steps`).
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from functools import cache
 from typing import Protocol
 
-from mntscope.errors import KernelError, MntscopeError, RefusedError
+from mntscope.difference import diff
+from mntscope.errors import AccessError, KernelError, MntscopeError, RefusedError
 from mntscope.frozen import dataclass
 from mntscope.interrupts import uninterrupted
 from mntscope.isolate.hands import Entrance
-from mntscope.isolate.journal import Changed, Entry, Journal, locked
+from mntscope.isolate.journal import Journal, State, default_directory, locked
+from mntscope.isolate.steps import Ids, Problem, Rejoin, Step, Steps, Unmount
 from mntscope.isolate.target import namespace_of
+from mntscope.isolate.trust import open_directory
 from mntscope.isolate.witness import Witness
 from mntscope.isolate.worker import Worker
 from mntscope.kernel.mount_ids import unique_ids
-from mntscope.live.namespaces import every_namespace, identify
+from mntscope.live.namespaces import every_namespace, identify, lists_all
 from mntscope.live.procfs import Proc, open_proc, read
-from mntscope.model import Mount, View
-from mntscope.parse import parse_mountinfo
+from mntscope.model import View
 from mntscope.places import below, relative, under
 from mntscope.snapshot import Snapshot
 
@@ -59,37 +65,75 @@ class Undoing:
     """What is not quite as before, and why."""
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A journal among others."""
+
+    journal: str
+    time: str = ""
+    pid: int | None = None
+    """The process that was named, if one was."""
+    namespace: int | None = None
+    """Inode of its mount namespace."""
+    state: State | None = None
+    to_undo: bool = False
+    """Whether there is something to undo."""
+    why: str = ""
+    """Why not, or why it cannot be told."""
+
+
 @uninterrupted()
-def put_back(path: str, *, look: Look) -> Undoing:
+def put_back(path: str, *, look: Look, in_host_namespace: bool = False) -> Undoing:
     """Put back what the journal at *path* says was changed. A second time there is nothing to do.
 
-    :raises RefusedError: it is of another boot, the namespace is gone, or something would be lost; nothing is changed.
+    *in_host_namespace*: even if that is the host's own namespace, and the journal says that isolate was told so too.
+
+    :raises RefusedError: somebody else can have written it, it is of another boot, the namespace is gone, it does not
+        fit what is there, or something would be lost; nothing is changed.
+    :raises AccessError: it may not be read, or what it speaks of may not be looked at; nothing is changed.
     :raises MntscopeError: something could not be put back; the journal says what has been.
     """
     path = os.path.abspath(path)
+    # What is not to be obeyed is not waited for either.
+    Journal.read(path)
     with locked(path, new=False) as directory, open_proc() as proc:
-        journal = Journal.read(path)
-        journal.directory = directory
-        if journal.boot_id != boot_id(proc):
-            raise RefusedError(
-                "it is of another boot: what it speaks of went away with that", where=path, hint="delete it"
-            )
+        journal = Journal.read(path, directory)
+        _refuse_of_another_boot(journal, proc)
         if journal.state in ("undone", "rolled-back"):
             return Undoing(path, ())
         with _namespace(proc, journal) as (mnt, name):
             seen = look(name)
+            _refuse_unless_meant(journal, seen, in_host_namespace=in_host_namespace)
             notes: list[str] = []
-            done = _put_all_back(proc, mnt, seen.snapshot, seen.target, journal, notes)
+            done, problems = _put_all_back(proc, mnt, seen.snapshot, seen.target, journal, notes, all_or_nothing=True)
+            if problems:
+                what = "; ".join(problem.what for problem in problems)
+                raise RefusedError(what, where=path, hint=problems[0].hint)
         return Undoing(path, tuple(done), tuple(notes))
 
 
 def put_back_entries(proc: Proc, mnt: int, snapshot: Snapshot, label: str, journal: Journal) -> list[str]:
-    """The same for one that was begun and cannot go on: what could not be put back."""
+    """The same for one that was begun and cannot go on, as far as it can be done: what could not be put back."""
     try:
-        _put_all_back(proc, mnt, snapshot, label, journal, [])
+        _, problems = _put_all_back(proc, mnt, snapshot, label, journal, [], all_or_nothing=False)
     except MntscopeError as error:
         return [str(error)]
-    return []
+    return [problem.what for problem in problems]
+
+
+def journals() -> tuple[Listed, ...]:
+    """Every journal of the default directory, the oldest first.
+
+    :raises MntscopeError: the directory may not be read, or others can write there.
+    """
+    where = default_directory()
+    fd = open_directory(where)
+    try:
+        names = sorted(name for name in os.listdir(fd) if name.endswith(".json"))
+        with open_proc() as proc:
+            return tuple(_listed(proc, fd, os.path.join(where, name)) for name in names)
+    finally:
+        os.close(fd)
 
 
 def boot_id(proc: Proc) -> str:
@@ -97,212 +141,227 @@ def boot_id(proc: Proc) -> str:
     return read("sys/kernel/random/boot_id", dir_fd=proc.fd).decode().strip()
 
 
+def _listed(proc: Proc, directory: int, path: str) -> Listed:
+    try:
+        journal = Journal.read(path, directory)
+    except MntscopeError as error:
+        return Listed(path, why=error.what)
+    why = ""
+    if journal.to_undo:
+        try:
+            _refuse_of_another_boot(journal, proc)
+            with _namespace(proc, journal):
+                pass
+        except MntscopeError as error:
+            why = error.what
+    to_undo = journal.to_undo and not why
+    return Listed(path, journal.time, journal.pid, journal.namespace, journal.state, to_undo, why)
+
+
+def _refuse_of_another_boot(journal: Journal, proc: Proc) -> None:
+    if journal.boot_id != boot_id(proc):
+        what = "it is of another boot: what it speaks of went away with that"
+        raise RefusedError(what, where=journal.path, hint="delete it")
+
+
+def _refuse_unless_meant(journal: Journal, seen: Seen, *, in_host_namespace: bool) -> None:
+    """Look whether what was captured is what the journal speaks of, and whether that is the host's own."""
+    found = seen.snapshot.view(seen.target).namespace
+    if found.inode != journal.namespace or found.id not in (None, journal.namespace_id):
+        what = "the process through which its namespace was found has ended"
+        raise RefusedError(what, where=journal.path, hint="try again")
+    if diff(seen.snapshot, seen.target).verdict != "same-namespace":
+        return
+    if not journal.in_host_namespace:
+        raise RefusedError(
+            "it speaks of the host's own mount namespace, and not of `isolate --in-host-namespace`, without which "
+            "nothing is changed there",
+            where=journal.path,
+            hint="delete it",
+        )
+    if not in_host_namespace:
+        raise RefusedError(
+            "it speaks of the host's own mount namespace", where=journal.path, hint="undo it with --in-host-namespace"
+        )
+
+
 def _put_all_back(
-    proc: Proc, mnt: int, snapshot: Snapshot, label: str, journal: Journal, notes: list[str]
-) -> list[str]:
+    proc: Proc, mnt: int, snapshot: Snapshot, label: str, journal: Journal, notes: list[str], *, all_or_nothing: bool
+) -> tuple[list[str], list[Problem]]:
+    """What has been put back, one line each, and what could not be; the *notes* are added to."""
+
+    @cache
+    def ids(namespace: int | None) -> Ids:
+        return unique_ids(namespace)
+
+    def ids_of(view: View) -> Ids:
+        return ids(journal.namespace_id if view.label == label else view.namespace.id)
+
     # Not in the user namespace that owns the mounts: a member of the old group may belong to another.
     worker = Worker(Entrance(proc.fd, mnt))
     witness = Witness(proc, snapshot, label, worker.pid)
     done: list[str] = []
     try:
-        ids = unique_ids(journal.namespace_id)
-        before = {mount.mount_id: mount for mount in snapshot.view(label).mounts}
-        now = witness.table(label) or before
-        for entry in journal.entries:
-            _refuse_if_lost(entry, now, ids, journal.path)
-        left: list[str] = []
-        for entry in reversed(journal.entries):
-            if entry.state in ("doing", "done"):
-                putter = _Putter(proc, mnt, worker, snapshot, label, ids)
-                done += putter.put_back(entry, now, notes)
-                left += putter.left
-                entry.state = entry.state if putter.left else "undone"
+        now = witness.table(label) or {mount.mount_id: mount for mount in snapshot.view(label).mounts}
+        steps = Steps(journal, snapshot, label, ids_of)
+        sources = _Sources(proc, snapshot, mnt)
+        found = [(entry, [sources.checked(step) for step in needed]) for entry, needed in steps.find(now)]
+        problems = [step for _, needed in found for step in needed if isinstance(step, Problem)]
+        if problems and all_or_nothing:
+            return [], problems
+        problems = []
+        notes += steps.notes
+        for entry, needed in found:
+            left = [why for step in needed if (why := sources.take(step, worker, done))]
+            if not left:
+                entry.state = "undone"
                 journal.write()
-                now = witness.table(label) or now
+            problems += left
         elsewhere = [view for view in snapshot.views if view.label != label]
         notes += (f"changed meanwhile: {what}" for what in witness.differences(snapshot.with_views(elsewhere)))
-        if left:
-            raise MntscopeError("; ".join(left), where=label, hint="unmount what covers them, then try again")
-        journal.state = "undone" if journal.state == "applied" else "rolled-back"
-        journal.write()
+        if not problems:
+            journal.state = "undone" if journal.state == "applied" else "rolled-back"
+            journal.write()
     finally:
         worker.end()
         witness.close()
-    return done
+    return done, problems
 
 
-def _refuse_if_lost(entry: Entry, now: dict[int, Mount], ids: dict[int, int], where: str) -> None:
-    """Look, before anything is put back, whether something is in the way."""
-    mount = _ours(entry, now, ids)
-    if mount is None:
-        return
-    upon = next((other for other in now.values() if other.parent_id == mount.mount_id), None)
-    if upon is not None:
-        raise RefusedError(
-            f"a {upon.fs_type} is mounted at {upon.mount_point}, on the proc that would be unmounted",
-            where=where,
-            hint=f"unmount {upon.mount_point} first",
-        )
+class _Sources:
+    """Takes the steps: each mount rejoins its group through another member, wherever that one lives."""
 
-
-def _ours(entry: Entry, now: dict[int, Mount], ids: dict[int, int]) -> Mount | None:
-    """The mount that an action made, if it is still there."""
-    mount = now.get(entry.mount_id or 0)
-    if mount is None or mount.fs_type != "proc" or mount.mount_point != entry.path:
-        return None
-    known = ids.get(mount.mount_id)
-    return None if entry.unique_id and known and entry.unique_id != known else mount
-
-
-class _Putter:
-    """Puts one action back."""
-
-    def __init__(
-        self, proc: Proc, mnt: int, worker: Worker, snapshot: Snapshot, label: str, ids: dict[int, int]
-    ) -> None:
+    def __init__(self, proc: Proc, snapshot: Snapshot, mnt: int) -> None:
         self.proc = proc
-        self.mnt = mnt
-        self.worker = worker
         self.snapshot = snapshot
-        self.label = label
-        self.ids = ids
-        self.left: list[str] = []
-        """What could not be put back, one line each."""
+        self.mnt = mnt
 
-    def put_back(self, entry: Entry, now: dict[int, Mount], notes: list[str]) -> Iterator[str]:
-        """What is done, one line each."""
-        if entry.action == "mount":
-            mount = _ours(entry, now, self.ids)
-            if mount is not None:
-                self.worker.ask("unmount", path=mount.mount_point, mount_id=mount.mount_id)
-                yield f"unmounted the proc at {mount.mount_point}"
-            elif entry.mount_id is not None:
-                notes.append(f"the proc at {entry.path} had been unmounted already")
-            return
-        for changed in entry.changed:
-            yield from self._regroup(changed, now, notes)
+    def checked(self, step: Step | Problem) -> Step | Problem:
+        """The same step, or what is missing for it; looked at before the first is taken."""
+        if isinstance(step, Rejoin) and step.members:
+            source = self._source(step)
+            if isinstance(source, Problem):
+                return source
+            os.close(source)
+        return step
 
-    def _regroup(self, changed: Changed, now: dict[int, Mount], notes: list[str]) -> Iterator[str]:
-        (was,) = parse_mountinfo(changed.line.encode("utf-8", "surrogateescape"), strict=False)
-        mount = now.get(changed.mount_id)
-        known = self.ids.get(changed.mount_id)
-        if mount is None or (changed.unique_id and known and changed.unique_id != known):
-            notes.append(f"the mount that was at {was.mount_point} had been unmounted already")
-            return
-        if (mount.peer_group, mount.master) == (was.peer_group, was.master):
-            return
-        group = was.peer_group if was.peer_group is not None else was.master
-        if group is None:
-            return
-        members = self._members(group, was, changed)
-        alive = _still_there(members, changed)
-        source = self._source(members, was) if alive else None
-        if source is None and alive:
-            self.left.append(
-                f"{mount.mount_point} cannot rejoin peer group {group}: other mounts cover all that are in it"
-            )
-            return
-        if source is None and was.peer_group is None:
-            notes.append(f"{mount.mount_point} has no master any more: its peer group {group} is gone")
-            return
+    def take(self, step: Step | Problem, worker: Worker, done: list[str]) -> Problem | None:
+        """Take a step: say in *done* what was done, or return why it could not be."""
+        if isinstance(step, Problem):
+            return step
+        place = step.mount.mount_point
+        if isinstance(step, Unmount):
+            try:
+                worker.ask("unmount", path=place, mount_id=step.mount.mount_id)
+            except MntscopeError as error:
+                return Problem(f"the proc at {place} could not be unmounted ({error.what})", "try again")
+            done.append(f"unmounted the proc at {place}")
+            return None
+        source = self._source(step) if step.members else None
+        if isinstance(source, Problem):
+            return source
         try:
-            self._join(mount, source)
-        except RefusedError:
-            self.left.append(f"{mount.mount_point} cannot rejoin peer group {group}: another mount covers it")
-            return
+            self._join(step, source)
+        except MntscopeError as error:
+            return Problem(f"{place} cannot rejoin peer group {step.group} ({error.what})", "try again")
         finally:
             if source is not None:
                 os.close(source)
         if source is None:
-            notes.append(
-                f"the peer group {group} of {mount.mount_point} is gone (none of the members it had is left): "
-                "it is shared again, in a group with a new number"
-            )
-            yield f"made {mount.mount_point} shared again"
-        elif was.peer_group is None:
-            yield f"made {mount.mount_point} a slave of peer group {group} again"
+            done.append(f"made {place} shared again")
+        elif step.was.peer_group is None:
+            done.append(f"made {place} a slave of peer group {step.group} again")
         else:
-            yield f"returned {mount.mount_point} to peer group {group}"
+            done.append(f"returned {place} to peer group {step.group}")
+        return None
 
-    def _join(self, mount: Mount, source: int | None) -> None:
+    def _join(self, step: Rejoin, source: int | None) -> None:
         # A worker forked now has the descriptor under the same number.
         worker = Worker(Entrance(self.proc.fd, self.mnt))
         try:
-            worker.ask("join", path=mount.mount_point, mount_id=mount.mount_id, source=source)
+            worker.ask("join", path=step.mount.mount_point, mount_id=step.mount.mount_id, source=source)
         finally:
             worker.end()
 
-    def _members(self, group: int, was: Mount, changed: Changed) -> list[tuple[View, Mount]]:
-        """The mounts that are in the group now, the host's first."""
-        views = sorted(
-            (view for view in self.snapshot.views if not view.detached),
-            key=lambda view: view.label != self.snapshot.host_label,
-        )
-        return [
-            (view, mount)
-            for view in views
-            for mount in view.mounts
-            if (mount.peer_group, mount.device) == (group, was.device)
-            and (view.label, mount.mount_id) != (self.label, changed.mount_id)
-        ]
-
-    def _source(self, members: list[tuple[View, Mount]], was: Mount) -> int | None:
+    def _source(self, step: Rejoin) -> int | Problem:
         """A descriptor of a mount whose group and master are those wanted, and whose root holds that of the mount."""
-        for view, mount in members:
-            if not under(was.root, mount.root):
+        why = "none that is in it shows all of it"
+        for view, mount in step.members:
+            if not under(step.was.root, mount.root):
                 continue
             fd = namespace_of(self.proc, view)
             if fd is None:
+                why = f"the namespace {view.label} cannot be opened"
                 continue
             root = view.process.root if view.process else "/"
             place = below(root or "/", relative(mount.mount_point, "/"))
             try:
                 worker = Worker(Entrance(self.proc.fd, fd))
                 try:
-                    slave = was.peer_group is None
+                    slave = step.was.peer_group is None
                     return worker.ask("copy", path=place, mount_id=mount.mount_id, slave=slave).fds[0]
                 finally:
                     worker.end()
-            except (RefusedError, KernelError):
+            except MntscopeError as error:
                 # Covered, or in a namespace that may not be entered: another will do.
-                continue
+                why = f"{error.what}: {place} of {view.label}"
             finally:
                 os.close(fd)
-        return None
-
-
-def _still_there(members: list[tuple[View, Mount]], changed: Changed) -> bool:
-    """Whether one of them was in the group then: the number alone may have been given to another group since."""
-    unique = {peer.unique_id for peer in changed.peers} - {None}
-    if not unique:
-        return bool({mount.mount_id for _, mount in members} & {peer.mount_id for peer in changed.peers})
-    return any(unique_ids(view.namespace.id).get(mount.mount_id) in unique for view, mount in members)
+        what = f"{step.mount.mount_point} cannot rejoin peer group {step.group} through any mount that is in it ({why})"
+        return Problem(what, "unmount what covers them, then try again")
 
 
 @contextmanager
 def _namespace(proc: Proc, journal: Journal) -> Iterator[tuple[int, str]]:
-    """The mount namespace of a journal, and a TARGET that names it."""
+    """The mount namespace of a journal, and a TARGET that names it.
 
-    def is_it(fd: int) -> bool:
-        found = identify(fd)
-        return found.inode == journal.namespace and journal.namespace_id in (None, found.id)
+    :raises RefusedError: it is gone, or it is another.
+    :raises AccessError: whether it is gone cannot be told.
+    """
+    fd, name = _found(proc, journal)
+    try:
+        yield fd, name
+    finally:
+        os.close(fd)
 
+
+def _found(proc: Proc, journal: Journal) -> tuple[int, str]:
+    unseen = 0
     # The process that was named is likely to live there still.
     for pid in sorted(proc.pids(), key=lambda pid: pid != journal.pid):
-        with suppress(OSError):
+        try:
             fd = os.open(f"{pid}/ns/mnt", _OPEN, dir_fd=proc.fd)
-            try:
-                if is_it(fd):
-                    yield fd, str(pid) if proc.problem else f"ns:/proc/{pid}/ns/mnt"
-                    return
-            finally:
-                os.close(fd)
-    for fd in every_namespace(proc):
-        if is_it(fd):
-            yield fd, f"ns:/proc/self/fd/{fd}"
-            return
-    raise RefusedError(
-        "the mount namespace it speaks of is gone, and all that was changed with it",
-        where=journal.path,
-        hint="there is nothing to undo: delete it",
-    )
+        except (FileNotFoundError, ProcessLookupError):
+            # It has ended, or is about to.
+            continue
+        except PermissionError:
+            unseen += 1
+            continue
+        except OSError as error:
+            raise KernelError("open", error.errno or 0, where=f"/proc/{pid}/ns/mnt") from error
+        if _is_it(fd, journal):
+            return fd, str(pid) if proc.problem else f"ns:/proc/{pid}/ns/mnt"
+        os.close(fd)
+    for there in every_namespace(proc):
+        if _is_it(there, journal):
+            fd = os.dup(there)
+            return fd, f"ns:/proc/self/fd/{fd}"
+    if lists_all(proc):
+        what = "the mount namespace it speaks of is gone, and all that was changed with it"
+        raise RefusedError(what, where=journal.path, hint="there is nothing to undo: delete it")
+    if unseen:
+        what = f"its namespace was not found, but {unseen} processes may not be looked at: they may live there"
+        raise AccessError(what, where=journal.path, hint="run mntscope as root")
+    what = "no process lives in the mount namespace it speaks of any more"
+    raise RefusedError(what, where=journal.path, hint="unless a mount or a descriptor keeps that, delete it")
+
+
+def _is_it(fd: int, journal: Journal) -> bool:
+    found = identify(fd)
+    if found.inode != journal.namespace:
+        return False
+    if found.id is not None and journal.namespace_id is None:
+        # The inode is given to another namespace as soon as that one is gone.
+        what = "it does not tell the 64-bit id of its namespace, as isolate does on this kernel"
+        raise RefusedError(what, where=journal.path, hint="put it back by hand, and delete the journal")
+    return found.id in (None, journal.namespace_id)
