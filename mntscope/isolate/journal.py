@@ -17,12 +17,13 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Self, get_args
 
 from mntscope.errors import AccessError, RefusedError, TargetError
+from mntscope.interrupts import uninterrupted
 from mntscope.isolate.trust import open_directory, open_own, private, read_own
 
 State = Literal["planned", "applying", "applied", "rolled-back", "undone", "failed"]
@@ -33,6 +34,8 @@ Progress = Literal["planned", "doing", "done", "undone"]
 Act = Literal["propagation", "mount"]
 
 SCHEMA = "mntscope.journal/1"
+
+_BEGINNING = b'{"schema":"'
 
 LARGEST = 1 << 24
 """A journal of more bytes is none."""
@@ -165,7 +168,7 @@ class Journal:
         try:
             journal = cls._of(path, _documents(data.decode()))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            cut_off = not data or (b"\n" not in data and data.startswith(b'{"schema"'))
+            cut_off = b"\n" not in data and data.startswith(_BEGINNING[: len(data)])
             hint = (
                 "it was cut off before its first line was whole, when nothing had been changed: delete it"
                 if cut_off
@@ -187,6 +190,8 @@ class Journal:
         for last in progress[-1:]:
             told = zip(journal.entries, _listed(last.pop("entries")), strict=True)
             for record, now in ((journal, last), *told):
+                if now.keys() - {*_PROGRESS, "note"}:
+                    raise ValueError("more than how far it has come")
                 for name, value in _checked(type(record), now).items():
                     setattr(record, name, value)
         return journal
@@ -345,7 +350,7 @@ def default_directory() -> str:
         base = state if state.startswith("/") else os.path.expanduser("~/.local/state")
     path = f"{base}/mntscope"
     try:
-        os.makedirs(path, 0o700, exist_ok=True)
+        _make(path)
     except OSError as error:
         raise AccessError(f"cannot be made ({error.strerror})", where=path, hint="give --journal FILE") from error
     fd = open_directory(path)
@@ -358,6 +363,14 @@ def default_directory() -> str:
     return path
 
 
+def _make(path: str) -> None:
+    """A directory, and those above it that are missing: 0700, which os.makedirs has for the last one only."""
+    if not os.path.isdir(path):
+        _make(os.path.dirname(path))
+        with suppress(FileExistsError):
+            os.mkdir(path, 0o700)
+
+
 def default_path(pid: int | None) -> str:
     """Where a journal goes by default.
 
@@ -368,33 +381,36 @@ def default_path(pid: int | None) -> str:
 
 
 @contextmanager
-def locked(path: str, *, new: bool) -> Iterator[int]:
+def locked(path: str, *, new: bool, pending: Sequence[int] = ()) -> Iterator[int]:
     """A descriptor of the directory of *path*, once no other mntscope that changes anything is at work there.
+
+    *pending* are the signals that have come: of these, and of an interrupt, waiting hears.
 
     :raises RefusedError: a *new* journal is to go where something is already; somebody else can write there; or
         another mntscope is at work for too long.
     :raises AccessError: the directory may not be opened.
     """
     path = os.path.abspath(path)
-    directory = open_directory(os.path.dirname(path))
-    lock = directory
+    held: list[int] = []
     try:
-        # Whoever can open a directory can lock it, for ever: of /tmp that is everybody.
-        if not private(directory):
-            lock = open_directory(default_directory())
-        _lock(lock, path)
+        with uninterrupted():
+            held.append(open_directory(os.path.dirname(path)))
+            # Whoever can open a directory can lock it, for ever: of /tmp that is everybody.
+            if not private(held[0]):
+                held.append(open_directory(default_directory()))
+        _lock(held[-1], path, pending)
         if new:
             with suppress(FileNotFoundError):
-                os.stat(os.path.basename(path), dir_fd=directory, follow_symlinks=False)
+                os.stat(os.path.basename(path), dir_fd=held[0], follow_symlinks=False)
                 raise RefusedError("it exists already", where=path, hint="give the journal another name")
-        yield directory
+        yield held[0]
     finally:
         # Not unlocked but closed: a worker that still puts things back holds it too.
-        for fd in {directory, lock}:
+        for fd in held:
             os.close(fd)
 
 
-def _lock(fd: int, path: str) -> None:
+def _lock(fd: int, path: str, pending: Sequence[int]) -> None:
     """Lock a directory. Others are waited for as long as they take turns, but not for one that does not end."""
     last, given_up = None, 0.0
     while True:
@@ -407,10 +423,12 @@ def _lock(fd: int, path: str) -> None:
             if time.monotonic() > given_up:
                 who = f"process {holder}" if holder else "another process"
                 raise RefusedError(
-                    f"{who} has been at work there for more than {PATIENCE:g} s, or what it left",
+                    f"{who}, or what it left, has been at work there for more than {PATIENCE:g} s",
                     where=path,
                     hint="wait until it has ended (`lslocks` shows it), then try again",
                 ) from None
+            if pending:
+                raise KeyboardInterrupt from None
             time.sleep(_PAUSE)
         else:
             return

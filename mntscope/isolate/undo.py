@@ -82,7 +82,6 @@ class Listed:
     """Why not, or why it cannot be told."""
 
 
-@uninterrupted()
 def put_back(path: str, *, look: Look, in_host_namespace: bool = False) -> Undoing:
     """Put back what the journal at *path* says was changed. A second time there is nothing to do.
 
@@ -95,8 +94,9 @@ def put_back(path: str, *, look: Look, in_host_namespace: bool = False) -> Undoi
     """
     path = os.path.abspath(path)
     # What is not to be obeyed is not waited for either.
-    Journal.read(path)
-    with locked(path, new=False) as directory, open_proc() as proc:
+    with uninterrupted():
+        Journal.read(path)
+    with locked(path, new=False) as directory, uninterrupted(), open_proc() as proc:
         journal = Journal.read(path, directory)
         _refuse_of_another_boot(journal, proc)
         if journal.state in ("undone", "rolled-back"):
