@@ -19,6 +19,7 @@ import pytest
 
 from mntscope.errors import AccessError, RefusedError, TargetError
 from mntscope.isolate import journal as journals
+from mntscope.isolate import trust
 from mntscope.isolate.journal import Journal, default_path, locked
 from mntscope.isolate.trust import open_directory
 from mntscope.kernel import syscalls
@@ -432,11 +433,35 @@ def test_no_place_for_a_journal(scratch: Scratch) -> None:
 
 def test_a_program_that_answers_for_its_files_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A FUSE filesystem says that a file is root's because its program does."""
-    from mntscope.isolate import trust
-
     monkeypatch.setattr(trust, "_served_by_users", lambda: {os.stat(tmp_path).st_dev: NOBODY})
     with pytest.raises(RefusedError, match=r"are what a program of user 65534 says \(FUSE\)"):
         open_directory(str(tmp_path))
+
+
+def test_a_filesystem_whose_program_is_gone_is_not_waited_for(scratch: Scratch) -> None:
+    def body() -> tuple[dict[int, int], str]:
+        program = os.open("/dev/fuse", os.O_RDWR)
+        syscalls.mount(
+            "dead", "/mnt", "fuse", 0, f"fd={program},rootmode=40000,user_id={NOBODY},group_id=0,allow_other"
+        )
+        served = dict(trust._served_by_users())
+        _, said = error_of(open_directory, "/mnt/there")
+        return served, said
+
+    served, said = scratch(body)
+    assert list(served.values()) == [NOBODY]
+    assert "did not answer within 2 s" in said
+
+
+def test_from_a_directory_that_is_gone(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    program = (
+        "import os, sys; from mntscope.cli import main; os.rmdir(os.getcwd()); sys.exit(main(['undo', 'journal']))"
+    )
+    words = [sys.executable, "-c", program]
+    done = subprocess.run(words, cwd=tmp_path / "gone", capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "the current directory is gone" in done.stderr
 
 
 def test_what_may_not_be_read(tmp_path: Path) -> None:

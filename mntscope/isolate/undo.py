@@ -16,7 +16,7 @@ from functools import cache
 from typing import Protocol
 
 from mntscope.difference import diff
-from mntscope.errors import AccessError, KernelError, MntscopeError, RefusedError
+from mntscope.errors import AccessError, KernelError, MntscopeError, RefusedError, TargetError
 from mntscope.frozen import dataclass
 from mntscope.interrupts import uninterrupted
 from mntscope.isolate.hands import Entrance
@@ -92,7 +92,10 @@ def put_back(path: str, *, look: Look, in_host_namespace: bool = False) -> Undoi
     :raises AccessError: it may not be read, or what it speaks of may not be looked at; nothing is changed.
     :raises MntscopeError: something could not be put back; the journal says what has been.
     """
-    path = os.path.abspath(path)
+    try:
+        path = os.path.abspath(path)
+    except FileNotFoundError as error:
+        raise TargetError("the current directory is gone", where=path, hint="give the path from / on") from error
     # What is not to be obeyed is not waited for either.
     with uninterrupted():
         Journal.read(path)
