@@ -285,6 +285,14 @@ def write_journal(
     path.chmod(0o600)
 
 
+def test_what_was_never_begun_needs_no_namespace(scene: Scene) -> None:
+    """Killed before its first action: there is nothing to undo, whatever has become of the target."""
+    scene.edit(lambda document: [entry.update(state="planned") for entry in document["entries"]])
+    scene.host.kill(scene.target)
+    done = scene.host.mntscope("undo", scene.journal)
+    assert (done.returncode, done.stdout[:15]) == (0, "NOTHING TO UNDO")
+
+
 def test_somebody_elses_change_since_is_not_taken_back(scene: Scene) -> None:
     def share() -> None:
         syscalls.setns(syscalls.pidfd_open(scene.target.pid), syscalls.CLONE_NEWNS)

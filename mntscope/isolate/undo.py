@@ -102,7 +102,7 @@ def put_back(path: str, *, look: Look, in_host_namespace: bool = False) -> Undoi
     with locked(path, new=False) as directory, uninterrupted(), open_proc() as proc:
         journal = Journal.read(path, directory)
         _refuse_of_another_boot(journal, proc)
-        if journal.state in ("undone", "rolled-back"):
+        if not journal.to_undo:
             return Undoing(path, ())
         with _namespace(proc, journal) as (mnt, name):
             seen = look(name)
