@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -25,11 +26,13 @@ KILLS = int(os.environ.get("MNTSCOPE_KILLS", "12"))
 SEED = int(os.environ.get("MNTSCOPE_KILLS_SEED", "0"))
 
 
+def mntscope(*words: object) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "mntscope", *map(str, words)]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
 def started(host: Host, target: Actor, journal: Path) -> subprocess.Popen[bytes]:
-    words = ["isolate", str(target.pid), "--mount-proc", "--against", str(host.pid), "--journal", str(journal)]
-    return subprocess.Popen(
-        [sys.executable, "-m", "mntscope", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    return mntscope("isolate", target.pid, "--mount-proc", "--against", host.pid, "--journal", journal)
 
 
 def children(pid: int) -> list[int]:
@@ -113,10 +116,8 @@ def test_killed_at_any_moment(host: Host, tmp_path: Path, capsys: pytest.Capture
         # Every other time also what it forked, which otherwise puts back what was begun.
         victims = [process.pid, *(children(process.pid) if number % 2 else ())]
         for pid in victims:
-            try:
+            with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
         process.wait()
         ended(journal)
         assert host.mountinfo() == before[0], f"kill {number} of seed {SEED}: the host was changed"
@@ -132,3 +133,27 @@ def test_killed_at_any_moment(host: Host, tmp_path: Path, capsys: pytest.Capture
     with capsys.disabled():
         said = ", ".join(f"{outcome} {count}" for outcome, count in sorted(outcomes.items()))
         sys.stdout.write(f"\n{KILLS} kills of an isolate of {takes:.2f} s: {said}\n")
+
+
+def test_an_undo_that_was_killed_is_gone_on_with(host: Host, tmp_path: Path) -> None:
+    target = leaking(host)
+    chance = random.Random(SEED)
+    before = host.mountinfo(), host.mountinfo(target)
+    takes = 0.0
+    for number in range(max(3, KILLS // 4)):
+        journal = tmp_path / f"{number}.json"
+        assert started(host, target, journal).wait() == 0
+        begun = time.monotonic()
+        undoing = mntscope("undo", journal)
+        if number == 0:
+            assert undoing.wait() == 0
+            takes = time.monotonic() - begun
+        else:
+            time.sleep(chance.uniform(takes / 2, takes))
+            for pid in (undoing.pid, *children(undoing.pid)):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            undoing.wait()
+        undone(host, journal)
+        assert (host.mountinfo(), host.mountinfo(target)) == before
+        assert sorted(os.listdir(tmp_path)) == sorted(f"{n}.json" for n in range(number + 1))
