@@ -111,7 +111,8 @@ def put_back(path: str, *, look: Look, in_host_namespace: bool = False) -> Undoi
             done, problems = _put_all_back(proc, mnt, seen.snapshot, seen.target, journal, notes, all_or_nothing=True)
             if problems:
                 what = "; ".join(problem.what for problem in problems)
-                raise RefusedError(what, where=path, hint=problems[0].hint)
+                # Nothing was changed, or something failed on the way, though all had been looked at before.
+                raise (MntscopeError if done else RefusedError)(what, where=path, hint=problems[0].hint)
         return Undoing(path, tuple(done), tuple(notes))
 
 
