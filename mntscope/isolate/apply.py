@@ -28,7 +28,7 @@ from mntscope.isolate.target import Target, opened, resolve
 from mntscope.isolate.undo import Look, put_back_entries
 from mntscope.isolate.witness import Witness
 from mntscope.isolate.worker import Worker
-from mntscope.kernel.mount_ids import unique_ids
+from mntscope.kernel.mount_ids import unique_id_of
 from mntscope.kernel.proc_context import proc_context
 from mntscope.kernel.worker import WorkerLostError, in_child
 from mntscope.live.foreign import pid_namespace_of
@@ -136,16 +136,20 @@ def isolate(
             return planned
         path = os.path.abspath(journal or default_path(at.pid))
         # Planned only when no other mntscope changes anything any more.
-        with locked(path, new=True) as directory:
-            return _until_undisturbed(proc, at, plan, path, directory, pending, hook)
+        with locked(path, new=True, pending=pending) as directory:
+
+            def journal_of(plan: Plan) -> Journal:
+                return new_journal(proc, at, plan, path, directory, in_host_namespace=in_host_namespace)
+
+            return _until_undisturbed(proc, at, plan, journal_of, path, pending, hook)
 
 
 def _until_undisturbed(
     proc: Proc,
     at: Target,
     plan: Callable[[], Plan],
+    journal_of: Callable[[Plan], Journal],
     path: str,
-    directory: int,
     pending: list[int],
     hook: Hook | None,
 ) -> Isolation:
@@ -158,7 +162,7 @@ def _until_undisturbed(
         current = plan()
         if not current.actions:
             return Isolation(current, verified=True, journal=path if attempt > 1 else None, attempts=attempt)
-        trial = _Trial(proc, at, current, new_journal(proc, at, current, path, directory), pending, hook)
+        trial = _Trial(proc, at, current, journal_of(current), pending, hook)
         try:
             trial.run()
         except _DisturbedError as error:
@@ -300,12 +304,11 @@ class _Trial:
             what = "the proc that was made does not show the processes of its PID namespace"
             raise RefusedError(what, where=self.at.name, hint="somebody there meddles with it")
         # Before it is attached, so that it can be found again whatever happens then.
-        entry.mount_id = made.values["mount_id"]
+        entry.mount_id, entry.unique_id = made.values["mount_id"], unique_id_of(made.fds[0])
         self.journal.write()
         answer = self.worker.ask("attach", path=path, mount_id=parent.mount_id)
         self.changes += [Placed(fd) for fd in answer.fds]
         entry.mount_id = answer.values["mount_id"]
-        entry.unique_id = unique_ids(self.at.namespace.id).get(entry.mount_id or 0)
 
     def _settle(self) -> None:
         """Begin from the tables as they are now, unless what has changed since the plan concerns the plan."""
