@@ -38,9 +38,24 @@ leak
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import sys
 
+if sys.argv[:1] == ["-m"] and sys.orig_argv[-len(sys.argv)].endswith("mntscope") and not sys.flags.safe_path:
+    # While `python -m mntscope` looks for what it is to run. It looks in the current directory first, which may be
+    # somebody else's: from here on nothing is loaded from there. Other programs' ways are their own.
+    import os
+
+    try:  # noqa: SIM105 - contextlib would be loaded from there
+        sys.path.remove(os.getcwd())
+    except (OSError, ValueError):
+        # It has been deleted, so Python has not put it there.
+        pass
+
+# As typing has it, which takes longer to load than this file.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from mntscope.archive import load, save
     from mntscope.census import Census, namespaces
     from mntscope.difference import Change, Damage, Diff, changes, diff
@@ -167,9 +182,12 @@ __all__ = [
 
 def load_ipython_extension(ipython: Any) -> None:
     """``%load_ext mntscope`` in IPython and Jupyter: the magic ``%mntscope``."""
-    from mntscope.magic import load as load_magic
+    from mntscope.search_path import without_current_directory
 
-    load_magic(ipython)
+    with without_current_directory():
+        from mntscope.magic import load as load_magic
+
+        load_magic(ipython)
 
 
 def __getattr__(name: str) -> Any:

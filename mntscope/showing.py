@@ -48,7 +48,10 @@ class Shown:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
         """Its representations by media type, as IPython asks for them."""
-        return above("notebook").mimebundle(self, include, exclude)
+        from mntscope.search_path import without_current_directory
+
+        with without_current_directory():
+            return above("notebook").mimebundle(self, include, exclude)
 
 
 class Records(tuple[T_co, ...], Framed, Shown):

@@ -16,6 +16,7 @@ from mntscope.cli.parsers import COMMANDS, command_parser, parse
 from mntscope.errors import MntscopeError
 from mntscope.interrupts import uninterrupted
 from mntscope.report.text import visible
+from mntscope.search_path import without_current_directory
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -29,6 +30,7 @@ PATIENCE = 60.0
 """Seconds that a program has to put back what it was changing, when it is interrupted."""
 
 
+@without_current_directory()
 def magic(line: str, cell: str | None = None) -> Any:
     """Run the command in *line*; *cell* is its last argument or, if there is no command, holds one in each line."""
     words = _words(line)
@@ -59,6 +61,7 @@ def run(words: list[str]) -> Any:
     return None
 
 
+@without_current_directory()
 def completed(context: CompletionContext) -> SimpleMatcherResult:
     """How the word at the cursor may go on: what IPython asks its matchers."""
     from IPython.core.completer import SimpleCompletion
@@ -105,7 +108,8 @@ def _asked(words: list[str]) -> Namespace | None:
 
 
 def _run_program(words: list[str]) -> None:
-    command = [sys.executable, "-m", "mntscope", *words]
+    # -P: what lies in the current directory is not loaded.
+    command = [sys.executable, "-P", "-m", "mntscope", *words]
     pipe = subprocess.PIPE
     with uninterrupted():
         # In a session of its own: an interrupt of the kernel is passed on here, and no terminal is asked for anything.
