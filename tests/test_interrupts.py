@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import threading
 from types import FrameType
 
@@ -93,3 +95,61 @@ def test_other_threads_are_left_alone() -> None:
     thread.start()
     thread.join()
     assert seen == [signal.default_int_handler]
+
+
+# In a command
+
+
+IN_A_COMMAND = """
+import os, signal, sys, time
+from mntscope import interrupts
+from mntscope.interrupts import at_once, to_the_end, uninterrupted
+
+def interrupt(number=signal.SIGINT):
+    signal.raise_signal(number)
+
+interrupts.command_begins()
+try:
+    {body}
+    interrupts.command_ends()
+except KeyboardInterrupt as interrupt:
+    os._exit(interrupts.exit_code(interrupt))
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "said"),
+    [
+        ("interrupt()", 130, ""),
+        ("interrupt(signal.SIGTERM)", 143, ""),
+        # What only holds something goes with the process; what changes something is done to the end.
+        ("with uninterrupted(): interrupt(); print('on')", 130, ""),
+        ("with to_the_end(): interrupt(signal.SIGTERM); print('on')", 143, "on\n"),
+        ("with to_the_end(), at_once(): interrupt(); print('on')", 130, ""),
+        # Somebody loses it, or makes another error of it, or does not end in time.
+        ("exec('try: interrupt()\\nexcept KeyboardInterrupt: pass'); print('on')", 130, "on\n"),
+        ("type('Lost', (), {'__del__': lambda self: interrupt()})(); print('on')", 130, ""),
+        ("exec('try: interrupt()\\nexcept KeyboardInterrupt: time.sleep(60)')", 130, ""),
+        # A fork is no command; a second signal does not wait; after the end it is too late.
+        ("os.fork() or interrupt(); print('on', os.wait()[1] >> 8)", 0, "on 130\n"),
+        ("exec('try: interrupt()\\nfinally: interrupt(signal.SIGTERM)')", 130, ""),
+        ("interrupts.command_ends(); interrupt(); print('on')", 0, "on\n"),
+    ],
+)
+def test_in_a_command_a_signal_is_raised_once_and_not_lost(body: str, code: int, said: str) -> None:
+    program = IN_A_COMMAND.format(body=body)
+    done = subprocess.run(
+        [sys.executable, "-u", "-c", program], capture_output=True, text=True, check=False, timeout=10
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (code, said, "")
+
+
+def test_what_was_ignored_stays_ignored() -> None:
+    command = [
+        "sh",
+        "-c",
+        'trap \'\' INT TERM; exec "$0" -c "$1"',
+        sys.executable,
+        IN_A_COMMAND.format(body="interrupt()"),
+    ]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from functools import partial
 
 from mntscope.cli.common import add_against, add_output_options, page, write_output
@@ -14,7 +15,8 @@ EPILOG = """\
 TARGET is a process (1234, self, container:NAME) or a namespace file (ns:PATH). For each PATH the mount that contains it
 leaves its peer group, so that what is mounted there stays there. Nothing is done that cannot be done completely.
 
-Exit codes: 0 applied and verified, nothing to do, or --dry-run; 2 refused, or all put back; 130 interrupted, put back
+Exit codes: 0 applied and verified, nothing to do, or --dry-run; 2 refused, or all put back; 130 or 143 interrupted,
+and all put back, or told that it had been applied
 """
 
 FORMATS = ("table", "json", "markdown", "html")
@@ -54,6 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     from mntscope.isolate import RolledBackError, isolate
     from mntscope.report.plan import FORMATS as WRITERS
     from mntscope.report.plan import Isolating
+    from mntscope.report.text import visible
 
     try:
         done = isolate(
@@ -78,14 +81,18 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.format != "table":
             write_output(arguments, WRITERS[arguments.format](told, page(arguments)))
         raise
-    told = Isolating(arguments.target, done, dry_run=arguments.dry_run)
     try:
+        told = Isolating(arguments.target, done, dry_run=arguments.dry_run)
         write_output(arguments, WRITERS[arguments.format](told, page(arguments)))
     except (MntscopeError, BrokenPipeError) as error:
         if not done.applied:
             raise
         # It is done: what cannot be written must not read as if it were not.
         raise MntscopeError(f"applied, but {error}", hint=f"the journal is {done.journal}") from error
+    except KeyboardInterrupt:
+        if done.applied and sys.stderr is not None:
+            sys.stderr.write(f"mntscope: applied, but interrupted; the journal is {visible(str(done.journal))}\n")
+        raise
     return 0
 
 

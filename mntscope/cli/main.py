@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
+from mntscope import interrupts
 from mntscope.cli.common import TARGETS, write_standard_output
 from mntscope.cli.parsers import COMMANDS, Help, Parser, command_parser, parse
 from mntscope.errors import MntscopeError, ParseError, UsageError
@@ -21,37 +22,29 @@ Exit codes:
   0  nothing found
   1  found: a leak, a finding, what would stay mounted, or a change outside the target
   2  trouble: bad input, no permission, a process that is gone; one line on standard error says what to do
+  130, 143  interrupted (SIGINT), or told to end (SIGTERM); nothing is left half done
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line *argv* (by default that of the process, which ends with it); the exit code."""
-    if argv is None:
+    try:
+        if argv is not None:
+            return _outcome(list(argv))
         # Collecting garbage is for programs that last: of what a command loads and reads nothing becomes garbage.
         gc.set_threshold(100_000)
-    try:
-        return _run(list(sys.argv[1:] if argv is None else argv))
-    except MntscopeError as error:
-        _complain(str(error))
-        if isinstance(error, ParseError) and sys.stderr is not None and sys.stderr.isatty():
-            sys.stderr.write(f"{error.caret()}\n")
-        return error.exit_code
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
-        # The reader (head, less) has seen enough. As a shell has it for one that SIGPIPE ends.
-        return 141
-    except Exception as error:
-        if os.environ.get("MNTSCOPE_DEBUG"):
-            raise
-        _complain(
-            f"internal error: {type(error).__name__}: {error}; please report it, with what MNTSCOPE_DEBUG=1 prints"
-        )
-        return 2
-    finally:
+        interrupts.command_begins()
+        code = _outcome(sys.argv[1:])
+        interrupts.command_ends()
+    except KeyboardInterrupt as interrupt:
+        code = interrupts.exit_code(interrupt)
         if argv is None:
-            # Nor need all of it be looked through once more at the end.
-            gc.freeze()
+            # What was to be put back has been; what is still buffered would only make more of half a report.
+            os._exit(code)
+        return code
+    # Nor need all of it be looked through once more at the end.
+    gc.freeze()
+    return code
 
 
 def overview() -> argparse.ArgumentParser:
@@ -68,6 +61,30 @@ def overview() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="store_true", help="show the version and exit")
     return parser
+
+
+def _outcome(argv: list[str]) -> int:
+    """The exit code of a command, whose error has been told."""
+    try:
+        return _run(argv)
+    except MntscopeError as error:
+        _complain(str(error))
+        if isinstance(error, ParseError) and sys.stderr is not None and sys.stderr.isatty():
+            sys.stderr.write(f"{error.caret()}\n")
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader (head, less) has seen enough. As a shell has it for one that SIGPIPE ends.
+        return 141
+    except Exception as error:
+        if interrupts.heard():
+            # That is what it was: command_ends() says so.
+            return 2
+        if os.environ.get("MNTSCOPE_DEBUG"):
+            raise
+        _complain(
+            f"internal error: {type(error).__name__}: {error}; please report it, with what MNTSCOPE_DEBUG=1 prints"
+        )
+        return 2
 
 
 def _run(argv: list[str]) -> int:

@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import ClassVar
 
+from mntscope import interrupts
 from mntscope.errors import AccessError, KernelError, MntscopeError, RefusedError, TargetError, UsageError
 from mntscope.frozen import dataclass, replace
 from mntscope.graph import MountTree
@@ -69,9 +70,15 @@ class RolledBackError(MntscopeError):
 
 
 class InterruptedIsolationError(RolledBackError):
-    """Ctrl-C, or a request to end."""
+    """Ctrl-C."""
 
     exit_code: ClassVar[int] = 130
+
+
+class TerminatedIsolationError(InterruptedIsolationError):
+    """A request to end."""
+
+    exit_code: ClassVar[int] = 143
 
 
 class _DisturbedError(MntscopeError):
@@ -113,10 +120,12 @@ def isolate(
                 hint="name a process that lives there",
             )
 
-        places = _resolved(at, paths)
+        with interrupts.at_once():
+            places = _resolved(at, paths)
 
         def plan() -> Plan:
-            snapshot, label = _seen(look, proc, at, target)
+            with interrupts.at_once():
+                snapshot, label = _seen(look, proc, at, target)
             return make_plan(
                 snapshot,
                 label,
@@ -132,7 +141,7 @@ def isolate(
         if dry_run:
             planned = Isolation(plan())
             if pending:
-                raise KeyboardInterrupt
+                raise interrupts.as_error(pending[0])
             return planned
         path = os.path.abspath(journal or default_path(at.pid))
         # Planned only when no other mntscope changes anything any more.
@@ -158,7 +167,7 @@ def _until_undisturbed(
     while True:
         attempt += 1
         if pending:
-            raise KeyboardInterrupt
+            raise interrupts.as_error(pending[0])
         current = plan()
         if not current.actions:
             return Isolation(current, verified=True, journal=path if attempt > 1 else None, attempts=attempt)
@@ -348,7 +357,8 @@ class _Trial:
         if isinstance(error, _DisturbedError) and not left:
             raise error
         if isinstance(error, _SignalledError | KeyboardInterrupt):
-            raise InterruptedIsolationError(note, self.journal.path, plan=self.plan, clean=not left) from error
+            kind = TerminatedIsolationError if signal.SIGTERM in self.pending[:1] else InterruptedIsolationError
+            raise kind(note, self.journal.path, plan=self.plan, clean=not left) from error
         if not isinstance(error, MntscopeError):
             raise error
         what = str(_explained(error, self.at.name))

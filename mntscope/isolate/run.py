@@ -12,8 +12,8 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import ClassVar, NoReturn
 
 from mntscope.errors import AccessError, KernelError, MntscopeError, RefusedError
@@ -108,15 +108,14 @@ def _run(proc: Proc, wish: _Wish, look: Look, report: Callable[[Running], None],
             _set_up(theirs, wish, mask)
         theirs.close()
         try:
-            _hear(ours)
-            plan = _verify_nothing_crosses(proc, child, look)
-            if wish.new_pids:
-                ours.send(b"mount")
+            with _heard(mask):
                 _hear(ours)
-                _verify_stays_inside(proc, child, look, plan.target)
-            report(Running(child, plan, wish.new_pids))
-            if signal.SIGINT in signal.sigpending():
-                raise KeyboardInterrupt
+                plan = _verify_nothing_crosses(proc, child, look)
+                if wish.new_pids:
+                    ours.send(b"mount")
+                    _hear(ours)
+                    _verify_stays_inside(proc, child, look, plan.target)
+                report(Running(child, plan, wish.new_pids))
             ours.send(b"go")
             # Closed by exec: no answer is a good one.
             _hear(ours, last=True)
@@ -126,6 +125,17 @@ def _run(proc: Proc, wish: _Wish, look: Look, report: Callable[[Running], None],
             os.waitpid(child, 0)
             raise
     return _attend(child)
+
+
+@contextmanager
+def _heard(mask: _Mask) -> Iterator[None]:
+    """While the command does not run yet, what asks for the end is for mntscope."""
+    asking = {signal.SIGINT, signal.SIGTERM} - mask
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, asking)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_BLOCK, asking)
 
 
 def _containing(proc: Proc) -> str:

@@ -18,7 +18,7 @@ from typing import Protocol
 from mntscope.difference import diff
 from mntscope.errors import AccessError, KernelError, MntscopeError, RefusedError, TargetError
 from mntscope.frozen import dataclass
-from mntscope.interrupts import uninterrupted
+from mntscope.interrupts import to_the_end, uninterrupted
 from mntscope.isolate.hands import Entrance
 from mntscope.isolate.journal import Journal, State, default_directory, locked
 from mntscope.isolate.steps import Ids, Problem, Rejoin, Step, Steps, Unmount
@@ -189,6 +189,7 @@ def _refuse_unless_meant(journal: Journal, seen: Seen, *, in_host_namespace: boo
         )
 
 
+@to_the_end()
 def _put_all_back(
     proc: Proc, mnt: int, snapshot: Snapshot, label: str, journal: Journal, notes: list[str], *, all_or_nothing: bool
 ) -> tuple[list[str], list[Problem]]:
