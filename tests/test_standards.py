@@ -14,7 +14,8 @@ ROOT = Path(__file__).resolve().parents[1]
 TOOLS = Path(sys.executable).parent
 
 ROOMS = ("mntscope", "grammar", "tests", "fixtures", "notebooks")
-PYTHON = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
+DATA = ROOT / "tests" / "data"
+PYTHON = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py") if DATA not in path.parents)
 TEXTS = [
     path
     for pattern in ("*.md", "docs/**/*.md", "[fn]*s/*.md", "*.toml", "*.py", "Makefile", ".ci/run", "grammar/*.lark")
