@@ -16,11 +16,10 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from itertools import islice
 from typing import Literal
 
-from mntscope.errors import TargetError
+from mntscope.errors import MntscopeError, TargetError
 from mntscope.frozen import dataclass, replace
 from mntscope.graph import PeerGraph, path_at, place_at
 from mntscope.graph.peers import GroupKey
@@ -376,8 +375,13 @@ class _Left:
             # Nobody unmounts the root directory, nor what a path does not lead to.
             if mount.mount_point != "/" and not self.covered(view, mount):
                 # Lazy: with all that is mounted below it, and no matter what is open.
-                with suppress(Failure):
+                try:
                     carry_out(Umount(view.label, mount.mount_point, lazy=True), world, world.viewpoints[view.label])
+                except Failure:
+                    pass
+                except MntscopeError:
+                    # It takes too long, and has changed nothing; so would those that follow.
+                    break
         return world, self._nodes
 
 

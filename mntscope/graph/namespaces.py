@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import cache
 
 from mntscope.model import View
 
@@ -14,12 +15,26 @@ def same_namespace(one: View, other: View) -> bool:
     Its id or inode tells, where both are known. Otherwise the mounts do: a mount ID belongs to one namespace at a
     time, so the views of two namespaces share none (but by chance, when they are not of one moment).
     """
+    named = _named_alike(one, other)
+    return _shown_alike(_identities(one), other) if named is None else named
+
+
+def _named_alike(one: View, other: View) -> bool | None:
+    """Whether id or inode say so; ``None`` where they say nothing."""
     if one is other:
         return True
     for mine, its in ((one.namespace.id, other.namespace.id), (one.namespace.inode, other.namespace.inode)):
         if mine is not None and its is not None:
             return mine == its
-    known = {mount.mount_id: (mount.device, mount.root, mount.fs_type) for mount in one.mounts}
+    return None
+
+
+def _identities(view: View) -> dict[int, tuple[str, str, str]]:
+    return {mount.mount_id: (mount.device, mount.root, mount.fs_type) for mount in view.mounts}
+
+
+def _shown_alike(known: dict[int, tuple[str, str, str]], other: View) -> bool:
+    """Whether most mounts with an ID that is known elsewhere are the ones known there."""
     shared = [mount for mount in other.mounts if mount.mount_id in known]
     agreeing = sum(known[mount.mount_id] == (mount.device, mount.root, mount.fs_type) for mount in shared)
     return 2 * agreeing > len(shared)
@@ -36,6 +51,12 @@ def first_of_namespace(views: Sequence[View]) -> list[int]:
     first: list[int] = []
     by_name: dict[tuple[str, int], int] = {}
     by_mount: dict[int, int] = {}
+    identities = cache(lambda at: _identities(views[at]))
+
+    def alike(at: int, view: View) -> bool:
+        named = _named_alike(views[at], view)
+        return _shown_alike(identities(at), view) if named is None else named
+
     for number, view in enumerate(views):
         names = [("id", view.namespace.id), ("inode", view.namespace.inode)]
         named = [(kind, name) for kind, name in names if name is not None]
@@ -43,7 +64,7 @@ def first_of_namespace(views: Sequence[View]) -> list[int]:
         candidates = [by_name[name] for name in named if name in by_name]
         if sharing:
             candidates.append(max(sharing, key=sharing.__getitem__))
-        first.append(next((first[at] for at in candidates if same_namespace(views[at], view)), number))
+        first.append(next((first[at] for at in candidates if alike(at, view)), number))
         for name in named:
             by_name.setdefault(name, number)
         for mount in view.mounts:

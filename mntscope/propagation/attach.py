@@ -38,9 +38,7 @@ def attach(world: World, tree: Node, parent: Node, place: str, caller: Space) ->
         made: dict[Group, Node] = {parent.group: tree}
         for receiver in receivers:
             first, *others = receiver.members
-            # What it receives from: the copy in the nearest dominant group that got one.
-            dominant = first.master.dominant() if first.master is not None else ()
-            source = next((made[group] for group in dominant if group in made), tree)
+            source = _source(first.master, made) or tree
             shared = receiver.group is not None
             copy = copy_tree(world, source, source.root, slave=True, share=shared)[source]
             hangs.append((copy, first))
@@ -50,6 +48,19 @@ def attach(world: World, tree: Node, parent: Node, place: str, caller: Space) ->
                 made[receiver.group] = copy
     for root, onto in hangs:
         _settle(root, onto, place, caller)
+
+
+def _source(master: Group | None, made: dict[Group, Node]) -> Node | None:
+    """What a slave's copy receives from: the copy in the nearest dominant group that got one."""
+    passed: list[Group] = []
+    while master is not None and master not in made:
+        passed.append(master)
+        master = master.master
+    if master is None:
+        return None
+    # Those passed over get none: masters come before their slaves. The next to ask need not walk so far.
+    made.update(dict.fromkeys(passed, made[master]))
+    return made[master]
 
 
 def slave_receivers(world: World, group: Group, place: str) -> Iterator[Receiver]:

@@ -27,17 +27,19 @@ def change_type(world: World, node: Node, kind: PropagationType) -> None:
         else:
             if kind == "slave" or group.slaves:
                 world.doubt_unseen_members(group)
-            hand_over(group, node.master)
+            hand_over(group, group.master)
     if kind != "slave":
         node.obey(None)
         node.unbindable = kind == "unbindable"
 
 
 def hand_over(group: Group, heir: Group | None) -> None:
-    """Give the slaves of a group that is no more to *heir*, or to nobody."""
+    """Give the slaves of a group that is no more to *heir*, a group above it, or to nobody."""
     for slave in list(group.slaves):
         slave.obey(heir)
-    for unseen in list(group.unseen_slaves):
+        if slave.group is not None and slave.group.master is group:
+            slave.group.master = heir
+    for unseen in group.unseen_slaves:
         unseen.master = heir
         if heir is not None:
             heir.unseen_slaves[unseen] = None

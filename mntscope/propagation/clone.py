@@ -16,6 +16,9 @@ from mntscope.propagation.world import World
 LOCKABLE = ("ro", "nosuid", "nodev", "noexec")
 """The options that, once locked, cannot be cleared; atime, once locked, cannot be changed."""
 
+_COPY = 100
+"""How many steps a copy counts for: it takes memory, too."""
+
 
 def clone(world: World, old: Node, root: str, *, slave: bool = False, share: bool = False) -> Node:
     """A copy of *old* that shows its filesystem from *root*, mounted nowhere yet.
@@ -23,6 +26,7 @@ def clone(world: World, old: Node, root: str, *, slave: bool = False, share: boo
     Plain: a peer of *old*, with the same master. *slave*: receives from *old*'s group, else from whom *old*
     receives. *share*: gets a group of its own where it has none.
     """
+    world.takes(_COPY)
     new = Node(replace(old.mount, mount_id=world.new_id(), spelling=None), root, None, hidden=old.hidden)
     new.options = old.options
     new.unbindable = False

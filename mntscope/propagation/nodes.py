@@ -19,15 +19,16 @@ class Group:
         self.unseen_slaves: dict[Group, None] = {}
         """The slave groups that no view shows."""
         self.master: Group | None = None
-        """Of a group that no view shows; the others have that of their members."""
+        """The group that it receives from, whatever a member from elsewhere may claim. Masters never go round in a
+        circle: those of a table are cut open when the world is built, a new group has no slaves, and slaves are only
+        ever handed to a group above (:func:`~mntscope.propagation.change_type.hand_over`)."""
 
     def dominant(self) -> Iterator[Group]:
         """This group, its master, its master's master and so on."""
         group: Group | None = self
         while group is not None:
             yield group
-            member = next(iter(group.members), None)
-            group = group.master if member is None else member.master
+            group = group.master
 
     def reach(self) -> Iterator[Group]:
         """This group and every group that receives its events, masters before their slaves."""
@@ -50,7 +51,7 @@ class Space:
     def __init__(self, user_namespace: int | None, *, detached: bool = False) -> None:
         self.user_namespace = user_namespace
         self.detached = detached
-        self.tops: list[Node] = []
+        self.tops: dict[Node, None] = {}
         """The mounts without a parent; in a namespace seen from inside, hidden ones."""
 
 
@@ -153,7 +154,9 @@ class Node:
             self.peak = node
 
     def enter_group(self, group: Group) -> None:
-        """Become shared; a shared mount is never unbindable."""
+        """Become shared; a shared mount is never unbindable. A group gets the master of its first member."""
+        if not group.members:
+            group.master = self.master
         self.group = group
         group.members[self] = None
         self.unbindable = False

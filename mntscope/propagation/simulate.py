@@ -159,7 +159,7 @@ def _clone_namespace(operation: ops.CloneNamespace, world: World, actor: Viewpoi
     copies: dict[Node, Node] = {}
     for top in actor.space.tops:
         copies |= copy_tree(world, top, top.root, slave=operation.new_userns, keep_unbindable=True)
-        space.tops.append(copies[top])
+        space.tops[copies[top]] = None
     for old, new in copies.items():
         new.space = space
         new.unbindable = old.unbindable and not world.kernel_since(6, 17)
@@ -383,7 +383,7 @@ def is_busy(world: World, node: Node) -> bool:
     """fs/pnode.c, propagate_mount_busy(), as far as it is known what keeps a mount busy."""
     if node.children or world.pinned(node):
         return True
-    for copy in copies_of(node):
+    for copy in copies_of(world, node):
         others = [child for child in copy.children if child is not copy.over]
         if not others and world.pinned(copy):
             return True
@@ -427,7 +427,7 @@ def hold(world: World, handle: str, tree: Node, owner: Space) -> None:
     if handle in world.handles or handle in world.viewpoints:
         raise TargetError(f"a handle named {handle!r} exists already", hint="choose another name")
     space = Space(owner.user_namespace, detached=True)
-    space.tops.append(tree)
+    space.tops[tree] = None
     for node in tree.tree():
         node.space = space
     world.handles[handle] = tree

@@ -14,16 +14,21 @@ from mntscope.propagation.change_type import hand_over
 from mntscope.propagation.nodes import Group, Node, Space
 from mntscope.propagation.world import World
 
+_MOST_LOOKED_AT = 1000
+_RECEIVER = 10
+"""How many steps it counts for that a receiver is asked what it has at a place."""
+
 
 def umount_tree(world: World, target: Node) -> None:
     """Unmount *target* and all below it, here and in every receiver."""
-    unlocked = [copy for copy in copies_of(target) if copy.lock.locked is not False]
+    asked = dict.fromkeys(target.tree())
+    copies = {node: list(copies_of(world, node)) for node in asked}
+    unlocked = [copy for copy in copies[target] if copy.lock.locked is not False]
     for copy in unlocked:
         copy.lock = replace(copy.lock, locked=False)
-    asked = dict.fromkeys(target.tree())
     doomed = dict(asked)
-    for node in asked:
-        doomed.update(dict.fromkeys(copies_of(node)))
+    for its in copies.values():
+        doomed.update(dict.fromkeys(its))
     wanted = len(doomed)
     _spare_parents_of_survivors(doomed, asked)
     _spare_locked(world, doomed, asked)
@@ -45,11 +50,12 @@ def receivers(group: Group) -> Iterator[Node]:
         yield from (slave for slave in reached.slaves if slave.group is None)
 
 
-def copies_of(node: Node) -> Iterator[Node]:
+def copies_of(world: World, node: Node) -> Iterator[Node]:
     """What the receivers of the parent's events have mounted where *node* is mounted."""
     parent = node.parent
     if parent is not None and parent.group is not None:
         for receiver in receivers(parent.group):
+            world.takes(_RECEIVER)
             if receiver is not parent:
                 child = receiver.mounted.get(node.place)
                 if child is not None:
@@ -109,23 +115,21 @@ def _let_survivors_slide(doomed: dict[Node, None]) -> bool:
 def remove(world: World, doomed: Iterable[Node]) -> None:
     """Take mounts out of every tree and group; their slaves go to the nearest dominant group that is left."""
     dead = dict.fromkeys(doomed)
-    emptied: dict[Group, Group | None] = {}
+    emptied: dict[Group, None] = {}
     left: dict[Group, set[Space | None]] = {}
     for node in dead:
         group = node.group
-        master = node.master
         node.leave_group()
         if group is not None:
             left.setdefault(group, set()).add(node.space)
             if not group.members:
-                emptied[group] = master
+                emptied[group] = None
         if node.parent is None:
-            if node.space is not None and node in node.space.tops:
-                node.space.tops.remove(node)
+            if node.space is not None:
+                node.space.tops.pop(node, None)
         elif node.parent not in dead:
             node.unhang()
-    for group in emptied:
-        heir = next((left for left in _masters(emptied, group) if left not in emptied), None)
+    for group, heir in _heirs(emptied).items():
         if any(slave not in dead for slave in group.slaves):
             world.doubt_unseen_members(group)
             world.altered = True
@@ -142,13 +146,23 @@ def _was_shown(group: Group, left: set[Space | None]) -> bool:
     """Whether in a namespace where it has no members any more, mounts may have shown it as ``propagate_from``."""
     if not group.slaves and not group.unseen_slaves:
         return False
-    left &= {slave.space for reached in group.reach() for slave in reached.slaves}
-    return bool(left) and not left <= {member.space for member in group.members}
+    left -= {member.space for member in group.members}
+    if not left:
+        return False
+    slaves = (slave for reached in group.reach() for slave in reached.slaves)
+    # After very many it is taken to be so: that only means to look again.
+    return any(slave.space in left or number == _MOST_LOOKED_AT for number, slave in enumerate(slaves))
 
 
-def _masters(emptied: dict[Group, Group | None], group: Group) -> Iterator[Group]:
-    """The masters above *group*, as far as they were emptied too, and the first that was not."""
-    master = emptied[group]
-    while master is not None:
-        yield master
-        master = emptied.get(master)
+def _heirs(emptied: dict[Group, None]) -> dict[Group, Group | None]:
+    """For each of these groups the nearest above it that is not among them."""
+    heirs: dict[Group, Group | None] = {}
+    for group in emptied:
+        passed: list[Group] = []
+        above: Group | None = group
+        while above is not None and above in emptied and above not in heirs:
+            passed.append(above)
+            above = above.master
+        heir = heirs.get(above, above) if above is not None else None
+        heirs.update(dict.fromkeys(passed, heir))
+    return heirs

@@ -14,10 +14,13 @@ Three facts shape it:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 
+from mntscope.errors import MntscopeError
 from mntscope.frozen import replace
 from mntscope.graph import by_namespace
+from mntscope.graph.forest import NONE, Forest
 from mntscope.model import UNLOCKED, Mount, Namespace, View
 from mntscope.places import below, relative, under
 from mntscope.propagation.nodes import Group, Node, Space
@@ -25,6 +28,16 @@ from mntscope.snapshot import Snapshot
 
 INITIAL_USER_NAMESPACE = 0xEFFFFFFD
 """PROC_USER_INIT_INO, include/linux/proc_ns.h."""
+
+MOST_STEPS = 30_000_000
+"""How long one operation is followed. Tables that a kernel wrote take thousands; but n mounts that all receive each
+other's events can be made to take n², and to hold n² copies."""
+
+_SEEN = 40
+"""How many steps it counts for that a view shows a mount: one table may claim that it sees all of another's."""
+
+_FURTHEST = 256
+"""How many masters up ``propagate_from`` is compared with others; the kernel prints it for what is near."""
 
 
 class Viewpoint:
@@ -72,6 +85,7 @@ class World:
         self.asked_lock: dict[str, None] = {}
         self.removed: list[tuple[Space | None, Node]] = []
         """What was unmounted, and from where."""
+        self._steps = 0
         self.altered = False
         """Whether an umount has changed a mount that it has not removed."""
         mounts = [mount for view in snapshot.views for mount in view.mounts]
@@ -93,8 +107,10 @@ class World:
         by_id: dict[int, Node] = {}
         for space, views in spaces:
             nodes: dict[int, Node] = {}
-            for view in views:
-                self._add_view(view, space, nodes)
+            tables = [self._add_table(view, space, nodes) for view in views]
+            _cut_loops(nodes.values(), space)
+            for view, shown in zip(views, tables, strict=True):
+                self._look_from(view, shown, space, nodes)
             if len(owners) == 1 or space.user_namespace == INITIAL_USER_NAMESPACE:
                 # Locks come with a copy into a namespace of another, less privileged owner.
                 for node in nodes.values():
@@ -104,13 +120,12 @@ class World:
                 by_id.setdefault(number, node)
         for name, number in self.snapshot.handles:
             self.handles[name] = by_id.get(number)
-        self._break_master_cycles()
         self._link_unseen_masters()
         for group in self.groups.values():
-            if group.master is not None:
+            if group.master is not None and not group.members:
                 group.master.unseen_slaves[group] = None
 
-    def _add_view(self, view: View, space: Space, nodes: dict[int, Node]) -> None:
+    def _add_table(self, view: View, space: Space, nodes: dict[int, Node]) -> dict[int, Mount]:
         """Add what *view* shows to the *nodes* (by mount ID) that earlier views of its namespace showed."""
         shown: dict[int, Mount] = {}
         for mount in view.mounts:
@@ -126,13 +141,16 @@ class World:
             if above is not None and parent is not None and parent is not node and _holds(above, mount):
                 node.hang(parent, below(parent.root, relative(mount.mount_point, above.mount_point)))
             elif parent is node:
-                space.tops.append(node)
+                space.tops[node] = None
             else:
                 node.hang(self._hidden(mount.parent_id, space, nodes), mount.mount_point)
-        _cut_loops([nodes[mount.mount_id] for mount in new], space)
+        return shown
+
+    def _look_from(self, view: View, shown: dict[int, Mount], space: Space, nodes: dict[int, Node]) -> None:
         root, directory = self._root_of(shown, space, nodes)
         viewpoint = self.viewpoints[view.label] = Viewpoint(view, space, root, directory)
         placed = {node.mount.mount_id for node, _ in viewpoint.reach()}
+        self.takes(_SEEN * len(placed))
         if len(placed) < len(view.mounts):
             # Each ID counts once: discarding it makes a second line of the same ID unplaced.
             viewpoint.unplaced = tuple(mount for mount in view.mounts if not _take(placed, mount.mount_id))
@@ -160,7 +178,7 @@ class World:
         if number not in nodes:
             unseen = Mount(number, number, f"0:{number}", "/", "/", (), "", "", ())
             nodes[number] = Node(unseen, "/", space, hidden=True)
-            space.tops.append(nodes[number])
+            space.tops[nodes[number]] = None
         return nodes[number]
 
     def _join(self, node: Node, mount: Mount) -> None:
@@ -170,34 +188,36 @@ class World:
             node.unbindable = unbindable
         if mount.master is not None:
             node.obey(self.group(mount.master))
+            if node.group is not None and node.group.master is None:
+                node.group.master = node.master
 
     def _link_unseen_masters(self) -> None:
         """A group that no view shows is still known to be below another where ``propagate_from`` says so."""
         mounts = (mount for view in self.snapshot.views for mount in view.mounts)
         claims = {(m.master, m.propagate_from) for m in mounts if m.master and m.propagate_from}
+        further: list[tuple[Group, Group]] = []
         for below_, above in sorted(claims):
             group, dominant = self.group(below_), self.group(above)
-            if group.members or group in dominant.dominant():
-                continue
+            if not group.members:
+                if group.master is None:
+                    group.master = dominant
+                else:
+                    further.append((group, dominant))
+        self._break_master_cycles()
+        for group, dominant in further:
+            chain = list(islice(dominant.dominant(), _FURTHEST))
             # Of several dominant groups, each the nearest that one namespace shows, the lowest is the nearest.
-            if group.master is None or group.master in dominant.dominant():
+            if group.master in chain and group not in chain and chain[-1].master is None:
                 group.master = dominant
 
     def _break_master_cycles(self) -> None:
         """A table may claim that groups are each other's masters; no kernel says so, and walks must end."""
-        sound: set[int] = set()
-        for group in list(self.groups.values()):
-            chain: dict[int, Group] = {}
-            for step in group.dominant():
-                if step.number in sound:
-                    break
-                if step.number in chain:
-                    step.master = None
-                    for member in list(step.members):
-                        member.obey(None)
-                    break
-                chain[step.number] = step
-            sound.update(chain)
+        groups = list(self.groups.values())
+        number = {group: index for index, group in enumerate(groups)}
+        above = [NONE if group.master is None else number[group.master] for group in groups]
+        for group, over in zip(groups, Forest(above).above, strict=True):
+            if over == NONE:
+                group.master = None
 
     def group(self, number: int) -> Group:
         """The group of this number, made if it does not exist."""
@@ -222,6 +242,16 @@ class World:
         return f"0:{self._next_minor - 1}"
 
     # Asking
+
+    def takes(self, steps: int = 1) -> None:
+        """Note that what is done takes so many steps more.
+
+        :raises MntscopeError: it has taken too many.
+        """
+        self._steps += steps
+        if self._steps > MOST_STEPS:
+            hint = "ask for one mount at a time, or give a snapshot with fewer namespaces"
+            raise MntscopeError("too many mounts receive each other's events for a prediction", hint=hint)
 
     def is_locked(self, node: Node) -> bool:
         """MNT_LOCKED, which the kernel shows to nobody: known from history, or assumed and noted."""
@@ -283,18 +313,24 @@ class World:
     def _mounts(self, viewpoint: Viewpoint) -> tuple[Mount, ...]:
         """What mountinfo would show from here, in its order (that of creation)."""
         found = list(viewpoint.reach())
-        present = {node.group for node, _ in found}
-        shown = [self._record(node, path, present) for node, path in found]
+        self.takes(_SEEN * len(found))
+        nearest: dict[Group | None, Group | None] = {node.group: node.group for node, _ in found}
+        nearest[None] = None
+        shown = [self._record(node, path, nearest) for node, path in found]
         shown += viewpoint.unplaced
         order = {mount.mount_id: index for index, mount in enumerate(viewpoint.view.mounts)}
         shown.sort(key=lambda mount: (order.get(mount.mount_id, len(order)), mount.mount_id))
         return tuple(shown)
 
-    def _record(self, node: Node, path: str, present: set[Group | None]) -> Mount:
-        dominant: Group | None = None
-        if node.master is not None:
-            # fs/pnode.c, get_dominating_id(): the nearest one with a member in this namespace, below this root.
-            dominant = next((group for group in node.master.dominant() if group in present), None)
+    def _record(self, node: Node, path: str, nearest: dict[Group | None, Group | None]) -> Mount:
+        # fs/pnode.c, get_dominating_id(): the nearest one with a member in this namespace, below this root.
+        passed: list[Group] = []
+        dominant = node.master
+        while dominant is not None and dominant not in nearest:
+            passed.append(dominant)
+            dominant = dominant.master
+        dominant = nearest[dominant]
+        nearest.update(dict.fromkeys(passed, dominant))
         mount = replace(
             node.mount,
             parent_id=(node.parent or node).mount.mount_id,
@@ -329,11 +365,11 @@ def _holds(above: Mount, mount: Mount) -> bool:
     return under(mount.mount_point, above.mount_point)
 
 
-def _cut_loops(nodes: list[Node], space: Space) -> None:
+def _cut_loops(nodes: Iterable[Node], space: Space) -> None:
     """A table may claim that mounts are each other's parents; no kernel says so, and walks must end."""
     reached = {node for top in space.tops for node in top.tree()}
     for node in nodes:
         if node not in reached:
             node.unhang()
-            space.tops.append(node)
+            space.tops[node] = None
             reached.update(node.tree())

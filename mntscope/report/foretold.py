@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from errno import errorcode
 from typing import TypeVar
 
@@ -178,9 +178,10 @@ def failure(outcome: Outcome) -> str:
 def _changed(prediction: Prediction) -> list[str]:
     """The namespaces that change: others first, then the target's, then those that the command makes."""
     changed = dict.fromkeys(effect.namespace for effect in prediction.effects)
-    others = [label for label in prediction.known if label in changed and label != prediction.target]
+    known = dict.fromkeys(prediction.known)
+    others = [label for label in known if label in changed and label != prediction.target]
     own = [prediction.target] if prediction.target in changed else []
-    return [*others, *own, *(label for label in changed if label not in prediction.known)]
+    return [*others, *own, *(label for label in changed if label not in known)]
 
 
 def _section(label: str, prediction: Prediction, page: Page) -> Iterator[Text]:
@@ -222,12 +223,17 @@ def _became(effect: Effect) -> str:
     if effect.change == "remount":
         # The superblock's options come second: "rw" stands in both lists.
         was, now = (before.options, before.super_options), (after.options, after.super_options)
-        lost = [option for old, new in zip(was, now, strict=True) for option in old if option not in new]
-        gained = [option for old, new in zip(was, now, strict=True) for option in new if option not in old]
+        lost = [option for old, new in zip(was, now, strict=True) for option in _without(old, new)]
+        gained = [option for old, new in zip(was, now, strict=True) for option in _without(new, old)]
         return visible(f"{','.join(lost) or 'nothing'} -> {','.join(gained) or 'nothing'}")
     if before.propagation != after.propagation:
         return f"{before.propagation} -> {after.propagation}"
     return f"{_tags(before)} -> {_tags(after)}"
+
+
+def _without(options: Iterable[str], others: Iterable[str]) -> list[str]:
+    known = set(others)
+    return [option for option in options if option not in known]
 
 
 def _tags(mount: Mount) -> str:

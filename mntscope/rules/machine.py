@@ -35,6 +35,11 @@ class Machine:
         self.graph = PeerGraph.of(snapshot.views)
         self._given_roles = tuple(roles)
         self._to_simulate = SIMULATED
+        self._views = {view.label: view for view in snapshot.views}
+
+    def view(self, label: str) -> View:
+        """The view with this label."""
+        return self._views[label]
 
     @cached_property
     def others(self) -> tuple[View, ...]:
@@ -62,7 +67,7 @@ class Machine:
         """What the namespace is called in every capture: by its owner or its program, never by pid or inode."""
         if label == self.host.label:
             return "host"
-        view = self.snapshot.view(label)
+        view = self.view(label)
         owner = view.namespace.owner
         if owner is not None:
             return f"{owner.kind} {owner.name}".strip()
@@ -77,7 +82,7 @@ class Machine:
 
     def first_process(self, label: str) -> Process | None:
         """The process that the namespace is best known by: the oldest that lives in it."""
-        view = self.snapshot.view(label)
+        view = self.view(label)
         known = view.namespace.processes or ((view.process,) if view.process else ())
         return min(known, key=lambda process: (process.start_time or 0, process.pid), default=None)
 
@@ -91,7 +96,7 @@ class Machine:
 
         The others are confined on purpose, and cannot mount anything there.
         """
-        namespace = self.snapshot.view(label).namespace
+        namespace = self.view(label).namespace
         owner = namespace.user_namespace
         if owner is None:
             first = self.first_process(label)
@@ -107,7 +112,7 @@ class Machine:
         """
         if label == self.host.label == "host":
             return (program, *words)
-        return run_in(self.snapshot.view(label), program, *words)
+        return run_in(self.view(label), program, *words)
 
     def commands(self, label: str, program: Literal["mount", "umount"], *each: tuple[str, ...]) -> tuple[Command, ...]:
         """Several of them; none where there is no way in."""
@@ -116,7 +121,7 @@ class Machine:
 
     def pid_namespaces(self, label: str) -> frozenset[int]:
         """The PID namespaces of its processes, as far as known."""
-        view = self.snapshot.view(label)
+        view = self.view(label)
         processes = (*view.namespace.processes, *((view.process,) if view.process else ()))
         return frozenset(process.pid_namespace for process in processes if process.pid_namespace is not None)
 
@@ -164,7 +169,7 @@ class Machine:
 
     def _between(self, label: str) -> Snapshot:
         """The host, another namespace, and what is needed of others for all chains of groups to be whole."""
-        chosen = {self.host.label: self.host, label: self.snapshot.view(label)}
+        chosen = {self.host.label: self.host, label: self.view(label)}
         pending = list(chosen.values())
         seen: set[tuple[str, int]] = set()
         while pending:
@@ -176,7 +181,7 @@ class Machine:
                 group = self.graph.groups.get(key)
                 members = group.members if group is not None else ()
                 if members and not any(member.label in chosen for member in members):
-                    view = self.snapshot.view(members[0].label)
+                    view = self.view(members[0].label)
                     chosen[view.label] = view
                     pending.append(view)
         return self.snapshot.with_views(view for view in self.snapshot.views if view.label in chosen)

@@ -61,7 +61,7 @@ def _finding(machine: Machine, label: str, crossing: Crossing) -> Finding:
 def _severity(machine: Machine, label: str, crossing: Crossing) -> Severity:
     """Low where it is meant: for runtimes and node plugins where mounts come and go; else what all of a kind get."""
     role = machine.roles[label]
-    owner = machine.snapshot.view(label).namespace.owner
+    owner = machine.view(label).namespace.owner
     meant = _FOR_OTHERS if role in ("runtime", "node-plugin") else _BY_KIND.get(owner.kind if owner else "")
     if meant is not None and all(meant.search(path) for leak in crossing.leaks for path in leak.lands_at):
         return "low"

@@ -69,7 +69,7 @@ def _commands(machine: Machine, labels: tuple[str, ...], its: Mount, *, recursiv
 
 def _severity(machine: Machine, labels: tuple[str, ...]) -> Severity:
     """Low where they belong together: to one pod, one owner, or to a runtime and what it runs."""
-    owners = {machine.snapshot.view(label).namespace.owner for label in labels}
+    owners = {machine.view(label).namespace.owner for label in labels}
     pods = {owner.pod for owner in owners if owner is not None}
     # A process's name says nothing about whose it is.
     known = all(owner is not None and owner.kind not in ("process", "") for owner in owners)
