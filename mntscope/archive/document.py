@@ -31,7 +31,14 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Any, Literal, NoReturn, TypeVar
 
-from mntscope.archive.limits import MOST_VALUES, refuse_too_many
+from mntscope.archive.limits import (
+    LONGEST_LINE,
+    MOST_VALUES,
+    MOST_WIDE,
+    options_in,
+    refuse_too_many,
+    refuse_too_many_options,
+)
 from mntscope.errors import MntscopeError
 from mntscope.model import Hold, Namespace, Owner, Problem, Process, Skeleton, View
 from mntscope.parse import format_mountinfo, parse_mountinfo
@@ -96,13 +103,22 @@ def from_document(text: str, file: str) -> Snapshot:
 
     :raises MntscopeError: it is not such a document; says which member is not as it should be.
     """
-    if text.count(",") + text.count("[") + text.count("{") > MOST_VALUES:
+    if _has_too_many_values(text):
         raise MntscopeError(f"it is no snapshot: more than {MOST_VALUES} values", where=file)
     try:
         document = json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise MntscopeError(f"it is not JSON ({str(error)[:100]})", where=file) from None
     return _Reader(file).snapshot(document)
+
+
+def _has_too_many_values(text: str) -> bool:
+    """Whether it is a document of more than :data:`MOST_VALUES`, each of which takes many times its text in memory."""
+    if text.count('"') > 4 * MOST_VALUES:
+        return True
+    # Without what is escaped, every other quote ends a text.
+    outside = "".join(text.replace("\\\\", "").replace('\\"', "").split('"')[::2])
+    return outside.count(",") + outside.count("[") + outside.count("{") > MOST_VALUES
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -114,7 +130,7 @@ class _Reader:
 
     def __init__(self, file: str) -> None:
         self.file = file
-        self.mounts = 0
+        self.mounts = self.options = self.wide = 0
 
     def wrong(self, at: str, expected: str) -> MntscopeError:
         return MntscopeError(f"it is not a snapshot: {at} is not {expected}", where=self.file)
@@ -131,6 +147,10 @@ class _Reader:
             value.encode("utf-8", "surrogateescape")
         except UnicodeEncodeError:
             raise self.wrong(at, "text made of bytes") from None
+        if not value.isascii():
+            self.wide += len(value)
+        if len(value) > LONGEST_LINE or self.wide > MOST_WIDE:
+            raise self.wrong(at, "text as short as a kernel's")
         return value
 
     def number(self, value: Any, at: str) -> int:
@@ -178,7 +198,9 @@ class _Reader:
         lines = self.member(value, at, "mountinfo", self.each(self.text))
         self.mounts += len(lines)
         refuse_too_many(self.mounts, self.file)
-        table = "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
+        table = b"".join(line.encode("utf-8", "surrogateescape") + b"\n" for line in lines)
+        self.options += options_in(table)
+        refuse_too_many_options(self.options, self.file)
         return View(
             label=self.member(value, at, "label", self.text),
             mounts=tuple(parse_mountinfo(table, file=f"{self.file}: {at}.mountinfo")),

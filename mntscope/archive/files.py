@@ -2,55 +2,47 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 import os
 import re
-import secrets
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from errno import EISDIR
+from itertools import islice
 from typing import BinaryIO
 
-from mntscope.archive.document import from_document, to_document
-from mntscope.archive.limits import LARGEST, LARGEST_ARCHIVE, MOST_FILES, refuse_too_many
+from mntscope.archive.document import from_document
+from mntscope.archive.limits import (
+    LARGEST,
+    LARGEST_ARCHIVE,
+    MOST_FILES,
+    MOST_WIDE,
+    options_in,
+    refuse_too_many,
+    refuse_too_many_options,
+)
 from mntscope.archive.packed import Stream
-from mntscope.archive.tables import is_wanted, snapshot_of, view_of
+from mntscope.archive.saving import save
+from mntscope.archive.tables import snapshot_of, view_of, wanted_of
 from mntscope.archive.tar import BLOCK, is_tar, read_tar
-from mntscope.errors import AccessError, MntscopeError, RefusedError, TargetError
+from mntscope.errors import AccessError, MntscopeError, TargetError
+from mntscope.kernel.worker import streamed
 from mntscope.model import Problem
 from mntscope.snapshot import Snapshot
+
+__all__ = ["load", "load_table", "save"]
 
 # Where to look in a directory.
 _DIRECTORIES = re.compile("proc|(?:proc/)?(?:[1-9][0-9]{0,9}|sys(?:/fs)?)|sos_commands(?:/[a-z]+)?")
 
+_OURS = re.compile("/dev/stdin|/(?:dev|proc/self)/fd/([0-9]{1,9})")
+"""Descriptors that whoever started mntscope gave it, as ``<(..)`` does."""
 
-def save(snapshot: Snapshot, path: str | os.PathLike[str], *, force: bool = False) -> None:
-    """Write *snapshot* to *path*, all of it or nothing: gzip of the JSON that :mod:`document` describes.
+_FILE, _DIRECTORY, _NOT_SEEN = b"f", b"d", b"n"
+"""What a child that reads a path says it is; in a directory, what each piece is."""
 
-    The same snapshot always gives the same bytes.
-
-    :raises RefusedError: the file exists, and *force* is not given.
-    :raises AccessError: it cannot be written.
-    """
-    target = os.fspath(path)
-    text = json.dumps(to_document(snapshot), separators=(",", ":"))
-    packed = gzip.compress(text.encode(), compresslevel=6, mtime=0)
-    temporary = f"{target}.{secrets.token_hex(6)}.tmp"
-    try:
-        with open(temporary, "xb") as file:
-            file.write(packed)
-            file.flush()
-            os.fsync(file.fileno())
-        # Unlike a rename, a link fails if the name is taken, also by someone else just now.
-        (os.replace if force else os.link)(temporary, target)
-    except FileExistsError:
-        raise RefusedError("it exists already", where=target, hint="choose another name, or give --force") from None
-    except OSError as error:
-        raise AccessError(f"it cannot be written ({error.strerror})", where=target) from None
-    finally:
-        with suppress(OSError):
-            os.unlink(temporary)
+_HARMLESS = (os.makedev(1, 3), os.makedev(1, 5))
+"""/dev/null and /dev/zero: of all devices those that neither wait nor do anything when they are opened."""
 
 
 def load(path: str | os.PathLike[str]) -> Snapshot:
@@ -62,68 +54,94 @@ def load(path: str | os.PathLike[str]) -> Snapshot:
     :raises TargetError: there is nothing there, or nothing that can be read as a snapshot.
     :raises AccessError: it may not be read.
     :raises ParseError: a table without a good line.
-    :raises MntscopeError: a file that is cut off, damaged or not a snapshot.
+    :raises MntscopeError: a file that is cut off, damaged or not a snapshot; a filesystem that does not answer.
     """
     where = os.fspath(path)
-    if os.path.isdir(where):
-        return _directory(where)
-    with _opened(where) as file:
-        stream = Stream(file, where, largest=LARGEST_ARCHIVE)
-        if is_tar(stream.peek(BLOCK)):
-            return _archive(stream)
-        data = _bounded(stream, where)
+    try:
+        with _opened(where) as (kind, file):
+            return _directory(file, where) if kind == _DIRECTORY else _loaded(file, where)
+    except FileNotFoundError:
+        raise TargetError("there is no such file", where=where) from None
+    except OSError as error:
+        raise _unreadable(error, where) from None
+
+
+def _loaded(file: BinaryIO, where: str) -> Snapshot:
+    stream = Stream(file, where, largest=LARGEST_ARCHIVE)
+    if is_tar(stream.peek(BLOCK)):
+        return _archive(stream)
+    data = _bounded(stream, where)
     if data.lstrip()[:1] == b"{":
-        return from_document(_text(data, where), where)
+        text = _text(data, where)
+        del data
+        return from_document(text, where)
     view = view_of(data, os.path.basename(where).removesuffix(".mountinfo"), where)
     return Snapshot(views=(view,), host_label=view.label)
 
 
 def load_table(path: str, label: str) -> Snapshot:
-    """The one mount table in *path*, whatever kind of file it is; ``-`` is standard input.
+    """The one mount table in *path*; ``-`` is standard input.
+
+    That, and a descriptor that mntscope was given (``/dev/fd/63``), may be of any kind, and is waited for.
 
     :raises MntscopeError: as :func:`load`.
     """
+    ours = _OURS.fullmatch(path)
     where = "standard input" if path == "-" else path
     try:
-        with open(0 if path == "-" else path, "rb", closefd=path != "-") as file:
-            data = _bounded(file, where)
-    except PermissionError:
-        raise AccessError("permission denied", where=where) from None
+        if path == "-" or ours:
+            with open(int(ours[1] or 0) if ours else 0, "rb", closefd=False) as file:
+                data = _bounded(file, where)
+        else:
+            with _opened(path) as (kind, file):
+                if kind == _DIRECTORY:
+                    raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
+                data = _bounded(file, where)
     except OSError as error:
-        raise TargetError(f"it cannot be read ({error.strerror})", where=where) from None
+        raise _unreadable(error, where) from None
     return Snapshot(views=(view_of(data, label, label),), host_label=label)
 
 
+def _unreadable(error: OSError, where: str) -> MntscopeError:
+    if isinstance(error, MntscopeError):
+        return error
+    if isinstance(error, PermissionError):
+        return AccessError("permission denied", where=where)
+    return TargetError(f"it cannot be read ({error.strerror})", where=where)
+
+
 @contextmanager
-def _opened(path: str, flags: int = 0) -> Iterator[BinaryIO]:
-    """A regular file."""
+def _opened(path: str) -> Iterator[tuple[bytes, BinaryIO]]:
+    """Whether it is a file or a directory, and the content, as a child reads it: here nobody waits for a filesystem.
+
+    Of a file the content is what it holds, of a directory the files in it as :func:`_files_of` writes them down.
+    """
+    # A child has no standard input: what we were given for it is given to the child by another number.
+    ours = os.dup(0) if path == "/dev/stdin" else None
     try:
-        # Opening a pipe would wait for somebody to write to it.
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | flags), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise TargetError("it is neither a file nor a directory", where=path)
-            yield file
-    except FileNotFoundError:
-        raise TargetError("there is no such file", where=path) from None
-    except PermissionError:
-        raise AccessError("permission denied", where=path) from None
-    except OSError as error:
-        if isinstance(error, MntscopeError):
-            raise
-        raise TargetError(f"it cannot be read ({error.strerror})", where=path) from None
+        with streamed(lambda out: _write_down(path, out, ours), where=path) as file:
+            yield file.read(1), file
+    finally:
+        if ours is not None:
+            os.close(ours)
 
 
 def _bounded(file: BinaryIO | Stream, where: str) -> bytes:
     """The content of a file that is a snapshot or a table."""
-    data = bytearray()
-    while len(data) <= LARGEST and (chunk := file.read(1 << 20)):
-        data += chunk
-    if len(data) > LARGEST:
+    parts: list[bytes] = []
+    size = 0
+    while size <= LARGEST and (chunk := file.read(1 << 20)):
+        parts.append(chunk)
+        size += len(chunk)
+    if size > LARGEST:
         raise TargetError(f"it is no snapshot or mount table: larger than {LARGEST >> 20} MiB", where=where)
-    return bytes(data)
+    return b"".join(parts)
 
 
 def _text(data: bytes, where: str) -> str:
+    if len(data) > MOST_WIDE and not data.isascii():
+        # What mntscope writes is ASCII; and one character that is not can make each of a text take four bytes.
+        raise TargetError(f"it is no snapshot: not ASCII, and larger than {MOST_WIDE >> 20} MiB", where=where)
     try:
         return data.decode()
     except UnicodeDecodeError:
@@ -137,56 +155,108 @@ class _Collected:
         self.where = where
         self.files: dict[str, bytes] = {}
         self._contents: dict[bytes, bytes] = {}
-        self._size = self._lines = 0
+        self._size = self._lines = self._options = 0
 
     def add(self, path: str, content: bytes) -> None:
         if content not in self._contents:
             self._size += len(content)
             self._lines += content.count(b"\n")
+            self._options += options_in(content)
+        self._size += len(path)
         self.files[path] = self._contents.setdefault(content, content)
         if self._size > LARGEST or len(self.files) > MOST_FILES:
             what = f"its mount tables are larger than {LARGEST >> 20} MiB, or more than {MOST_FILES} files"
             raise TargetError(what, where=self.where)
         refuse_too_many(self._lines, self.where)
+        refuse_too_many_options(self._options, self.where)
 
 
 def _archive(stream: Stream) -> Snapshot:
     collected = _Collected(stream.where)
     for name, size in read_tar(stream):
-        if is_wanted(name):
-            collected.add(name, stream.read(min(size, LARGEST + 1)))
+        if wanted := wanted_of(name):
+            collected.add(name, stream.read(min(size, wanted)))
     return snapshot_of(collected.files, stream.where)
 
 
-def _directory(path: str) -> Snapshot:
+def _directory(file: BinaryIO, path: str) -> Snapshot:
     collected = _Collected(path)
     not_seen: list[Problem] = []
-    for name in _below(path, "", not_seen):
-        if is_wanted(name):
-            try:
-                with _opened(os.path.join(path, name), os.O_NOFOLLOW) as file:
-                    content = _bounded(file, os.path.join(path, name))
-            except MntscopeError as error:
-                not_seen.append(Problem(error.what, where=error.where))
-            else:
-                collected.add(name, content)
+    while head := file.readline():
+        kind, length, size = head.split()
+        name = os.fsdecode(file.read(int(length)))
+        content = file.read(int(size))
+        if kind == _NOT_SEEN:
+            not_seen.append(Problem(content.decode(), where=os.path.join(path, name)))
+        else:
+            collected.add(name, content)
     return snapshot_of(collected.files, path, not_seen)
 
 
-def _below(path: str, directory: str, not_seen: list[Problem]) -> Iterator[str]:
-    """The files of a sosreport, of ``proc/``, or of a directory like these, in order; no links."""
-    where = os.path.join(path, directory)
+# What happens in the child
+
+
+def _write_down(path: str, out: int, ours: int | None) -> None:
+    descriptor, kind = _regular(path) if ours is None else _regular(f"/proc/self/fd/{ours}")
+    with open(out, "wb", buffering=1 << 16, closefd=False) as to:
+        to.write(kind)
+        if kind == _DIRECTORY:
+            os.close(descriptor)
+            _files_of(path, to)
+        else:
+            with open(descriptor, "rb", buffering=0) as file:
+                while chunk := file.read(1 << 16):
+                    to.write(chunk)
+
+
+def _regular(path: str, flags: int = 0) -> tuple[int, bytes]:
+    """A file or a directory to read. Nothing else is even opened: that may wait, or start something (a watchdog)."""
+    looked_at = os.open(path, os.O_PATH | os.O_CLOEXEC | flags)
     try:
-        with os.scandir(where) as entries:
-            found = sorted(entries, key=lambda entry: entry.name)
-    except OSError as error:
-        if not directory:
-            raise AccessError(f"it cannot be read ({error.strerror})", where=path) from None
-        not_seen.append(Problem(f"it cannot be read ({error.strerror})", where=where))
-        return
-    for entry in found:
-        name = f"{directory}{entry.name}"
-        if entry.is_file(follow_symlinks=False):
-            yield name
-        elif entry.is_dir(follow_symlinks=False) and _DIRECTORIES.fullmatch(name):
-            yield from _below(path, f"{name}/", not_seen)
+        there = os.fstat(looked_at)
+        harmless = there.st_rdev in _HARMLESS and stat.S_ISCHR(there.st_mode)
+        if not (stat.S_ISREG(there.st_mode) or stat.S_ISDIR(there.st_mode) or harmless):
+            raise TargetError("it is neither a file nor a directory", where=path)
+        kind = _DIRECTORY if stat.S_ISDIR(there.st_mode) else _FILE
+        return os.open(f"/proc/self/fd/{looked_at}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), kind
+    finally:
+        os.close(looked_at)
+
+
+def _files_of(path: str, out: BinaryIO) -> None:
+    """The files of a directory that matter: of each its kind and two sizes, in a line, its name and its content."""
+    for kind, name, content in _contents(path):
+        encoded = os.fsencode(name)
+        out.write(b"%s %d %d\n%s%s" % (kind, len(encoded), len(content), encoded, content))
+
+
+def _contents(path: str) -> Iterator[tuple[bytes, str, bytes]]:
+    pending = [""]
+    while pending:
+        directory = pending.pop()
+        try:
+            with os.scandir(os.path.join(path, directory)) as entries:
+                found = sorted(islice(entries, MOST_FILES), key=lambda entry: entry.name)
+        except OSError as error:
+            if not directory:
+                raise AccessError(f"it cannot be read ({error.strerror})", where=path) from None
+            yield _NOT_SEEN, directory, _why(error)
+            continue
+        for entry in found:
+            name = f"{directory}{entry.name}"
+            if entry.is_dir(follow_symlinks=False):
+                if _DIRECTORIES.fullmatch(name):
+                    pending.append(f"{name}/")
+            elif entry.is_file(follow_symlinks=False) and (wanted := wanted_of(name)):
+                try:
+                    descriptor, kind = _regular(os.path.join(path, name), os.O_NOFOLLOW)
+                    with open(descriptor, "rb") as file:
+                        yield kind, name, file.read(wanted)
+                except MntscopeError as error:
+                    yield _NOT_SEEN, name, error.what.encode()
+                except OSError as error:
+                    yield _NOT_SEEN, name, _why(error)
+
+
+def _why(error: OSError) -> bytes:
+    return f"it cannot be read ({error.strerror})".encode()

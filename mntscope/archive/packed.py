@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import bz2
-import gzip
 import lzma
 import zlib
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
+from mntscope.archive.limits import MOST_RATIO, MOST_STREAMS, UNPACKED_UNASKED
 from mntscope.errors import MntscopeError, TargetError
 
 _CHUNK = 1 << 16
-_MEMORY = 1 << 28
-"""What a decompressor may take for itself."""
+_MEMORY = 1 << 27
+"""What a decompressor may take for itself: as much as xz -9 and zstd --ultra -22 ask for."""
+_GZIP = 31
+"""For zlib: the largest window, in a gzip header and trailer."""
 
 
 class Stream:
@@ -24,9 +26,9 @@ class Stream:
         self.position = 0
         """How many bytes were read or passed over."""
         self._largest = largest
-        self._unpacked = 0
+        self._packed = self._unpacked = 0
         self._held, self._at = b"", 0
-        self._chunks = _unpacked(file, where)
+        self._chunks = _unpacked(file, where, self._count)
 
     def peek(self, size: int) -> bytes:
         """The next *size* bytes, or all that are left, without moving on."""
@@ -66,24 +68,29 @@ class Stream:
             pass
         self._held, self._at = b"", 0
 
+    def _count(self, packed: int) -> None:
+        self._packed += packed
+
     def _next(self) -> bytes:
         chunk = next(self._chunks, b"")
         self._unpacked += len(chunk)
-        if self._unpacked > self._largest:
-            size = f"{self._largest >> 20} MiB"
+        largest = min(self._largest, UNPACKED_UNASKED + MOST_RATIO * self._packed)
+        if self._unpacked > largest:
+            size = f"{largest >> 20} MiB"
             raise TargetError(f"it is no snapshot or mount table: larger than {size} when unpacked", where=self.where)
         return chunk
 
 
-def _unpacked(file: BinaryIO, where: str) -> Iterator[bytes]:
-    """The content of *file* in pieces, none of them empty."""
-    head = file.read(6)
-    file.seek(0)
+def _unpacked(file: BinaryIO, where: str, count: Callable[[int], None]) -> Iterator[bytes]:
+    """The content of *file* in pieces, none of them empty; *count* is told of the packed bytes."""
+    packed = _Packed(file, count)
+    head = packed.read(6)
+    packed.returned = head
     name, unpack = next(((name, unpack) for magic, name, unpack in _KINDS if head.startswith(magic)), ("", _plain))
     if unpack is None:
         raise TargetError(f"it is packed by {name}, which is not read here", where=where, hint="unpack it first")
     try:
-        for chunk in unpack(file):
+        for chunk in unpack(packed):
             if chunk:
                 yield chunk
     except EOFError:
@@ -94,64 +101,100 @@ def _unpacked(file: BinaryIO, where: str) -> Iterator[bytes]:
         raise MntscopeError(f"it is damaged: not what {name} wrote", where=where) from None
 
 
+class _Packed:
+    """A file that can only be read forwards, but for its first bytes."""
+
+    def __init__(self, file: BinaryIO, count: Callable[[int], None]) -> None:
+        self._file = file
+        self._count = count
+        self._streams = 0
+        self.returned = b""
+        """What is to be read once more."""
+
+    def read(self, size: int) -> bytes:
+        data, self.returned = self.returned or self._file.read(size), b""
+        self._count(len(data))
+        return data
+
+    def more(self, size: int) -> bytes:
+        """The same.
+
+        :raises EOFError: there is nothing more.
+        """
+        data = self.read(size)
+        if not data:
+            raise EOFError
+        return data
+
+    def next_stream(self, data: bytes, size: int) -> bytes:
+        """The beginning of the next stream, of which *data* was read already; empty if there is none.
+
+        :raises ValueError: there are more than anybody makes.
+        """
+        # Between two streams, and after the last, there may be zeros (the .xz file format, 2.2; of gzip, tape blocks).
+        while not (data := data.lstrip(b"\0")) and (data := self.read(size)):
+            pass
+        self._streams += bool(data)
+        if self._streams > MOST_STREAMS:
+            raise ValueError
+        return data
+
+
 # One for each kind of compression: what is in the file, in pieces of bounded size. EOFError: the file ends too soon.
 
 
-def _plain(file: BinaryIO) -> Iterator[bytes]:
+def _plain(file: _Packed) -> Iterator[bytes]:
     return iter(lambda: file.read(_CHUNK), b"")
 
 
-def _gzip(file: BinaryIO) -> Iterator[bytes]:
-    with gzip.GzipFile(fileobj=file) as unpacked:
-        yield from iter(lambda: unpacked.read1(_CHUNK), b"")
-
-
-def _bzip2(file: BinaryIO) -> Iterator[bytes]:
-    with bz2.BZ2File(file) as unpacked:
-        yield from iter(lambda: unpacked.read1(_CHUNK), b"")
-
-
-def _xz(file: BinaryIO) -> Iterator[bytes]:
+def _gzip(file: _Packed) -> Iterator[bytes]:
     data = b""
-    # Between two streams, and after the last, there may be zeros (the .xz file format, 2.2).
-    while data := data.lstrip(b"\0") or file.read(_CHUNK).lstrip(b"\0"):
-        unpacker = lzma.LZMADecompressor(memlimit=_MEMORY)
+    while data := file.next_stream(data, _CHUNK):
+        unpacker = zlib.decompressobj(_GZIP)
         while not unpacker.eof:
-            if unpacker.needs_input and not data:
-                data = _more(file, _CHUNK)
-            yield unpacker.decompress(data, _CHUNK)
-            data = b""
+            yield unpacker.decompress(data or file.more(_CHUNK), _CHUNK)
+            data = unpacker.unconsumed_tail
         data = unpacker.unused_data
 
 
-def _zstandard(file: BinaryIO) -> Iterator[bytes]:
+def _streams(make: Callable[[], bz2.BZ2Decompressor | lzma.LZMADecompressor]) -> Callable[[_Packed], Iterator[bytes]]:
+    def unpacked(file: _Packed) -> Iterator[bytes]:
+        data = b""
+        while data := file.next_stream(data, _CHUNK):
+            unpacker = make()
+            while not unpacker.eof:
+                if unpacker.needs_input and not data:
+                    data = file.more(_CHUNK)
+                yield unpacker.decompress(data, _CHUNK)
+                data = b""
+            data = unpacker.unused_data
+
+    return unpacked
+
+
+def _zstandard(file: _Packed) -> Iterator[bytes]:
     import zstandard
 
     # Three bytes may stand for 128 KiB, and one call gives all that its input stands for.
     size = 1 << 10
     unpackers = zstandard.ZstdDecompressor(max_window_size=_MEMORY)
     data = b""
-    while data := data or file.read(size):
+    while data := file.next_stream(data, size):
         unpacker = unpackers.decompressobj()
         while not unpacker.eof:
             try:
-                yield unpacker.decompress(data or _more(file, size))
+                yield unpacker.decompress(data or file.more(size))
             except zstandard.ZstdError as error:
                 raise ValueError(str(error)) from None
             data = b""
         data = unpacker.unused_data
 
 
-def _more(file: BinaryIO, size: int) -> bytes:
-    data = file.read(size)
-    if not data:
-        raise EOFError
-    return data
+_xz = _streams(lambda: lzma.LZMADecompressor(memlimit=_MEMORY))
 
-
-_KINDS: tuple[tuple[bytes, str, Callable[[BinaryIO], Iterator[bytes]] | None], ...] = (
+_KINDS: tuple[tuple[bytes, str, Callable[[_Packed], Iterator[bytes]] | None], ...] = (
     (b"\x1f\x8b", "gzip", _gzip),
-    (b"BZh", "bzip2", _bzip2),
+    (b"BZh", "bzip2", _streams(bz2.BZ2Decompressor)),
     (b"\xfd7zXZ\0", "xz", _xz),
     (b"]\0\0", "lzma", _xz),
     (b"\x28\xb5\x2f\xfd", "zstd", _zstandard),

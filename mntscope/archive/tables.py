@@ -10,7 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from mntscope.archive.limits import refuse_too_many
+from mntscope.archive.limits import (
+    LARGEST,
+    options_in,
+    refuse_long_lines,
+    refuse_too_many,
+    refuse_too_many_options,
+)
 from mntscope.errors import MntscopeError, TargetError
 from mntscope.frozen import replace
 from mntscope.graph import by_namespace
@@ -39,12 +45,23 @@ _WANTED = tuple(
     )
 )
 _ENDS = ("mountinfo", "cgroup", "comm", "cpuset", "status", "version", "mount-max", "_-a", "_ps")
+_LISTS = ("_-a", "_ps", _PS)
+
+_LONGEST_PATH = 4096
+_MOST_TOLD = 1 << 16
+"""Bytes of a file that tells of one process. The first ones do: a status begins with the name, and most are short."""
+_MOST_LISTED = 1 << 23
+"""Bytes of what a command printed."""
 
 
-def is_wanted(path: str) -> bool:
-    """Whether the file at *path* tells something of a machine."""
+def wanted_of(path: str) -> int:
+    """How many bytes are wanted of the file at *path*; none if it tells nothing of a machine."""
     # Of a million files in an archive few have such an end.
-    return path.endswith(_ENDS) and _taken_apart(path) is not None
+    if not path.endswith(_ENDS) or len(path) > _LONGEST_PATH or _taken_apart(path) is None:
+        return 0
+    if path.endswith("mountinfo"):
+        return LARGEST + 1
+    return _MOST_LISTED if path.endswith(_LISTS) else _MOST_TOLD
 
 
 def snapshot_of(files: Mapping[str, bytes], where: str, not_seen: Iterable[Problem] = ()) -> Snapshot:
@@ -162,6 +179,8 @@ def view_of(table: bytes, label: str, where: str) -> View:
     :raises TargetError: there is no line at all, or there are too many.
     """
     refuse_too_many(table.count(b"\n"), where)
+    refuse_too_many_options(options_in(table), where)
+    refuse_long_lines(table, where)
     mounts = parse_mountinfo(table, strict=False, file=where)
     if not mounts:
         if mounts.problems:

@@ -1,0 +1,124 @@
+"""How a snapshot becomes a file: all of it or nothing, for its owner's eyes, and never through somebody else's link."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from mntscope.archive.document import to_document
+from mntscope.errors import AccessError, RefusedError
+from mntscope.snapshot import Snapshot
+
+_FOR_ITS_OWNER = 0o600
+"""What others' mount tables show is guarded by the kernel; a copy is guarded as well."""
+
+_TRIES = 8
+
+
+def save(snapshot: Snapshot, path: str | os.PathLike[str], *, force: bool = False) -> None:
+    """Write *snapshot* to *path*, all of it or nothing: gzip of the JSON that :mod:`document` describes.
+
+    The same snapshot always gives the same bytes. Only its owner can read the file. A link at *path* is not followed:
+    with *force* it is replaced, as a file is.
+
+    :raises RefusedError: the file exists, and *force* is not given; or it is somebody else's, or no file at all.
+    :raises AccessError: it cannot be written.
+    """
+    import gzip
+    import json
+
+    target = os.fspath(path)
+    text = json.dumps(to_document(snapshot), separators=(",", ":"))
+    packed = gzip.compress(text.encode(), compresslevel=6, mtime=0)
+    parent, name = os.path.split(target)
+    try:
+        # Whatever happens to the way there meanwhile, it is one directory in which all of this is done.
+        directory = os.open(parent or ".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            _refuse(directory, name, target, force=force)
+            with _written(packed, directory, f".{name}.mntscope") as source:
+                _named(source, directory, name, force=force)
+        finally:
+            os.close(directory)
+    except FileExistsError:
+        raise RefusedError("it exists already", where=target, hint="choose another name, or give --force") from None
+    except OSError as error:
+        if isinstance(error, RefusedError):
+            raise
+        raise AccessError(f"it cannot be written ({error.strerror})", where=target) from None
+
+
+def _refuse(directory: int, name: str, target: str, *, force: bool) -> None:
+    """Before anything is written.
+
+    :raises RefusedError: what is at the place already must not be replaced.
+    """
+    try:
+        there = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return
+    around = os.fstat(directory)
+    # Where others may make files, they may have made this one, to have it replaced or to see what becomes of it.
+    if around.st_mode & (stat.S_ISVTX | stat.S_IWGRP | stat.S_IWOTH) and there.st_uid != os.geteuid():
+        raise RefusedError("it belongs to somebody else", where=target, hint="choose another name")
+    if not force:
+        raise FileExistsError
+    if not (stat.S_ISREG(there.st_mode) or stat.S_ISLNK(there.st_mode)):
+        raise RefusedError("it is no file", where=target, hint="choose another name")
+
+
+@contextmanager
+def _written(data: bytes, directory: int, temporary: str) -> Iterator[str]:
+    """A path to a new file in *directory* that holds *data*, to be linked to a name.
+
+    It has no name of its own, so that nothing is left of it should mntscope be killed. Where the filesystem has no
+    such files it has the name *temporary*, which is always the same for one target: what a killed one has left is gone
+    with the next.
+    """
+    named = False
+    try:
+        fd = os.open(".", os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, _FOR_ITS_OWNER, dir_fd=directory)
+    except OSError:
+        named = True
+        with suppress(FileNotFoundError):
+            os.unlink(temporary, dir_fd=directory)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        fd = os.open(temporary, flags, _FOR_ITS_OWNER, dir_fd=directory)
+    try:
+        with open(fd, "wb", closefd=False) as file:
+            # Whatever the umask.
+            os.fchmod(fd, _FOR_ITS_OWNER)
+            file.write(data)
+            file.flush()
+            os.fsync(fd)
+        yield f"/proc/self/fd/{fd}"
+    finally:
+        os.close(fd)
+        if named:
+            with suppress(OSError):
+                os.unlink(temporary, dir_fd=directory)
+
+
+def _named(source: str, directory: int, name: str, *, force: bool) -> None:
+    """Give the file *source* the *name*. Unlike a rename, a link fails if that is taken, also by someone just now."""
+    try:
+        os.link(source, name, dst_dir_fd=directory, follow_symlinks=True)
+    except FileExistsError:
+        if not force:
+            raise
+    else:
+        return
+    # Only a rename replaces. The name that it needs is the same each time: one that was left by a kill is taken away.
+    second = f".{name}.mntscope-new"
+    for _ in range(_TRIES):
+        try:
+            os.link(source, second, dst_dir_fd=directory, follow_symlinks=True)
+            os.replace(second, name, src_dir_fd=directory, dst_dir_fd=directory)
+            return
+        except (FileExistsError, FileNotFoundError):
+            # Left behind; or another mntscope writes the same file.
+            with suppress(FileNotFoundError):
+                os.unlink(second, dir_fd=directory)
+    raise FileExistsError
