@@ -95,10 +95,4 @@ def _settle(tree: Node, parent: Node, place: str, caller: Space) -> None:
         node.space = parent.space
     if parent.space.user_namespace != caller.user_namespace:
         lock_tree(tree)
-    upper = parent.mounted.get(place)
-    if upper is not None:
-        upper.unhang()
-    tree.hang(parent, place)
-    if upper is not None:
-        top = tree.top()
-        upper.hang(top, top.root)
+    tree.tuck(parent, place)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mntscope.errors import MntscopeError
 from mntscope.frozen import replace
 from mntscope.model import Mount, View
 from mntscope.propagation.effects import own_labels
@@ -22,6 +23,9 @@ from mntscope.propagation.world import Viewpoint, World
 from mntscope.showing import Records
 from mntscope.snapshot import Snapshot
 
+MOST_REBUILT = 2_000_000
+"""Mounts of the worlds that are built anew for single operations: each takes some 10 us."""
+
 
 def in_turn(snapshot: Snapshot, operations: Sequence[Operation]) -> tuple[Outcome, ...]:
     """What *operations* do one after the other, up to the first that fails.
@@ -31,12 +35,18 @@ def in_turn(snapshot: Snapshot, operations: Sequence[Operation]) -> tuple[Outcom
 
     :raises TargetError: the snapshot has no view or handle of that name.
     :raises UsageError: a path that is not absolute.
+    :raises MntscopeError: they would take too long.
     """
     outcomes: list[Outcome] = []
     umounts = _Umounts(snapshot) if len(operations) > 1 else None
+    rebuilt = 0
     for operation in operations:
         outcome = umounts.plain(operation) if umounts and isinstance(operation, Umount) else None
         if outcome is None:
+            rebuilt += sum(len(view.mounts) for view in snapshot.views)
+            if rebuilt > MOST_REBUILT and outcomes:
+                hint = "ask for fewer at a time"
+                raise MntscopeError("too many umounts that change peer groups for a prediction", hint=hint)
             outcome = simulate(umounts.snapshot() if umounts else snapshot, operation)
             umounts, snapshot = None, outcome.snapshot
         outcomes.append(outcome)

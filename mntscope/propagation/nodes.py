@@ -130,6 +130,27 @@ class Node:
         if parent.mounted.setdefault(place, self) is self and place == parent.root and bottom is not self:
             self._found_on(bottom)
 
+    def tuck(self, parent: Node, place: str) -> None:
+        """Mount it at *place* of *parent*; what is mounted there already ends up on top of it."""
+        upper = parent.mounted.get(place)
+        if upper is None:
+            self.hang(parent, place)
+        elif upper.bottom is None:
+            upper.unhang()
+            self.hang(parent, place)
+            top = self.top()
+            upper.hang(top, top.root)
+        else:
+            # In the middle of a stack: what is above stays part of it, and need not be told.
+            bottom, peak = upper.bottom, upper.bottom.peak
+            upper.bottom = None
+            upper.unhang()
+            self.hang(parent, place)
+            top = self.top()
+            top.children[upper] = None
+            top.mounted[top.root] = upper
+            upper.parent, upper.place, upper.bottom, bottom.peak = top, top.root, bottom, peak
+
     def unhang(self) -> None:
         """Take it, with what is mounted below it, from its place."""
         if self.parent is not None:

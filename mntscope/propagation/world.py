@@ -221,7 +221,10 @@ class World:
 
     def group(self, number: int) -> Group:
         """The group of this number, made if it does not exist."""
-        return self.groups.setdefault(number, Group(number))
+        group = self.groups.get(number)
+        if group is None:
+            group = self.groups[number] = Group(number)
+        return group
 
     # Making
 
