@@ -149,11 +149,13 @@ def _tables(arguments: argparse.Namespace, words: list[str]) -> tuple[Snapshot, 
 def _is_file(word: str) -> bool:
     """Whether a word is a file's name rather than a TARGET."""
     from mntscope.cli.targets import parse_target
+    from mntscope.kernel.worker import in_child
 
     try:
         parse_target(word)
     except UsageError as error:
-        if os.path.exists(word):
+        # What it lies on may never answer.
+        if in_child(lambda: b"yes" if os.path.exists(word) else b"", where=word):
             return True
         raise UsageError(f"{word!r} is no file that is here, and no TARGET", hint=error.hint) from None
     return False
