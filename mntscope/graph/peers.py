@@ -29,6 +29,11 @@ GroupKey = tuple[str, int]
 """Device and number of a peer group."""
 
 
+_HIGHEST = 256
+"""Directories above the reader's cgroup namespace. Of a filesystem of which a table shows more, no root is compared:
+each would become as long."""
+
+
 class Member(NamedTuple):
     """A mount, and the label of the view that shows it."""
 
@@ -236,6 +241,8 @@ class PeerGraph(Framed, Shown):
         if depth is None:
             return mount.root
         climbed = _climbed(mount.root)
+        if depth > _HIGHEST:
+            return None
         return "/*" * (depth - climbed) + mount.root[3 * climbed :].removesuffix("/") or "/"
 
     def landing(self, receiver: Mount, place: str) -> str:

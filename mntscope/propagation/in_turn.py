@@ -23,7 +23,7 @@ from mntscope.propagation.world import Viewpoint, World
 from mntscope.showing import Records
 from mntscope.snapshot import Snapshot
 
-MOST_REBUILT = 2_000_000
+MOST_REBUILT = 1_000_000
 """Mounts of the worlds that are built anew for single operations: each takes some 10 us."""
 
 
