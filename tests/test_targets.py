@@ -233,7 +233,7 @@ def test_a_container_by_its_runtimes_state(machine: Host) -> None:
                 "init_process_start": started(worker),
             },
             f"/var/lib/docker/containers/{number}/config.v2.json": {"Name": "/worker"},
-            f"/run/user/1000/crun/{other}/status": {"pid": busybox.inner, "process-start-time": started(busybox)},
+            f"/run/crun/{other}/status": {"pid": busybox.inner, "process-start-time": started(busybox)},
             "/var/lib/containers/storage/overlay-containers/containers.json": [{"id": other, "names": ["busy box"]}],
             "/run/runc/stale/state.json": {"init_process_pid": web.inner, "init_process_start": 1},
             "/run/runc/broken/state.json": "{",

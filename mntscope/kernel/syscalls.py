@@ -115,7 +115,9 @@ STATMOUNT_SUPPORTED_MASK = 0x1000
 
 # include/uapi/linux/nsfs.h
 NS_GET_USERNS = 0xB701
+NS_GET_PARENT = 0xB702
 NS_GET_NSTYPE = 0xB703
+NS_GET_OWNER_UID = 0xB704
 NS_GET_MNTNS_ID = 0x8008B705
 NS_MNT_GET_NEXT = 0x8010B70B
 NS_MNT_GET_PREV = 0x8010B70C
@@ -304,6 +306,18 @@ def prctl(option: int, arg2: int | bytes = 0) -> int:
 def ns_get_userns(fd: int) -> int:
     """ioctl_ns(2) NS_GET_USERNS: a descriptor of the user namespace that owns the namespace *fd*."""
     return _ioctl("NS_GET_USERNS", fd, NS_GET_USERNS)
+
+
+def ns_get_parent(fd: int) -> int:
+    """ioctl_ns(2) NS_GET_PARENT: a descriptor of the parent of a user or PID namespace; EPERM beyond one's own."""
+    return _ioctl("NS_GET_PARENT", fd, NS_GET_PARENT)
+
+
+def ns_get_owner_uid(fd: int) -> int:
+    """ioctl_ns(2) NS_GET_OWNER_UID: the user who made the user namespace *fd*, as he is numbered in one's own."""
+    argument = bytearray(4)
+    _ioctl("NS_GET_OWNER_UID", fd, NS_GET_OWNER_UID, argument)
+    return int.from_bytes(argument, sys.byteorder)
 
 
 def ns_get_nstype(fd: int) -> int:

@@ -1,4 +1,8 @@
-"""The containers of this machine: from the state that their runtimes keep in files, and from cgroups."""
+"""The containers of this machine: from the state that their runtimes keep in files, and from cgroups.
+
+A file is believed if only root and this very user can have written it; what other users say, of their own processes
+only (:mod:`mntscope.live.users`).
+"""
 
 from __future__ import annotations
 
@@ -7,22 +11,23 @@ import re
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import islice
 from typing import Any
 
-from mntscope.errors import TargetError
+from mntscope.errors import MntscopeError, TargetError
 from mntscope.frozen import NamedTuple, replace
+from mntscope.kernel.worker import StuckError, in_child
 from mntscope.live.procfs import Proc, hold, open_proc, read_process
-from mntscope.model import Owner, Process
+from mntscope.live.users import Users
+from mntscope.model import Owner, Problem, Process
 from mntscope.owners import owner_of
 
 # Where a runtime keeps the state of a container, in a directory named by its id: the keys of its first process's
 # pid, and of that process's start time.
 _STATES = (
     ("runc", "/run/runc/*/state.json", "init_process_pid", "init_process_start"),
-    ("runc", "/run/user/*/runc/*/state.json", "init_process_pid", "init_process_start"),
     ("crun", "/run/crun/*/status", "pid", "process-start-time"),
-    ("crun", "/run/user/*/crun/*/status", "pid", "process-start-time"),
     ("docker", "/run/docker/runtime-runc/moby/*/state.json", "init_process_pid", "init_process_start"),
     ("containerd", "/run/containerd/runc/*/*/state.json", "init_process_pid", "init_process_start"),
 )
@@ -40,6 +45,9 @@ _STORED_NAMES = (
     "/var/lib/containers/storage/*-containers/containers.json",
     "{home}/containers/storage/*-containers/containers.json",
 )
+_ELSEWHERE = ("{data}", "{home}", "/var/lib/containers/storage")
+"""Of the directories that the above begin with, those that may be on a filesystem whose server does not answer."""
+
 _MANAGERS = {"libpod": "podman", "cri-o": "cri-o"}
 """The annotation ``io.container.manager`` of those that keep their containers in one storage."""
 
@@ -57,8 +65,14 @@ _POD_KEYS = (
 _LARGEST = 16 << 20
 """A state file of more bytes is not one."""
 
+_MOST = 10_000
+"""No more names of a directory are looked at."""
+
 SHORTEST = 4
 """An id may be cut to no fewer digits than these."""
+
+# The cgroups that systemd gives to a user, below which he may make more, with any name (systemd.slice(5)).
+_OF_USER = r"/user-([0-9]+)\.slice(?:/|$)"
 
 
 class Container(NamedTuple):
@@ -67,14 +81,42 @@ class Container(NamedTuple):
     owner: Owner
     process: Process
     """Its first process, as far as can be told."""
+    user: int | None = None
+    """Who says so, if that is neither root nor this process's own user."""
 
 
 class Runtimes:
-    """What the runtimes of this machine know of their containers; their files are read when first needed."""
+    """What the runtimes of this machine know of their containers; their files are read when first needed.
+
+    :attr:`not_seen` says what could not be read; it is complete when all has been asked.
+    """
+
+    def __init__(self, proc: Proc | None = None) -> None:
+        self.not_seen: list[Problem] = []
+        self._users = Users(self.not_seen, proc)
 
     def started(self, process: Process) -> Owner | None:
         """The container whose first process this is, by the state its runtime keeps."""
-        return self.states.get((process.pid, str(process.start_time)))
+        found = self.container(process)
+        return found.owner if found else None
+
+    def container(self, process: Process) -> Container | None:
+        """The same, with who says so. Users come last, and may claim nothing that is root's."""
+        key = (process.pid, str(process.start_time))
+        if owner := self.states.get(key):
+            return Container(owner, process)
+        for user in self._users.of(process):
+            if claim := self._users.claims(user).get(key):
+                if user == os.geteuid():
+                    return Container(Owner(claim.kind, claim.id, id=claim.id), process)
+                # Without an id: by that :meth:`named` would find the name of a container of root's that has the same.
+                return Container(Owner(claim.kind, claim.id), process, user)
+        return None
+
+    def pids(self) -> list[int]:
+        """The first processes of all containers, as far as these are still running."""
+        stated = [*self.states, *(key for user in self._users.all() for key in self._users.claims(user))]
+        return list(dict.fromkeys(pid for pid, _ in stated))
 
     def named(self, owner: Owner) -> Owner:
         """The same container, with its runtime, and with the name that people call it, where these can be read.
@@ -87,16 +129,38 @@ class Runtimes:
 
     @cached_property
     def states(self) -> dict[tuple[int, str], Owner]:
-        """The containers for which a state is kept, by their first process's pid and start time; it may have ended."""
+        """What root's runtimes state, by the pid and start time of a container's first process; it may have ended."""
         found: dict[tuple[int, str], Owner] = {}
         for kind, pattern, pid_key, start_key in _STATES:
             for path in _found(pattern):
                 state = _load(path)
                 if isinstance(state, dict) and isinstance(pid := state.get(pid_key), int):
                     number = os.path.basename(os.path.dirname(path))
-                    # Users come last, and may claim nothing that is root's.
                     found.setdefault((pid, str(state.get(start_key))), Owner(kind, number, id=number))
         return found
+
+    def _files(self, pattern: str, number: str = "") -> list[str]:
+        """The files that fit, if their filesystem answers."""
+        known = {"data": self._docker_data, "home": self._home, "id": number}
+        for begin in _ELSEWHERE:
+            if pattern.startswith(begin) and begin not in self._answering:
+                return []
+        return _found(pattern, **known)
+
+    @cached_property
+    def _answering(self) -> frozenset[str]:
+        """Those of :data:`_ELSEWHERE` that are there, answer, and are root's or this user's: HOME may be another's."""
+        found = set()
+        for begin in _ELSEWHERE:
+            place = begin.format(data=self._docker_data, home=self._home)
+            try:
+                if in_child(partial(_ours, place), where=place):
+                    found.add(begin)
+            except StuckError as error:
+                self.not_seen.append(Problem(f"the names of containers: {error.what}", where=place))
+            except (MntscopeError, OSError):
+                continue
+        return frozenset(found)
 
     @cached_property
     def _home(self) -> str:
@@ -113,7 +177,7 @@ class Runtimes:
         if owner.kind in ("containerd", "podman", "cri-o"):
             return None
         for pattern in _DOCKER:
-            for path in _found(pattern, data=self._docker_data, home=self._home, id=owner.id):
+            for path in self._files(pattern, owner.id):
                 settings = _load(path)
                 if isinstance(settings, dict):
                     config = settings.get("Config")
@@ -126,7 +190,7 @@ class Runtimes:
         for kind, pattern in _BUNDLES:
             if owner.kind in ("docker", "containerd", "podman", "cri-o") and _family(owner.kind) != kind:
                 continue
-            for path in _found(pattern, home=self._home, id=owner.id):
+            for path in self._files(pattern, owner.id):
                 settings = _load(path)
                 annotations = settings.get("annotations") if isinstance(settings, dict) else None
                 if isinstance(annotations, dict):
@@ -153,7 +217,7 @@ class Runtimes:
         """The names in the storage that podman and cri-o share, by id."""
         found: dict[str, str] = {}
         for pattern in _STORED_NAMES:
-            for path in _found(pattern, home=self._home):
+            for path in self._files(pattern):
                 listed = _load(path)
                 for config in listed if isinstance(listed, list) else []:
                     names = config.get("names") if isinstance(config, dict) else None
@@ -178,8 +242,8 @@ def _names(directory: str, part: str, known: Mapping[str, str]) -> list[str]:
     if "*" not in part:
         return [part.format(**known)]
     begin, _, end = part.partition("*")
-    with suppress(OSError):
-        names = (name for name in os.listdir(directory) if not name.startswith("."))
+    with suppress(OSError), os.scandir(directory) as entries:
+        names = (entry.name for entry in islice(entries, _MOST) if not entry.name.startswith("."))
         return [name for name in names if name.startswith(begin) and name.endswith(end)]
     return []
 
@@ -214,30 +278,27 @@ def _text(value: object) -> str:
 
 def running(proc: Proc) -> list[Container]:
     """The containers whose runtime keeps a state file for them, and whose first process is still the one meant."""
-    runtimes = Runtimes()
+    runtimes = Runtimes(proc)
     found = []
-    for pid, _ in runtimes.states:
+    for pid in runtimes.pids():
         process = _process(proc, pid)
-        owner = runtimes.started(process) if process else None
-        if process and owner:
-            found.append(Container(runtimes.named(owner), process))
+        container = runtimes.container(process) if process else None
+        if container:
+            found.append(container._replace(owner=runtimes.named(container.owner)))
     return found
 
 
 def find(wanted: str) -> int:
     """The pid of the first process of the container with this name or id, which may be cut to four digits.
 
+    What a user calls his containers counts only where none of root's, or of this process's own user, is meant.
+
     :raises TargetError: there is none, or several.
     """
     with open_proc() as proc:
-        containers = {container.owner.id or container.owner.name: container for container in _from_cgroups(proc)}
-        containers |= {container.owner.id: container for container in running(proc)}
+        containers = {_key(container): container for container in (*_from_cgroups(proc), *running(proc))}
     every = list(containers.values())
-    fits = [found for found in every if wanted in (found.owner.name, found.owner.id)]
-    if not fits:
-        fits = [found for found in every if found.owner.name.endswith(f"/{wanted}")]
-    if not fits and len(wanted) >= SHORTEST:
-        fits = [found for found in every if found.owner.id.startswith(wanted)]
+    fits = _fitting([found for found in every if found.user is None], wanted) or _fitting(every, wanted)
     if len(fits) == 1:
         return fits[0].process.pid
     if fits:
@@ -246,17 +307,39 @@ def find(wanted: str) -> int:
     raise TargetError(f"no running container {wanted!r}", hint=hint)
 
 
+def _key(container: Container) -> tuple[int | None, str]:
+    """What tells it from others: a user may give his the id of one of root's."""
+    return container.user, container.owner.id or container.owner.name
+
+
+def _fitting(containers: list[Container], wanted: str) -> list[Container]:
+    fits = [found for found in containers if wanted in (found.owner.name, found.owner.id)]
+    if not fits:
+        fits = [found for found in containers if found.owner.name.endswith(f"/{wanted}")]
+    if not fits and len(wanted) >= SHORTEST:
+        fits = [found for found in containers if (found.owner.id or found.owner.name).startswith(wanted)]
+    return fits
+
+
 def _from_cgroups(proc: Proc) -> Iterator[Container]:
-    oldest: dict[Owner, Process] = {}
+    oldest: dict[tuple[Owner, int | None], Process] = {}
     for pid in proc.pids():
         process = _process(proc, pid)
         owner = owner_of(process.cgroup) if process else None
         if process and owner and owner.kind != "unit":
-            known = oldest.setdefault(owner, process)
+            key = (owner, _other_user(process.cgroup))
+            known = oldest.setdefault(key, process)
             if (process.start_time or 0) < (known.start_time or 0):
-                oldest[owner] = process
-    runtimes = Runtimes()
-    return (Container(runtimes.named(owner), process) for owner, process in oldest.items())
+                oldest[key] = process
+    runtimes = Runtimes(proc)
+    for (owner, user), process in oldest.items():
+        yield Container(runtimes.named(owner) if user is None else owner, process, user)
+
+
+def _other_user(cgroup: str) -> int | None:
+    """Whose cgroups a process is in, if that is a user other than root and this process's own."""
+    match = re.search(_OF_USER, cgroup)
+    return int(match[1]) if match and int(match[1]) not in (0, os.geteuid()) else None
 
 
 def _process(proc: Proc, pid: int) -> Process | None:
@@ -266,16 +349,28 @@ def _process(proc: Proc, pid: int) -> Process | None:
 
 
 def _load(path: str) -> Any:
-    """A JSON file, or ``None``: users may put anything below /run/user."""
+    """A JSON file that root or this user has written, and nobody else; or ``None``."""
     import json
 
     with suppress(OSError, ValueError, RecursionError):
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
         with open(fd, "rb") as file:
             status = os.fstat(fd)
-            if stat.S_ISREG(status.st_mode) and status.st_size <= _LARGEST:
+            if stat.S_ISREG(status.st_mode) and status.st_size <= _LARGEST and _believed(status):
                 return json.loads(file.read(_LARGEST))
     return None
+
+
+def _believed(status: os.stat_result) -> bool:
+    """Of an ordinary user's own files, who may write them is his affair."""
+    own = os.geteuid()
+    return status.st_uid in (0, own) and not (own == 0 and status.st_mode & 0o022)
+
+
+def _ours(place: str) -> bytes:
+    """Something if a directory is root's or this user's."""
+    status = os.stat(place)
+    return b"+" if stat.S_ISDIR(status.st_mode) and _believed(status) else b""
 
 
 def _listed(containers: list[Container]) -> str:
