@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from datetime import date
 from pathlib import Path
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mntscope.cli.settings import MOST, Settings, find, with_baseline
-from mntscope.errors import AccessError, MntscopeError, UsageError
+from mntscope.errors import AccessError, MntscopeError, RefusedError, UsageError
 from mntscope.report.audit import FORMATS
 from mntscope.report.page import Page
 from mntscope.rules import RULES, Policy, Waiver
@@ -130,3 +131,74 @@ def test_a_baseline_knows_what_was_found_and_what_was_known(tmp_path: Path) -> N
     file.write_text(FORMATS["json"](after, Page()), "utf-8")
     settings = with_baseline(Settings(), str(file))
     assert not told(rules=[made_up(found("one"), found("two")), *SOME], policy=settings.policy).findings
+
+
+WAIVER = '[[waiver]]\nrule = "*"\nreason = "x"\n'
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be several users")
+@pytest.mark.parametrize("name", ["mntscope.toml", "pyproject.toml"])
+@pytest.mark.parametrize(
+    ("directory", "file", "why"),
+    [
+        ((12345, 0o755), (12345, 0o644), "it is user 12345's"),
+        ((0, 0o755), (12345, 0o644), "it is user 12345's"),
+        ((0, 0o755), (0, 0o666), "others may write to it"),
+        ((0, 0o755), (0, 0o664), "others may write to it"),
+        ((0, 0o777), (0, 0o644), "others may write to its directory"),
+        ((0, 0o775), (0, 0o644), "others may write to its directory"),
+        ((12345, 0o755), (0, 0o644), "others may write to its directory"),
+        ((0, 0o1777), (0, 0o644), ""),
+        ((0, 0o755), (0, 0o644), ""),
+    ],
+)
+def test_root_obeys_what_is_found_only_if_nobody_else_has_a_say_in_it(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    directory: tuple[int, int],
+    file: tuple[int, int],
+    why: str,
+) -> None:
+    text = WAIVER if name == "mntscope.toml" else '[tool.mntscope]\nfail-on = "low"\n'
+    (tmp_path / name).write_text(text)
+    for path, (uid, mode) in ((tmp_path / name, file), (tmp_path, directory)):
+        os.chown(path, uid, 0)
+        path.chmod(mode)
+    monkeypatch.chdir(tmp_path)
+    if not why:
+        assert find(None, RULES).file == name
+    else:
+        with pytest.raises(RefusedError, match=f"{name}: it is not obeyed: {why}; name it with --settings FILE"):
+            find(None, RULES)
+    # What is named is the caller's word.
+    assert find(name, RULES).file == name
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be several users")
+def test_what_is_found_is_no_link_or_pipe_of_anothers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    place.chmod(0o1777)
+    monkeypatch.chdir(place)
+    (tmp_path / "own.toml").write_text(WAIVER)
+    (place / "mntscope.toml").symlink_to("../own.toml")
+    with pytest.raises(RefusedError, match="it is a link"):
+        find(None, RULES)
+    (place / "mntscope.toml").unlink()
+    # A second name of a file of root's.
+    os.link(tmp_path / "own.toml", place / "mntscope.toml")
+    with pytest.raises(RefusedError, match="others may write to its directory"):
+        find(None, RULES)
+    (place / "mntscope.toml").unlink()
+    os.mkfifo(place / "mntscope.toml")
+    assert find(None, RULES).file in (None, "/etc/mntscope.toml")
+
+
+def test_a_strangers_pyproject_that_does_not_speak_of_mntscope_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "x"\n')
+    (tmp_path / "pyproject.toml").chmod(0o666)
+    monkeypatch.chdir(tmp_path)
+    assert find(None, RULES).file in (None, "/etc/mntscope.toml")

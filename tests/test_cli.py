@@ -16,7 +16,8 @@ from types import ModuleType
 import pytest
 
 from mntscope.cli import main
-from mntscope.cli.common import add_output_options, page, write_file, write_output
+from mntscope.cli.common import add_output_options, page, write_output
+from mntscope.cli.files import write as write_file
 from mntscope.cli.main import OVERVIEW
 from mntscope.cli.parsers import COMMANDS, command_parser, parse
 from mntscope.errors import AccessError, KernelError, MntscopeError, ParseError, TargetError

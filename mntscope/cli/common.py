@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import stat
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -102,11 +101,14 @@ def write_output(arguments: argparse.Namespace, text: str) -> None:
     """Write the finished report where ``-o`` says, or to standard output.
 
     :raises AccessError: it cannot be written there.
+    :raises RefusedError: somebody else has put there what is there.
     """
     if _to_standard_output(arguments):
         write_standard_output(text)
     else:
-        write_file(arguments.output, text.encode("utf-8", "surrogateescape"))
+        from mntscope.cli.files import write
+
+        write(arguments.output, text.encode("utf-8", "surrogateescape"))
 
 
 def write_standard_output(text: str) -> None:
@@ -135,43 +137,5 @@ def write_standard_output(text: str) -> None:
         raise AccessError(f"cannot write: {error.strerror}", where="standard output") from error
 
 
-def write_file(path: str, data: bytes) -> None:
-    """Make *path* hold *data*, all of it or, where that fails, what it held before.
-
-    :raises AccessError: it cannot be written.
-    """
-    # A link is followed, so that what it names is replaced and not the link.
-    path = os.path.realpath(path)
-    try:
-        mode = _mode_of(path)
-        if mode is not None and not stat.S_ISREG(mode):
-            # A device or a pipe (/dev/null, /dev/stdout) is written to: renaming over it would destroy it.
-            with open(path, "wb", buffering=0) as stream:
-                stream.write(data)
-            return
-        temporary = f"{path}.{os.urandom(6).hex()}.tmp"
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-        try:
-            with open(descriptor, "wb") as stream:
-                if mode is not None:
-                    os.fchmod(descriptor, stat.S_IMODE(mode))
-                stream.write(data)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise AccessError(f"cannot write: {error.strerror}", where=path) from error
-
-
-def _mode_of(path: str) -> int | None:
-    try:
-        return os.stat(path).st_mode
-    except FileNotFoundError:
-        return None
-
-
 def _to_standard_output(arguments: argparse.Namespace) -> bool:
-    return arguments.output in (None, "-")
+    return arguments.output in (None, "-", "/dev/stdout")

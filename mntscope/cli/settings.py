@@ -27,9 +27,11 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any, TypeVar
 
-from mntscope.errors import AccessError, UsageError
+from mntscope.cli.files import read, read_own
+from mntscope.errors import RefusedError, UsageError
 from mntscope.graph import Severity
 from mntscope.graph.harm import SEVERITIES
+from mntscope.kernel.worker import StuckError
 from mntscope.rules import ROLES, Policy, Role, Rule, Waiver, by_id
 
 PLACES = ("mntscope.toml", "pyproject.toml", "/etc/mntscope.toml")
@@ -53,28 +55,36 @@ class Settings:
 def find(file: str | None, rules: Iterable[Rule]) -> Settings:
     """The settings in *file*, or in the first of :data:`PLACES`; the default where there are none.
 
+    What *file* says is the caller's word; what is merely found must be this user's or root's (:func:`read_own`).
+
     :raises AccessError: a file that may not be read.
+    :raises RefusedError: settings that were found, and that another user may have written.
     :raises UsageError: a file that does not say what it should; which key, and what is accepted.
     """
     known = tuple(rules)
     if file is not None:
-        return _Reader(file, known).settings(_load(file) or {})
+        return _Reader(file, known).settings(_table(read(file, MOST), file) or {})
     for place in PLACES:
-        if os.path.isfile(place):
-            table = _load(place)
-            if table is not None:
-                return _Reader(place, known).settings(table)
+        data = _found(place)
+        table = None if data is None else _table(data, place)
+        if table is not None:
+            return _Reader(place, known).settings(table)
     return Settings()
 
 
-def _load(path: str) -> dict[str, Any] | None:
+def _found(place: str) -> bytes | None:
+    """What is found in one of :data:`PLACES`: settings accept findings, so those of a stranger are none."""
+    about = b"mntscope" if place == "pyproject.toml" else b""
+    hint = "name it with --settings FILE, or give --no-settings"
+    try:
+        return read_own(place, MOST, about=about)
+    except (RefusedError, StuckError) as error:
+        raise RefusedError(error.what, where=place, hint=hint) from None
+
+
+def _table(data: bytes, path: str) -> dict[str, Any] | None:
     import tomllib
 
-    try:
-        with open(path, "rb") as stream:
-            data = stream.read(MOST + 1)
-    except OSError as error:
-        raise AccessError(f"cannot read: {error.strerror}", where=path) from error
     if len(data) > MOST:
         raise UsageError(f"settings are no longer than {MOST} bytes", where=path)
     try:
@@ -182,11 +192,7 @@ def with_baseline(settings: Settings, path: str) -> Settings:
     """
     import json
 
-    try:
-        with open(path, "rb") as stream:
-            data = stream.read(MOST_BASELINE + 1)
-    except OSError as error:
-        raise AccessError(f"cannot read: {error.strerror}", where=path) from error
+    data = read(path, MOST_BASELINE)
     other = UsageError("it is no audit in JSON", where=path, hint="make one with mntscope audit --format json -o FILE")
     if len(data) > MOST_BASELINE:
         raise other
