@@ -1,0 +1,72 @@
+r"""Passwords out of mount tables: ``password=***``, ``//user:***@host/share``.
+
+Redacted are the values of options that are called so, in the options and in the source, and what stands between ``:``
+and ``@`` before a host in the source or in an option. The same secret or another gives the same text, so equal mounts
+stay equal. Limits: the kernel separates options by commas, so what follows a comma in a password is another option to
+any reader; a secret that is a user name (``//TOKEN@host``) is none to be told; and ``host:a@b`` may be a path.
+"""
+
+from __future__ import annotations
+
+import re
+
+_SIGNS = (b"pass", b"pwd=", b"secret", b"token=", b"key=", b"sig=")
+"""One of them is in every name of a secret, in small letters."""
+
+_KEY = (
+    rb"(?:[a-z0-9]+[_-])*(?:password|passwd|passphrase|pass|pwd|secret|token"
+    rb"|(?:secret|access|account|storage|api|shared|encryption)[_-]?key)[0-9]*"
+)
+# A comma that a filesystem has escaped in a path separates nothing; <hidden> is what the kernel shows of ceph.
+_OPTION = rb'(?i)((?:^|(?<!\\134)(?<!\\),)%s=)(?!<hidden>)("[^"]*"|[^,]+)' % _KEY
+_OF_REMOTE = rb"""(?i)(,%s=)("[^"]*"|'[^']*'|[^,:]+)""" % _KEY
+_QUERY = rb"(?i)([?&](?:%s|(?:x-amz-)?signature|sig)=)[^&#,]+" % _KEY
+_ADDRESS = rb"((?:^|[/=\043])//[^/:@,]*:|[a-z0-9+]://[^/:@,]*:)[^/]*(?=@)"
+_BARE = rb"^([^/:@\[]+:)[^/]+(?=@[^/:@]+(?:[:/]|$))"
+_USER = rb"((?:^|,)user(?:name)?=[^,%]*%)[^,]+"
+
+_PATHS = (b"overlay", b"btrfs")
+"""Filesystems whose options hold paths, with commas in them, and never a secret."""
+_COLONS = (b"zfs",)
+"""And those whose sources hold colons and snapshots: ``pool:a@daily``."""
+
+
+def redact(table: bytes) -> bytes:
+    """A mountinfo table without the secrets in it; the very same if there are none."""
+    small = table.lower()
+    address = b"@" in table and re.search(rb":[^ /\n]*@", table)
+    if not address and b"%" not in table and not any(sign in small for sign in _SIGNS):
+        return table
+    return b"\n".join(map(_line, table.split(b"\n")))
+
+
+def _line(line: bytes) -> bytes:
+    before, separator, behind = line.partition(b" - ")
+    fields = before.split(b" ")
+    words = behind.split(b" ", 2)
+    if not separator or len(fields) < 6 or len(words) < 3:
+        # No line of a kernel's: what is what cannot be told.
+        return b" ".join(_options(_source(word)) for word in line.split(b" "))
+    fs_type, source, options = words
+    fields[5] = _options(fields[5])
+    source = source if fs_type in _COLONS else _source(source)
+    options = options if fs_type in _PATHS else _options(options)
+    return b" ".join(fields) + separator + b" ".join((fs_type, source, options))
+
+
+def _options(text: bytes) -> bytes:
+    if b"=" not in text:
+        return text
+    for pattern in (_OPTION, _QUERY, _ADDRESS, _USER):
+        text = re.sub(pattern, rb"\1***", text)
+    return text
+
+
+def _source(text: bytes) -> bytes:
+    if b"=" in text:
+        text = re.sub(_OF_REMOTE if text.startswith(b":") else _OPTION, rb"\1***", text)
+        text = re.sub(_QUERY, rb"\1***", text)
+    if b"@" in text:
+        text = re.sub(_ADDRESS, rb"\1***", text)
+        text = re.sub(_BARE, rb"\1***", text) if b"//" not in text else text
+    return text
