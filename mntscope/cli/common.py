@@ -34,6 +34,10 @@ def add_output_options(parser: argparse.ArgumentParser, formats: Iterable[str]) 
     parser.add_argument(
         "--format", choices=names, default=names[0], help=f"how to write the result (default: {names[0]})"
     )
+    if "csv" in names:
+        parser.add_argument(
+            "--csv-exact", action="store_true", help="in CSV, no ' before what a spreadsheet would take for a formula"
+        )
     parser.add_argument("-o", "--output", metavar="FILE", help="write to FILE (all of it, or nothing) instead")
 
 
@@ -80,6 +84,7 @@ def page(arguments: argparse.Namespace) -> Page:
         terminal=terminal,
         colour=terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb",
         everything=bool(getattr(arguments, "all", False)),
+        exact=bool(getattr(arguments, "csv_exact", False)),
     )
 
 

@@ -28,6 +28,8 @@ class Page(NamedTuple):
     colour: bool = False
     everything: bool = False
     """Whether long lists are given in full."""
+    exact: bool = False
+    """Whether CSV has the very bytes, also of a cell that a spreadsheet would run."""
 
     def draw(self, *blocks: Text | RenderableType) -> str:
         """The blocks, one below the other, as text; with escape sequences only where there is colour.
