@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from mntscope import format_mountinfo, parse_mountinfo, redaction
+from mntscope.frozen import replace
+from mntscope.model import Mount
 from mntscope.redaction import redact
+from tests.strategies import tables
 
 
 def line(source: str = "src", options: str = "rw", fs_type: str = "cifs", place: str = "/mnt") -> bytes:
@@ -75,3 +81,18 @@ def test_twice_is_once_and_lines_stay_lines(table: bytes) -> None:
     once = redact(table)
     assert redact(once) == once
     assert once.count(b"\n") == table.count(b"\n")
+
+
+@given(tables())
+def test_a_table_without_a_sign_of_a_secret_stays_as_it_is(mounts: list[Mount]) -> None:
+    table = format_mountinfo(mounts)
+    assume(not any(sign in table.lower() for sign in redaction._SIGNS))
+    assert redact(table) == table
+
+
+@given(tables())
+def test_nothing_but_the_source_and_the_options_is_touched(mounts: list[Mount]) -> None:
+    def rest(mounts: Iterable[Mount]) -> list[Mount]:
+        return [replace(mount, source="", options=(), super_options=()) for mount in mounts]
+
+    assert rest(parse_mountinfo(redact(format_mountinfo(mounts)))) == rest(mounts)

@@ -42,6 +42,7 @@ from mntscope.archive.limits import (
 from mntscope.errors import MntscopeError
 from mntscope.model import Hold, Namespace, Owner, Problem, Process, Skeleton, View
 from mntscope.parse import format_mountinfo, parse_mountinfo
+from mntscope.redaction import redact
 from mntscope.snapshot import Snapshot
 
 FORMAT = "mntscope.snapshot/1"
@@ -203,7 +204,7 @@ class _Reader:
         refuse_too_many_options(self.options, self.file)
         return View(
             label=self.member(value, at, "label", self.text),
-            mounts=tuple(parse_mountinfo(table, file=f"{self.file}: {at}.mountinfo")),
+            mounts=tuple(parse_mountinfo(redact(table), file=f"{self.file}: {at}.mountinfo")),
             namespace=self.member(value, at, "namespace", self.namespace),
             process=self.member(value, at, "process", self.maybe(self.process)),
             proc_pid_namespace=self.member(value, at, "proc_pid_namespace", self.maybe(self.number)),

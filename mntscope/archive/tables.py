@@ -23,6 +23,7 @@ from mntscope.graph import by_namespace
 from mntscope.model import Namespace, Owner, Problem, Process, View
 from mntscope.owners import owner_of_namespace
 from mntscope.parse import parse_mountinfo
+from mntscope.redaction import redact
 from mntscope.snapshot import Snapshot
 
 HOST = "host"
@@ -181,7 +182,7 @@ def view_of(table: bytes, label: str, where: str) -> View:
     refuse_too_many(table.count(b"\n"), where)
     refuse_too_many_options(options_in(table), where)
     refuse_long_lines(table, where)
-    mounts = parse_mountinfo(table, strict=False, file=where)
+    mounts = parse_mountinfo(redact(table), strict=False, file=where)
     if not mounts:
         if mounts.problems:
             raise mounts.problems[0]

@@ -20,10 +20,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-o", "--output", metavar="FILE", help="where to (default: HOSTNAME-TIME.mntscope.json.gz)")
     parser.add_argument("--force", action="store_true", help="overwrite FILE if it exists")
+    parser.add_argument("--with-secrets", action="store_true", help="keep passwords in mount options and sources")
     parser.add_argument("--format", choices=FORMATS, default="table", help="how to say what was written")
     parser.epilog = (
         "The file is read back as snapshot:FILE#LABEL, where LABEL is host or a pid, by --snapshot FILE, and by "
-        "mntscope.load in Python. It holds mount tables and who lives in which namespace, and nothing else."
+        "mntscope.load in Python. It holds mount tables, without passwords, who lives in which namespace, and no more."
     )
 
 
@@ -35,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     from mntscope.report.captured import Captured
 
     with progress("reading mount namespaces") as told_of:
-        snapshot = capture(arguments.pids or None, progress=told_of)
+        snapshot = capture(arguments.pids or None, progress=told_of, with_secrets=arguments.with_secrets)
     file = arguments.output or f"{os.uname().nodename}-{time.strftime('%Y%m%dT%H%M%S')}.mntscope.json.gz"
     save(snapshot, file, force=arguments.force)
     arguments.output = None

@@ -28,10 +28,9 @@ from datetime import date, datetime
 from typing import Any, TypeVar
 
 from mntscope.cli.files import read, read_own
-from mntscope.errors import RefusedError, UsageError
+from mntscope.errors import NoAnswerError, RefusedError, UsageError
 from mntscope.graph import Severity
 from mntscope.graph.harm import SEVERITIES
-from mntscope.kernel.worker import StuckError
 from mntscope.rules import ROLES, Policy, Role, Rule, Waiver, by_id
 
 PLACES = ("mntscope.toml", "pyproject.toml", "/etc/mntscope.toml")
@@ -78,7 +77,7 @@ def _found(place: str) -> bytes | None:
     hint = "name it with --settings FILE, or give --no-settings"
     try:
         return read_own(place, MOST, about=about)
-    except (RefusedError, StuckError) as error:
+    except (RefusedError, NoAnswerError) as error:
         raise RefusedError(error.what, where=place, hint=hint) from None
 
 

@@ -12,6 +12,7 @@ from mntscope.live.namespaces import every_namespace, read_inside
 from mntscope.live.procfs import Proc, namespace_link, read
 from mntscope.model import Mount, View
 from mntscope.parse import parse_mountinfo
+from mntscope.redaction import redact
 from mntscope.snapshot import Snapshot
 
 READINGS = 3
@@ -75,7 +76,7 @@ class Witness:
             return None
         known = self._parsed.get(label)
         if known is None or known[0] != data:
-            mounts = {mount.mount_id: mount for mount in parse_mountinfo(data, strict=False, file=label)}
+            mounts = {mount.mount_id: mount for mount in parse_mountinfo(redact(data), strict=False, file=label)}
             known = self._parsed[label] = (data, mounts)
         return known[1]
 

@@ -15,9 +15,9 @@ from functools import cached_property, partial
 from itertools import islice
 from typing import Any
 
-from mntscope.errors import MntscopeError, TargetError
+from mntscope.errors import MntscopeError, NoAnswerError, TargetError
 from mntscope.frozen import NamedTuple, replace
-from mntscope.kernel.worker import StuckError, in_child
+from mntscope.kernel.worker import in_child
 from mntscope.live.procfs import Proc, hold, open_proc, read_process
 from mntscope.live.users import Users
 from mntscope.model import Owner, Problem, Process
@@ -156,7 +156,7 @@ class Runtimes:
             try:
                 if in_child(partial(_ours, place), where=place):
                     found.add(begin)
-            except StuckError as error:
+            except NoAnswerError as error:
                 self.not_seen.append(Problem(f"the names of containers: {error.what}", where=place))
             except (MntscopeError, OSError):
                 continue

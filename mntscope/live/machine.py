@@ -43,6 +43,7 @@ def capture(
     everything: bool | None = None,
     host: bool = True,
     progress: Progress | None = None,
+    with_secrets: bool = False,
 ) -> Snapshot:
     """What can be seen of this machine now: every mount namespace, or the host's and those asked for.
 
@@ -53,6 +54,8 @@ def capture(
     those of processes, of threads, and those that only a bind mount or a descriptor keeps, with what
     :attr:`~mntscope.model.Namespace.holds` them. Without *host*, and without *everything*, pid 1 is left alone and
     the first that was asked for plays the host. *progress* is called now and then.
+
+    Passwords in mount options and sources are left out (:mod:`mntscope.redaction`), unless *with_secrets*.
 
     Where others live in its namespace, this very process is left out, unless it was asked for: so two captures of
     one state are equal.
@@ -69,6 +72,7 @@ def capture(
     everything = pids is None if everything is None else everything
     gaps = Gaps()
     with _many_descriptors() as limit, open_proc() as proc, Readings(gaps, limit, progress) as readings:
+        readings.with_secrets = with_secrets
         machine = _Machine(proc, readings, gaps, asked=frozenset(wanted))
         if host or everything or 1 in wanted:
             machine.add_host()
@@ -349,7 +353,7 @@ class _Machine:
 
     def views(self) -> Iterator[View]:
         """The readings as views: the host's first, the others by their lowest pid, those without one by their inode."""
-        runtimes = Runtimes()
+        runtimes = Runtimes(self.proc)
         first, *others = self.readings
         for reading in (first, *sorted(others, key=_place)):
             processes = tuple(reading.processes[pid] for pid in self._staying(sorted(reading.processes)))
@@ -364,6 +368,7 @@ class _Machine:
                 proc_pid_namespace=reading.proc_pid_namespace,
                 problems=tuple(Problem(error.what, where=error.where) for error in table.problems),
             )
+        self.gaps.others += runtimes.not_seen
 
 
 def _place(reading: Reading) -> tuple[bool, int]:

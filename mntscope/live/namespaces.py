@@ -15,6 +15,7 @@ from mntscope.live.procfs import Proc, hold, namespace_link, read_process
 from mntscope.live.tables import Source, first_reading
 from mntscope.model import Namespace, Process
 from mntscope.parse import MountTable, parse_mountinfo
+from mntscope.redaction import redact
 
 _OPEN = os.O_RDONLY | os.O_CLOEXEC
 
@@ -55,6 +56,8 @@ class Reading:
         """Its table, opened; ``None`` once it is let go."""
         self.entrance = entrance
         """A descriptor of the namespace, if it was entered."""
+        self.with_secrets = False
+        """Whether the passwords in it are told."""
         self._parsed: tuple[bytes, MountTable] | None = None
 
     @property
@@ -66,7 +69,8 @@ class Reading:
     def parsed(self) -> MountTable:
         """The mounts of the table."""
         if self._parsed is None or self._parsed[0] is not self.table:
-            self._parsed = self.table, parse_mountinfo(self.table, strict=False, file=self.label)
+            table = self.table if self.with_secrets else redact(self.table)
+            self._parsed = self.table, parse_mountinfo(table, strict=False, file=self.label)
         return self._parsed[1]
 
     def look_again(self) -> bool:

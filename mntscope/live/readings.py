@@ -29,6 +29,8 @@ class Readings:
     def __init__(self, gaps: Gaps, most_descriptors: int, progress: Progress | None = None) -> None:
         self.expected = 0
         """How many namespaces there are, as far as is known."""
+        self.with_secrets = False
+        """Whether the passwords in the tables are told."""
         self._gaps = gaps
         self._most_descriptors = most_descriptors
         self._progress = progress
@@ -111,6 +113,7 @@ class Readings:
             # Its process lived in another namespace when that was read.
             reading.label = f"mnt:[{reading.namespace.inode}]" if reading.namespace.inode else f"{reading.label}*"
         self._labels.add(reading.label)
+        reading.with_secrets = self.with_secrets
         self._all.append(reading)
         if reading.namespace.inode is not None:
             self._by_inode[reading.namespace.inode] = reading

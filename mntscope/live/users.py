@@ -14,10 +14,10 @@ from contextlib import contextmanager, suppress
 from functools import cached_property, partial
 from itertools import islice
 
-from mntscope.errors import KernelError, MntscopeError
+from mntscope.errors import KernelError, MntscopeError, NoAnswerError
 from mntscope.frozen import NamedTuple
 from mntscope.kernel import syscalls
-from mntscope.kernel.worker import StuckError, in_child
+from mntscope.kernel.worker import in_child
 from mntscope.live.procfs import Proc, hold, open_proc, read
 from mntscope.model import Problem, Process
 
@@ -107,7 +107,7 @@ class Users:
             return {}
         try:
             words = in_child(partial(_stated, uid), where=place).decode("utf-8", "surrogateescape").split("\0")
-        except StuckError as error:
+        except NoAnswerError as error:
             self._stuck += 1
             self._not_seen.append(Problem(f"its containers: {error.what}", where=place))
             return {}
