@@ -6,15 +6,22 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 
 from mntscope.archive.document import to_document
 from mntscope.errors import AccessError, RefusedError
+from mntscope.kernel.worker import in_child
 from mntscope.snapshot import Snapshot
 
 _FOR_ITS_OWNER = 0o600
 """What others' mount tables show is guarded by the kernel; a copy is guarded as well."""
 
 _TRIES = 8
+
+SECONDS = 5.0
+"""For a disk to answer: the server of the filesystem may be gone."""
+SLOW = 1 << 20
+"""Bytes that a slow disk takes in a second."""
 
 
 def save(snapshot: Snapshot, path: str | os.PathLike[str], *, force: bool = False) -> None:
@@ -25,6 +32,7 @@ def save(snapshot: Snapshot, path: str | os.PathLike[str], *, force: bool = Fals
 
     :raises RefusedError: the file exists, and *force* is not given; or it is somebody else's, or no file at all.
     :raises AccessError: it cannot be written.
+    :raises NoAnswerError: the filesystem does not answer.
     """
     import gzip
     import json
@@ -32,22 +40,27 @@ def save(snapshot: Snapshot, path: str | os.PathLike[str], *, force: bool = Fals
     target = os.fspath(path)
     text = json.dumps(to_document(snapshot), separators=(",", ":"))
     packed = gzip.compress(text.encode(), compresslevel=6, mtime=0)
-    parent, name = os.path.split(target)
     try:
-        # Whatever happens to the way there meanwhile, it is one directory in which all of this is done.
-        directory = os.open(parent or ".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            _refuse(directory, name, target, force=force)
-            with _written(packed, directory, f".{name}.mntscope") as source:
-                _named(source, directory, name, force=force)
-        finally:
-            os.close(directory)
+        in_child(partial(_save, packed, target, force=force), seconds=SECONDS + len(packed) / SLOW, where=target)
     except FileExistsError:
         raise RefusedError("it exists already", where=target, hint="choose another name, or give --force") from None
     except OSError as error:
         if isinstance(error, RefusedError):
             raise
         raise AccessError(f"it cannot be written ({error.strerror})", where=target) from None
+
+
+def _save(packed: bytes, target: str, *, force: bool) -> bytes:
+    parent, name = os.path.split(target)
+    # Whatever happens to the way there meanwhile, it is one directory in which all of this is done.
+    directory = os.open(parent or ".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _refuse(directory, name, target, force=force)
+        with _written(packed, directory, f".{name}.mntscope") as source:
+            _named(source, directory, name, force=force)
+    finally:
+        os.close(directory)
+    return b""
 
 
 def _refuse(directory: int, name: str, target: str, *, force: bool) -> None:
