@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -77,7 +78,7 @@ def _refuse(directory: int, name: str, target: str, *, force: bool) -> None:
     if around.st_mode & (stat.S_ISVTX | stat.S_IWGRP | stat.S_IWOTH) and there.st_uid != os.geteuid():
         raise RefusedError("it belongs to somebody else", where=target, hint="choose another name")
     if not force:
-        raise FileExistsError
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
     if not (stat.S_ISREG(there.st_mode) or stat.S_ISLNK(there.st_mode)):
         raise RefusedError("it is no file", where=target, hint="choose another name")
 
@@ -134,4 +135,4 @@ def _named(source: str, directory: int, name: str, *, force: bool) -> None:
             # Left behind; or another mntscope writes the same file.
             with suppress(FileNotFoundError):
                 os.unlink(second, dir_fd=directory)
-    raise FileExistsError
+    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))

@@ -16,6 +16,7 @@ A process that enters a mount namespace must have one thread (setns(2)), which a
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
@@ -375,7 +376,7 @@ def _told(error: MntscopeError | OSError) -> bytes:
         words = [type(error).__name__, "0", error.what, error.where, error.hint]
     else:
         name = error.filename
-        words = ["OSError", str(error.errno or 0), os.fsdecode(name) if isinstance(name, str | bytes) else ""]
+        words = ["OSError", str(error.errno or errno.EIO), os.fsdecode(name) if isinstance(name, str | bytes) else ""]
     return "\0".join(words).encode("utf-8", "surrogateescape")
 
 
