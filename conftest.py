@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import time
 
 import hypothesis
@@ -26,9 +27,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Give hypothesis the seed, before its plugin reads the option."""
+    """Give hypothesis the seed, before its plugin reads the option; and hear what ends a program."""
     if config.option.hypothesis_seed is None:
         config.option.hypothesis_seed = SEED
+    # A shell's background job ignores these, and so would each program that the tests start and interrupt.
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 def pytest_report_header() -> str:
