@@ -39,7 +39,7 @@ ATTACH = [
     ),
     (
         "a copy for a slave's slave receives from the original",
-        "source = next((made[group] for group in dominant if group in made), tree)",
+        "source = _source(first.master, made) or tree",
         "source = tree",
     ),
     ("copies for a slave that shares are not shared", "slave=True, share=shared)", "slave=True)"),
@@ -48,10 +48,13 @@ ATTACH = [
         "copy_tree(world, copy, copy.root)[copy]",
         "copy_tree(world, source, source.root, slave=True, share=shared)[source]",
     ),
+    (
+        "a copy receives from what its master's master got",
+        "while master is not None and master not in made:",
+        "while master is not None and (not passed or master not in made):",
+    ),
     ("the copies in between are forgotten", "made[receiver.group] = copy", "pass"),
     ("groups of slaves receive nothing", "for reached in group.reach():", "for reached in [group]:"),
-    ("what is tucked goes between the copies", "upper.hang(top, top.root)", "upper.hang(tree, tree.root)"),
-    ("nothing is tucked", "        upper.unhang()\n", "        pass\n"),
     ("copies for another user namespace are not locked", "        lock_tree(tree)\n", "        pass\n"),
     (
         "copies are locked in the caller's own user namespace",
@@ -103,8 +106,13 @@ CLONE = [
 ]
 
 CHANGE_TYPE = [
-    ("the last of a group leaves its slaves to nobody", "hand_over(group, node.master)", "hand_over(group, None)"),
-    ("the last of a group keeps its slaves", "            hand_over(group, node.master)\n", ""),
+    ("the last of a group leaves its slaves to nobody", "hand_over(group, group.master)", "hand_over(group, None)"),
+    ("the last of a group keeps its slaves", "            hand_over(group, group.master)\n", ""),
+    (
+        "a slave that shares is handed over without its group",
+        "            slave.group.master = heir\n",
+        "            pass\n",
+    ),
     ("the last of a group becomes a slave of it", "        if group.members:\n", "        if True:\n"),
     ("a mount that becomes private still receives", 'if kind != "slave":', 'if kind == "unbindable":'),
     (
@@ -125,7 +133,7 @@ CHANGE_TYPE = [
 ]
 
 UMOUNT = [
-    ("umount does not propagate", "        doomed.update(dict.fromkeys(copies_of(node)))\n", "        pass\n"),
+    ("umount does not propagate", "        doomed.update(dict.fromkeys(its))\n", "        pass\n"),
     (
         "the copies of what is unmounted stay locked",
         "        copy.lock = replace(copy.lock, locked=False)\n",
@@ -146,7 +154,7 @@ UMOUNT = [
     ),
     (
         "slaves of a group that has gone are orphans",
-        "heir = next((left for left in _masters(emptied, group) if left not in emptied), None)",
+        "heir = heirs.get(above, above) if above is not None else None",
         "heir = None",
     ),
     ("umount does not reach groups of slaves", "for reached in group.reach():", "for reached in [group]:"),
@@ -188,13 +196,38 @@ WORLD = [
     ),
     (
         "propagate_from looks at the nearest group only",
-        "next((group for group in node.master.dominant() if group in present), None)",
-        "next(node.master.dominant())",
+        "        dominant = nearest[dominant]\n",
+        "        dominant = node.master\n",
+    ),
+    (
+        "propagate_from names groups that the namespace does not show",
+        "while dominant is not None and dominant not in nearest:\n            passed",
+        "if dominant is not None and dominant not in nearest:\n            nearest.setdefault(dominant.master, dominant.master)\n            passed",
     ),
 ]
 
 NODES = [
     ("an event ends at the slaves of slaves", "pending += below_it", "pending += below_it if group is self else []"),
+    (
+        "what is tucked goes between the copies",
+        "            upper.hang(top, top.root)\n",
+        "            upper.hang(self, self.root)\n",
+    ),
+    (
+        "nothing is tucked",
+        "elif upper.bottom is None:\n            upper.unhang()\n",
+        "elif upper.bottom is None:\n            pass\n",
+    ),
+    (
+        "what is tucked into a stack goes between the copies",
+        "            top = self.top()\n            top.children",
+        "            top = self\n            top.children",
+    ),
+    (
+        "what is tucked into a stack comes on top of it",
+        "        if upper is None:\n            self.hang(parent, place)",
+        "        if upper is None or upper.bottom is not None:\n            self.hang(upper.top() if upper else parent, upper.top().root if upper else place)",
+    ),
     (
         "a shared mount can be unbindable",
         "        group.members[self] = None\n        self.unbindable = False\n",
