@@ -196,13 +196,13 @@ WORLD = [
     ),
     (
         "propagate_from looks at the nearest group only",
-        "        dominant = nearest[dominant]\n",
-        "        dominant = node.master\n",
+        "while dominant is not None and dominant not in shown:",
+        "while False:",
     ),
     (
         "propagate_from names groups that the namespace does not show",
-        "while dominant is not None and dominant not in nearest:\n            passed",
-        "if dominant is not None and dominant not in nearest:\n            nearest.setdefault(dominant.master, dominant.master)\n            passed",
+        "        while dominant is not None and dominant not in shown:\n            walked",
+        "        if dominant is not None and dominant not in shown:\n            walked",
     ),
 ]
 

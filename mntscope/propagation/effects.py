@@ -48,11 +48,12 @@ def _in_view(label: str, old: View | None, new: View | None, *, crosses: bool) -
             # What is mounted below a moved mount only goes along.
             if mount.parent_id != before.parent_id or mount.parent_id not in moved:
                 yield Effect(label, "move", mount.mount_point, before, mount, crosses)
-        if _facts(before) != _facts(mount):
+        if facts(before) != facts(mount):
             yield Effect(label, "propagation", mount.mount_point, before, mount, crosses)
         if (before.options, before.super_options) != (mount.options, mount.super_options):
             yield Effect(label, "remount", mount.mount_point, before, mount, crosses)
 
 
-def _facts(mount: Mount) -> tuple[int | None, int | None, bool]:
+def facts(mount: Mount) -> tuple[int | None, int | None, bool]:
+    """What its propagation type says."""
     return mount.peer_group, mount.master, mount.unbindable

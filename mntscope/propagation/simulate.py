@@ -110,7 +110,7 @@ def _umount(operation: ops.Umount, world: World, actor: Viewpoint) -> None:
     if node is actor.root and not operation.lazy:
         # fs/namespace.c, do_umount_root(): the kernel makes the filesystem read-only instead.
         make_superblock_read_only(world, node.device)
-        world.altered = True
+        world.remade = True
         return
     need(node.parent is not None, "EINVAL")
     if not operation.lazy:

@@ -11,10 +11,9 @@ from collections.abc import Iterable, Iterator
 
 from mntscope.frozen import replace
 from mntscope.propagation.change_type import hand_over
-from mntscope.propagation.nodes import Group, Node, Space
+from mntscope.propagation.nodes import Group, Node
 from mntscope.propagation.world import World
 
-_MOST_LOOKED_AT = 1000
 _RECEIVER = 10
 """How many steps it counts for that a receiver is asked what it has at a place."""
 
@@ -33,14 +32,14 @@ def umount_tree(world: World, target: Node) -> None:
     _spare_parents_of_survivors(doomed, asked)
     _spare_locked(world, doomed, asked)
     slid = _let_survivors_slide(doomed)
-    world.altered |= slid
+    world.altered.update(slid)
     if (slid or len(doomed) < wanted) and not world.kernel_since(6, 17):
         world.uncertain[
             "before Linux 6.17, what an umount leaves standing in other namespaces differed where mounts are "
             "stacked, tucked or locked"
         ] = None
     remove(world, doomed)
-    world.altered |= any(copy.space is not None for copy in unlocked)
+    world.altered.update(dict.fromkeys(copy for copy in unlocked if copy.space is not None))
 
 
 def receivers(group: Group) -> Iterator[Node]:
@@ -92,9 +91,9 @@ def _spare_locked(world: World, doomed: dict[Node, None], asked: dict[Node, None
                 stack.extend(spared.children)
 
 
-def _let_survivors_slide(doomed: dict[Node, None]) -> bool:
-    """What covered a removed mount takes its place; whether that happened."""
-    slid = False
+def _let_survivors_slide(doomed: dict[Node, None]) -> dict[Node, None]:
+    """What covered a removed mount takes its place; gives those that did."""
+    slid: dict[Node, None] = {}
     for node in list(doomed):
         over = node.over
         if over is None or over in doomed:
@@ -108,7 +107,7 @@ def _let_survivors_slide(doomed: dict[Node, None]) -> bool:
         over.unhang()
         base.unhang()
         over.hang(parent, place)
-        slid = True
+        slid[over] = None
     return slid
 
 
@@ -116,12 +115,11 @@ def remove(world: World, doomed: Iterable[Node]) -> None:
     """Take mounts out of every tree and group; their slaves go to the nearest dominant group that is left."""
     dead = dict.fromkeys(doomed)
     emptied: dict[Group, None] = {}
-    left: dict[Group, set[Space | None]] = {}
     for node in dead:
         group = node.group
         node.leave_group()
         if group is not None:
-            left.setdefault(group, set()).add(node.space)
+            world.left[group] = (group.slaves, group.unseen_slaves)
             if not group.members:
                 emptied[group] = None
         if node.parent is None:
@@ -130,28 +128,16 @@ def remove(world: World, doomed: Iterable[Node]) -> None:
         elif node.parent not in dead:
             node.unhang()
     for group, heir in _heirs(emptied).items():
-        if any(slave not in dead for slave in group.slaves):
+        orphans = dict.fromkeys(slave for slave in group.slaves if slave not in dead)
+        if orphans:
             world.doubt_unseen_members(group)
-            world.altered = True
-        world.altered |= bool(group.unseen_slaves)
+        world.altered.update(orphans)
+        world.left[group] = (orphans, tuple(group.unseen_slaves))
         hand_over(group, heir)
-    world.altered |= any(_was_shown(group, spaces) for group, spaces in left.items())
     for node in dead:
         node.obey(None)
         world.removed.append((node.space, node))
         node.space = None
-
-
-def _was_shown(group: Group, left: set[Space | None]) -> bool:
-    """Whether in a namespace where it has no members any more, mounts may have shown it as ``propagate_from``."""
-    if not group.slaves and not group.unseen_slaves:
-        return False
-    left -= {member.space for member in group.members}
-    if not left:
-        return False
-    slaves = (slave for reached in group.reach() for slave in reached.slaves)
-    # After very many it is taken to be so: that only means to look again.
-    return any(slave.space in left or number == _MOST_LOOKED_AT for number, slave in enumerate(slaves))
 
 
 def _heirs(emptied: dict[Group, None]) -> dict[Group, Group | None]:

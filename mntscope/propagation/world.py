@@ -14,7 +14,7 @@ Three facts shape it:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from itertools import islice
 
 from mntscope.errors import MntscopeError
@@ -86,8 +86,12 @@ class World:
         self.removed: list[tuple[Space | None, Node]] = []
         """What was unmounted, and from where."""
         self._steps = 0
-        self.altered = False
-        """Whether an umount has changed a mount that it has not removed."""
+        self.altered: dict[Node, None] = {}
+        """What an umount has changed without removing it,"""
+        self.left: dict[Group, tuple[Iterable[Node], Iterable[Group]]] = {}
+        """the groups that it took members from, and the mounts and the unseen groups that received from each,"""
+        self.remade = False
+        """and whether it has changed a filesystem instead."""
         mounts = [mount for view in snapshot.views for mount in view.mounts]
         self._next_id = 1 + max((max(m.mount_id, m.parent_id) for m in mounts), default=0)
         self._next_minor = 1 + max((int(m.device.partition(":")[2]) for m in mounts), default=0)
@@ -317,23 +321,28 @@ class World:
         """What mountinfo would show from here, in its order (that of creation)."""
         found = list(viewpoint.reach())
         self.takes(_SEEN * len(found))
-        nearest: dict[Group | None, Group | None] = {node.group: node.group for node, _ in found}
-        nearest[None] = None
-        shown = [self._record(node, path, nearest) for node, path in found]
+        groups = {node.group for node, _ in found}
+        passed: dict[Group, Group | None] = {}
+        shown = [self.record(node, path, groups, passed) for node, path in found]
         shown += viewpoint.unplaced
         order = {mount.mount_id: index for index, mount in enumerate(viewpoint.view.mounts)}
         shown.sort(key=lambda mount: (order.get(mount.mount_id, len(order)), mount.mount_id))
         return tuple(shown)
 
-    def _record(self, node: Node, path: str, nearest: dict[Group | None, Group | None]) -> Mount:
+    def record(self, node: Node, path: str, shown: Container[Group | None], passed: dict[Group, Group | None]) -> Mount:
+        """Its line, if it is seen at *path*, from where members of the groups *shown* are seen.
+
+        *passed* is for the next to ask there: how far up there is nothing that is shown. It holds as long as mounts
+        only go.
+        """
         # fs/pnode.c, get_dominating_id(): the nearest one with a member in this namespace, below this root.
-        passed: list[Group] = []
+        walked: list[Group] = []
         dominant = node.master
-        while dominant is not None and dominant not in nearest:
-            passed.append(dominant)
-            dominant = dominant.master
-        dominant = nearest[dominant]
-        nearest.update(dict.fromkeys(passed, dominant))
+        while dominant is not None and dominant not in shown:
+            walked.append(dominant)
+            dominant = passed.get(dominant, dominant.master)
+        self.takes(len(walked))
+        passed.update(dict.fromkeys(walked, dominant))
         mount = replace(
             node.mount,
             parent_id=(node.parent or node).mount.mount_id,
