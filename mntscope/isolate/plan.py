@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Literal
 
-from mntscope.difference import diff
 from mntscope.errors import RefusedError, TargetError
 from mntscope.frozen import dataclass, field
-from mntscope.graph import MountTree
+from mntscope.graph import MountTree, same_namespace
 from mntscope.graph.harm import remedy_for
 from mntscope.model import Mount, View
 from mntscope.places import normal, under
@@ -95,7 +94,7 @@ def make_plan(
     :raises TargetError: there is no such view, or it shows no mount that contains a path.
     """
     view = snapshot.view(target)
-    if not in_host_namespace and diff(snapshot, view.label).verdict == "same-namespace":
+    if not in_host_namespace and same_namespace(snapshot.host, view):
         raise RefusedError(
             "it lives in the host's own mount namespace: a mount made private there is a change of the host",
             where=view.label,

@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Protocol
 
-from mntscope.difference import diff
 from mntscope.errors import AccessError, KernelError, MntscopeError, RefusedError, TargetError
 from mntscope.frozen import dataclass
+from mntscope.graph import same_namespace
 from mntscope.interrupts import to_the_end, uninterrupted
 from mntscope.isolate.hands import Entrance
 from mntscope.isolate.journal import Journal, State, default_directory, locked
@@ -174,7 +174,7 @@ def _refuse_unless_meant(journal: Journal, seen: Seen, *, in_host_namespace: boo
     if found.inode != journal.namespace or found.id not in (None, journal.namespace_id):
         what = "the process through which its namespace was found has ended"
         raise RefusedError(what, where=journal.path, hint="try again")
-    if diff(seen.snapshot, seen.target).verdict != "same-namespace":
+    if not same_namespace(seen.snapshot.host, seen.snapshot.view(seen.target)):
         return
     if not journal.in_host_namespace:
         raise RefusedError(

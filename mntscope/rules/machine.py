@@ -146,7 +146,7 @@ class Machine:
         :meth:`may_simulate` says no, and no more than :data:`MOST_EFFECTS`.
         """
         world = self.snapshot if operation.ns == self.host.label else self._between(operation.ns)
-        if not self.may_simulate(world):
+        if world is None or not self.may_simulate(world):
             return ()
         try:
             effects = simulate(world, operation).effects
@@ -161,19 +161,26 @@ class Machine:
 
     def may_simulate(self, world: Snapshot | None = None, *, times: int = 1) -> bool:
         """Whether there is time for so many more predictions, which then counts as taken: :data:`SIMULATED`."""
-        cost = times * sum(len(view.mounts) for view in (world or self.snapshot).views)
+        cost = times * (self._mounts if world is None else sum(len(view.mounts) for view in world.views))
         if cost > self._to_simulate:
             return False
         self._to_simulate -= cost
         return True
 
-    def _between(self, label: str) -> Snapshot:
-        """The host, another namespace, and what is needed of others for all chains of groups to be whole."""
+    def _between(self, label: str) -> Snapshot | None:
+        """The host, another namespace, and what is needed of others for all chains of groups to be whole.
+
+        ``None`` where to find that takes longer than :meth:`may_simulate` allows.
+        """
         chosen = {self.host.label: self.host, label: self.view(label)}
         pending = list(chosen.values())
         seen: set[tuple[str, int]] = set()
         while pending:
-            for mount in pending.pop().mounts:
+            view = pending.pop()
+            self._to_simulate -= len(view.mounts)
+            if self._to_simulate < 0:
+                return None
+            for mount in view.mounts:
                 key = (mount.device, mount.master or 0)
                 if mount.master is None or key in seen:
                     continue
@@ -184,7 +191,19 @@ class Machine:
                     view = self.view(members[0].label)
                     chosen[view.label] = view
                     pending.append(view)
-        return self.snapshot.with_views(view for view in self.snapshot.views if view.label in chosen)
+        # That is counted once more when it is simulated, and only then.
+        self._to_simulate += sum(len(view.mounts) for view in chosen.values())
+        return self.snapshot.with_views(sorted(chosen.values(), key=lambda view: self._positions[view.label]))
+
+    @cached_property
+    def _mounts(self) -> int:
+        """How many mounts the whole machine has."""
+        return sum(len(view.mounts) for view in self.snapshot.views)
+
+    @cached_property
+    def _positions(self) -> dict[str, int]:
+        """Of each view in the snapshot, by its label."""
+        return {view.label: position for position, view in enumerate(self.snapshot.views)}
 
     @cached_property
     def _names(self) -> GroupNames:
