@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 VENV := .venv
+# Files of tests that run at once: most of them wait for the kernel, or for a program that they have started.
+WORKERS ?= 2
 
 .PHONY: demo test lint bench notebooks fixtures clean
 
@@ -11,7 +13,7 @@ demo: $(VENV)/.installed
 	$(VENV)/bin/mntscope lab -- $(VENV)/bin/mntscope diff {pid} --against {host} || test $$? = 1
 
 test: $(VENV)/.installed-dev
-	$(VENV)/bin/python -m pytest $(PYTEST)
+	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST)
 
 lint: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m pytest -q tests/test_standards.py

@@ -38,6 +38,12 @@ def namespaces() -> None:
         pytest.skip(f"cannot make namespaces (that takes CAP_SYS_ADMIN): {reason}")
 
 
+@pytest.fixture(autouse=True)
+def no_width_of_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports are as wide as where nobody says how wide that is; what runs the tests beside each other says it."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture
 def scratch(namespaces: None) -> Scratch:
     """Runs a function in a forked worker with a private mount namespace, and returns its result."""

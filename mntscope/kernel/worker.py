@@ -336,7 +336,7 @@ def _live(write: Callable[[int], None], answer: int, end: int, parent: int, alar
                 signal.signal(signal.SIGALRM, signal.SIG_DFL)
                 signal.setitimer(signal.ITIMER_REAL, alarm)
             # Whoever reads mntscope's output to its end need not wait for this process's.
-            nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+            nowhere = os.memfd_create("nowhere")
             # (Where one was closed from the start, its number may be that of something else.)
             for fd, stream in enumerate((sys.__stdin__, sys.__stdout__, sys.__stderr__)):
                 if stream is not None:
