@@ -13,8 +13,8 @@ from mntscope.frozen import NamedTuple, dataclass
 from mntscope.isolate.hands import Entrance, mount_id_of
 from mntscope.kernel import syscalls
 from mntscope.kernel.worker import enter
-from mntscope.live.foreign import device_of, follow, pid_namespace_of, proc_mount, root_directory
-from mntscope.live.namespaces import identify, open_namespace
+from mntscope.live.foreign import device_of, follow, pid_namespace_of, root_directory
+from mntscope.live.namespaces import identify, open_namespace, proc_mount
 from mntscope.live.procfs import Proc, hold, read, read_process
 from mntscope.model import Namespace, View
 

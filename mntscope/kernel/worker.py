@@ -47,6 +47,9 @@ PATIENT = 30.0
 MOST_DESCRIPTORS = 250
 """SCM_MAX_FD is 253 (include/net/scm.h)."""
 
+_MESSAGE = 1 << 12
+"""Bytes that a pipe takes at once (PIPE_BUF)."""
+
 _REAPING = 0.2
 """Seconds in which a killed process ends, unless it waits for what nobody can interrupt."""
 
@@ -268,20 +271,25 @@ class Child:
             raise NoAnswerError(f"it did not answer within {seconds:g} s", where=where)
         data = os.read(self._answer, size)
         if not data:
-            with open(os.dup(self._end), "rb") as said:
-                last = said.read()
-            self.end()
-            if last != b"+":
+            # One message, shorter than a pipe takes at once; after it nothing is left to do but to end.
+            last = os.read(self._end, _MESSAGE)
+            if last == b"+":
+                self._let_go()
+            else:
+                self.end()
                 _raise(last, where)
         return data
 
     def end(self) -> None:
         """End it, if it has not ended, and let go of it. A second time nothing is done."""
-        if self._gone:
-            return
+        if not self._gone:
+            self._let_go()
+            end(self.pid)
+
+    def _let_go(self) -> None:
         self._gone = True
         _close((self._answer, self._end))
-        end(self.pid)
+        _unreaped.append(self.pid)
 
 
 def end(pid: int, *, seconds: float = 0.0) -> None:
@@ -289,37 +297,42 @@ def end(pid: int, *, seconds: float = 0.0) -> None:
 
     One that cannot be ended now, since it waits for what nobody can interrupt, is reaped some other time.
     """
-    _unreaped.append(pid)
-    if not _reaped(pid, seconds):
+    if pid not in _unreaped:
+        _unreaped.append(pid)
+    if not reap(seconds, only=pid):
         # It has not been waited for, so the pid is its own.
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-        _reaped(pid, _REAPING)
+        reap(only=pid)
 
 
-def _reaped(pid: int, seconds: float) -> bool:
-    """Whether it ends within so many seconds; it is then waited for, and so are others that have ended."""
+def reap(seconds: float = _REAPING, *, only: int | None = None) -> bool:
+    """Wait for the children that have said all or were killed, so many *seconds* at most; whether none is left.
+
+    With *only*, for that one, and whether it has ended; others are reaped by the way. Until then they are processes of
+    this machine, as others are.
+    """
     given_up = time.monotonic() + seconds
     pause = 0.0
     while True:
-        for other in tuple(_unreaped):
+        for pid in tuple(_unreaped):
             try:
-                ended = os.waitpid(other, os.WNOHANG)[0]
+                ended = os.waitpid(pid, os.WNOHANG)[0]
             except ChildProcessError:
                 # Where SIGCHLD is ignored, the kernel has reaped it.
-                ended = other
+                ended = pid
             if ended:
-                _unreaped.remove(other)
-        if pid not in _unreaped:
+                _unreaped.remove(pid)
+        if not _unreaped or (only is not None and only not in _unreaped):
             return True
         if time.monotonic() > given_up:
             return False
         time.sleep(pause)
-        pause = min(pause + 0.0005, 0.01)
+        pause = min(pause + 0.0001, 0.01)
 
 
 _unreaped: list[int] = []
-"""Children that were killed, and have not been waited for."""
+"""Children that have said all, or were killed, and have not been waited for."""
 
 
 def _live(write: Callable[[int], None], answer: int, end: int, parent: int, alarm: float | None) -> NoReturn:
@@ -349,7 +362,7 @@ def _live(write: Callable[[int], None], answer: int, end: int, parent: int, alar
         except (MntscopeError, OSError) as error:
             last = _told(error)
         os.close(answer)
-        write_all(end, last)
+        os.write(end, last[:_MESSAGE])
     finally:
         os._exit(0)
 

@@ -13,15 +13,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import cached_property, partial
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mntscope.errors import MntscopeError, NoAnswerError, TargetError
 from mntscope.frozen import NamedTuple, replace
 from mntscope.kernel.worker import in_child
 from mntscope.live.procfs import Proc, hold, open_proc, read_process
-from mntscope.live.users import Users
 from mntscope.model import Owner, Problem, Process
 from mntscope.owners import owner_of
+
+if TYPE_CHECKING:
+    from mntscope.live.users import Users
 
 # Where a runtime keeps the state of a container, in a directory named by its id: the keys of its first process's
 # pid, and of that process's start time.
@@ -93,7 +95,14 @@ class Runtimes:
 
     def __init__(self, proc: Proc | None = None) -> None:
         self.not_seen: list[Problem] = []
-        self._users = Users(self.not_seen, proc)
+        self._proc = proc
+
+    @cached_property
+    def _users(self) -> Users:
+        # Looked up only here: on a machine where nobody is logged in there are none.
+        from mntscope.live.users import Users
+
+        return Users(self.not_seen, self._proc)
 
     def started(self, process: Process) -> Owner | None:
         """The container whose first process this is, by the state its runtime keeps."""

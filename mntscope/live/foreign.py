@@ -40,12 +40,6 @@ LARGEST = 1 << 16
 MOST_PROCESSES = 4096
 """Processes of a proc that are asked which PID namespace it shows, before that is given up."""
 
-LOCAL = {
-    "bcachefs", "btrfs", "cramfs", "erofs", "exfat", "ext2", "ext3", "ext4", "f2fs", "iso9660", "jfs", "ramfs",
-    "rootfs", "squashfs", "tmpfs", "ubifs", "udf", "vfat", "xfs", "zfs",
-}  # fmt: skip
-"""Filesystems that look a name up without asking a server."""
-
 SHARE = DEADLINE / 2
 """Seconds of one deadline that one place may use up."""
 
@@ -173,25 +167,6 @@ class ProcMount(NamedTuple):
     device: str
     risk: int = 0
     """Those with the least come first: see :func:`shown_pid_namespaces`."""
-
-
-def proc_mount(table: bytes, path: str) -> tuple[str, bool] | None:
-    """The device of what a table shows topmost at *path*, if that is a whole proc; and whether the way is local."""
-    wanted = os.fsencode(path)
-    there: dict[bytes, list[bytes]] = {}
-    local = True
-    for line in table.split(b"\n"):
-        words = line.split(b" ")
-        if len(words) > 9 and (words[4] == wanted or words[4] == b"/" or wanted.startswith(words[4] + b"/")):
-            if words[4] == wanted:
-                there[words[0]] = words
-            else:
-                local = local and os.fsdecode(words[words.index(b"-", 6) + 1]) in LOCAL
-    parents = {words[1] for words in there.values()}
-    top = [words for number, words in there.items() if number not in parents]
-    if len(top) == 1 and top[0][3] == b"/" and top[0][top[0].index(b"-", 6) + 1] == b"proc":
-        return os.fsdecode(top[0][2]), local
-    return None
 
 
 def shown_pid_namespaces(proc: Proc, mounts: Sequence[ProcMount]) -> dict[ProcMount, int | None]:

@@ -11,8 +11,8 @@ from contextlib import contextmanager, suppress
 from mntscope.errors import AccessError, TargetError
 from mntscope.frozen import replace
 from mntscope.interrupts import uninterrupted
+from mntscope.kernel.worker import reap
 from mntscope.live.containers import Runtimes
-from mntscope.live.foreign import ProcMount
 from mntscope.live.gaps import Gaps
 from mntscope.live.namespaces import (
     Reading,
@@ -20,6 +20,7 @@ from mntscope.live.namespaces import (
     every_namespace,
     lists_all,
     open_namespace,
+    proc_mount,
     read_through,
 )
 from mntscope.live.procfs import Proc, namespace_link, open_proc, read, read_process
@@ -84,13 +85,15 @@ def capture(
             machine.add_others()
         machine.settle()
         machine.look_at_procs()
-        return Snapshot(
+        snapshot = Snapshot(
             views=tuple(machine.views()),
             host_label=readings[0].label,
             kernel=os.uname().release,
             not_seen=tuple(gaps.problems()),
             mount_max=_mount_max(proc),
         )
+    reap()
+    return snapshot
 
 
 class _Machine:
@@ -146,6 +149,7 @@ class _Machine:
 
     def add_others(self) -> None:
         """Every namespace that can be found."""
+        reap()
         members, refused = self._members()
         self.readings.expected = len(members)
         for inode, pids in members.items():
@@ -334,22 +338,31 @@ class _Machine:
 
     def look_at_procs(self) -> None:
         """Find out which PID namespace the proc at /proc of each namespace shows."""
-        home = self.readings[0].namespace.user_namespace
-        unknown: dict[ProcMount, Reading] = {}
+        unknown: list[tuple[Reading, str, bool]] = []
         for reading in self.readings:
-            mount = reading.proc_mount(home)
-            if mount is not None and mount.device == self.proc.device:
+            found = proc_mount(reading.table, "/proc") if reading.root else None
+            if found is not None and found[0] == self.proc.device:
                 # The very proc that is read here.
                 reading.proc_pid_namespace = self.proc.pid_namespace
-            elif mount is not None:
-                unknown[mount] = reading
+            elif found is not None:
+                unknown.append((reading, *found))
         if unknown:
-            from mntscope.live.foreign import shown_pid_namespaces
+            self._look_at_procs(unknown)
 
-            shown = shown_pid_namespaces(self.proc, list(unknown))
-            for mount, reading in unknown.items():
-                reading.proc_pid_namespace = shown.get(mount)
-            self.gaps.unanswered += [reading.label for mount, reading in unknown.items() if mount not in shown]
+    def _look_at_procs(self, unknown: list[tuple[Reading, str, bool]]) -> None:
+        from mntscope.live.foreign import ProcMount, shown_pid_namespaces
+
+        home = self.readings[0].namespace.user_namespace
+        mounts = {}
+        for reading, device, local in unknown:
+            pid, start_time = reading.asked_through
+            # What an ordinary user can make comes last, and a filesystem that has to ask somebody.
+            risk = 2 * (reading.namespace.user_namespace != home) + (not local)
+            mounts[ProcMount(pid, start_time, reading.namespace.inode, reading.root, "/proc", device, risk)] = reading
+        shown = shown_pid_namespaces(self.proc, list(mounts))
+        for mount, reading in mounts.items():
+            reading.proc_pid_namespace = shown.get(mount)
+        self.gaps.unanswered += [reading.label for mount, reading in mounts.items() if mount not in shown]
 
     def views(self) -> Iterator[View]:
         """The readings as views: the host's first, the others by their lowest pid, those without one by their inode."""

@@ -10,7 +10,6 @@ from contextlib import contextmanager, suppress
 from mntscope.errors import AccessError, KernelError, TargetError
 from mntscope.kernel import syscalls
 from mntscope.kernel.worker import inside
-from mntscope.live.foreign import ProcMount, open_namespace_file, proc_mount
 from mntscope.live.procfs import Proc, hold, namespace_link, read_process
 from mntscope.live.tables import Source, first_reading
 from mntscope.model import Namespace, Process
@@ -18,6 +17,12 @@ from mntscope.parse import MountTable, parse_mountinfo
 from mntscope.redaction import redact
 
 _OPEN = os.O_RDONLY | os.O_CLOEXEC
+
+LOCAL = {
+    "bcachefs", "btrfs", "cramfs", "erofs", "exfat", "ext2", "ext3", "ext4", "f2fs", "iso9660", "jfs", "ramfs",
+    "rootfs", "squashfs", "tmpfs", "ubifs", "udf", "vfat", "xfs", "zfs",
+}  # fmt: skip
+"""Filesystems that look a name up without asking a server."""
 
 Mark = tuple[bytes, ...]
 """Mount ID, parent ID, device and root of a mount: at any moment these are of one namespace only."""
@@ -46,7 +51,7 @@ class Reading:
         """The process through which it was read; ``None`` if it was entered, or read through a thread on its own."""
         self.processes = processes or {}
         self.proc_pid_namespace: int | None = None
-        """To be asked for when all are read (:meth:`proc_mount`)."""
+        """Of whose processes its /proc shows; asked for when all are read."""
         self.root = root
         """The root directory from which its mount points count, below that of the proc: ``4711/root``, or that of a
         thread; empty if it was entered."""
@@ -87,19 +92,10 @@ class Reading:
         self.table = table
         return True
 
-    def proc_mount(self, home: int | None) -> ProcMount | None:
-        """What it has topmost at /proc, if that is a proc and it was read through a process that can be asked.
-
-        *home* is the user namespace of this process: those of others come last.
-        """
-        found = proc_mount(self.table, "/proc") if self.root else None
-        if found is None:
-            return None
-        device, local = found
-        foreign = self.namespace.user_namespace != home
-        pid = int(self.root.partition("/")[0])
-        start_time = self.root_of.start_time if self.root_of else None
-        return ProcMount(pid, start_time, self.namespace.inode, self.root, "/proc", device, 2 * foreign + (not local))
+    @property
+    def asked_through(self) -> tuple[int, int | None]:
+        """The pid of the process whose root directory counts, and when it started, where that is known."""
+        return int(self.root.partition("/")[0]), self.root_of.start_time if self.root_of else None
 
     def close(self) -> None:
         """Let go of the namespace."""
@@ -118,6 +114,25 @@ class Reading:
     def marks(self) -> set[Mark]:
         """What tells the namespace where its inode may not be read."""
         return {tuple(line.split(b" ", 4)[:4]) for line in self.table.split(b"\n") if line}
+
+
+def proc_mount(table: bytes, path: str) -> tuple[str, bool] | None:
+    """The device of what a table shows topmost at *path*, if that is a whole proc; and whether the way is local."""
+    wanted = os.fsencode(path)
+    there: dict[bytes, list[bytes]] = {}
+    local = True
+    for line in table.split(b"\n"):
+        words = line.split(b" ")
+        if len(words) > 9 and (words[4] == wanted or words[4] == b"/" or wanted.startswith(words[4] + b"/")):
+            if words[4] == wanted:
+                there[words[0]] = words
+            else:
+                local = local and os.fsdecode(words[words.index(b"-", 6) + 1]) in LOCAL
+    parents = {words[1] for words in there.values()}
+    top = [words for number, words in there.items() if number not in parents]
+    if len(top) == 1 and top[0][3] == b"/" and top[0][top[0].index(b"-", 6) + 1] == b"proc":
+        return os.fsdecode(top[0][2]), local
+    return None
 
 
 def identify(fd: int) -> Namespace:
@@ -199,6 +214,8 @@ def open_namespace(path: str) -> int:
     """
     hint = "give a file such as /proc/PID/ns/mnt"
     try:
+        from mntscope.live.foreign import open_namespace_file
+
         fd = open_namespace_file(path)
     except PermissionError as error:
         raise AccessError("permission denied", where=path, hint="run mntscope as root") from error

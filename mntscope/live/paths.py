@@ -7,8 +7,6 @@ import os
 
 from mntscope.errors import AccessError, TargetError
 from mntscope.interrupts import uninterrupted
-from mntscope.kernel.worker import in_child
-from mntscope.live.foreign import IN_ROOT, open_at
 
 MOST_LINKS = 40
 """As in the kernel (MAXSYMLINKS, include/linux/namei.h)."""
@@ -29,6 +27,8 @@ def real_path(pid: int, path: str) -> str | None:
     :raises TargetError: the process is gone.
     :raises NoAnswerError: a filesystem on the way does not answer.
     """
+    from mntscope.kernel.worker import in_child
+
     process = f"process {pid}"
     # Nothing where nothing exists: a path has at least its slash.
     return os.fsdecode(in_child(lambda: os.fsencode(_real_path(pid, path)), where=f"{path} of {process}")) or None
@@ -70,7 +70,7 @@ class _Walk:
             if name == "..":
                 self.up()
                 continue
-            fd = open_at(self.fds[-1], name, _STEP, IN_ROOT)
+            fd = self._step(name)
             try:
                 target = os.readlink("", dir_fd=fd)
             except OSError:
@@ -87,6 +87,12 @@ class _Walk:
                     self.up()
             pending += target.split("/")[::-1]
         return "/" + "/".join(self.names)
+
+    def _step(self, name: str) -> int:
+        # Looked up only here: most commands follow no path.
+        from mntscope.live.foreign import IN_ROOT, open_at
+
+        return open_at(self.fds[-1], name, _STEP, IN_ROOT)
 
     def up(self) -> None:
         if self.names:

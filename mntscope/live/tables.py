@@ -12,7 +12,6 @@ from typing import Protocol
 
 from mntscope.errors import AccessError
 from mntscope.kernel.worker import inside
-from mntscope.live.foreign import root_directory
 
 PATIENCE = 0.005
 """Seconds of this thread's processor time for which mountinfo is read before anybody asks what it costs."""
@@ -139,6 +138,8 @@ def first_reading(mountinfo: int, namespace: int | None, process: int | None = N
 def _asked(text: Mountinfo, namespace: int | None, process: int | None) -> tuple[Source, bytes]:
     if namespace is None:
         raise AccessError("its namespace may not be opened")
+    from mntscope.live.foreign import root_directory
+
     root = None if process is None else root_directory(process)
     source = Statmount(os.dup(namespace), root)
     try:
