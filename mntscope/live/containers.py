@@ -98,8 +98,10 @@ class Runtimes:
         self._proc = proc
 
     @cached_property
-    def _users(self) -> Users:
-        # Looked up only here: on a machine where nobody is logged in there are none.
+    def _users(self) -> Users | None:
+        """``None`` where nobody is logged in: what knows of users is then not even loaded."""
+        if not next(iter(_names("/run/user", "*", {})), ""):
+            return None
         from mntscope.live.users import Users
 
         return Users(self.not_seen, self._proc)
@@ -114,17 +116,20 @@ class Runtimes:
         key = (process.pid, str(process.start_time))
         if owner := self.states.get(key):
             return Container(owner, process)
-        for user in self._users.of(process):
-            if claim := self._users.claims(user).get(key):
-                if user == os.geteuid():
-                    return Container(Owner(claim.kind, claim.id, id=claim.id), process)
-                # Without an id: by that :meth:`named` would find the name of a container of root's that has the same.
-                return Container(Owner(claim.kind, claim.id), process, user)
+        if users := self._users:
+            for user in users.of(process):
+                if claim := users.claims(user).get(key):
+                    if user == os.geteuid():
+                        return Container(Owner(claim.kind, claim.id, id=claim.id), process)
+                    # Without an id: by that :meth:`named` would find the name of a container of root's that has it too.
+                    return Container(Owner(claim.kind, claim.id), process, user)
         return None
 
     def pids(self) -> list[int]:
         """The first processes of all containers, as far as these are still running."""
-        stated = [*self.states, *(key for user in self._users.all() for key in self._users.claims(user))]
+        stated = list(self.states)
+        if users := self._users:
+            stated += (key for user in users.all() for key in users.claims(user))
         return list(dict.fromkeys(pid for pid, _ in stated))
 
     def named(self, owner: Owner) -> Owner:
