@@ -69,7 +69,8 @@ class WorkerLostError(MntscopeError):
 def in_child(act: Callable[[], bytes], *, seconds: float = DEADLINE, where: str = "", alarmed: bool = False) -> bytes:
     """What *act* gives, in a child that has so many *seconds* for it; *where* names what is looked at, in errors.
 
-    One that is *alarmed* starts sooner, and may outlive a killed mntscope by so many seconds.
+    One that is *alarmed* starts sooner, and may outlive a killed mntscope by so many seconds; when it has answered, it
+    is not waited for: see :func:`reap`.
 
     :raises NoAnswerError: it has not answered by then.
     :raises OSError: *act* raised it there.
@@ -79,7 +80,7 @@ def in_child(act: Callable[[], bytes], *, seconds: float = DEADLINE, where: str 
     try:
         return child.answer(seconds, where)
     finally:
-        child.end()
+        child.end(wait=not alarmed)
 
 
 def beside(theirs: Callable[[], bytes], ours: Callable[[], T]) -> tuple[T, bytes | None]:
@@ -280,11 +281,13 @@ class Child:
                 _raise(last, where)
         return data
 
-    def end(self) -> None:
-        """End it, if it has not ended, and let go of it. A second time nothing is done."""
+    def end(self, *, wait: bool = True) -> None:
+        """End it, if it has not said all, and *wait* until it is gone, with what it has open."""
         if not self._gone:
             self._let_go()
             end(self.pid)
+        elif wait:
+            reap(only=self.pid)
 
     def _let_go(self) -> None:
         self._gone = True
