@@ -145,14 +145,15 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
 NOTHING: Any = ([], [], False)
 
 
-def test_namespaces_are_entered_by_forks_of_one_thread_only(kernel: Kernel, host: Host) -> None:
+def test_namespaces_are_entered_by_forks_of_one_thread_only(kernel: Kernel, host: Host, tmp_path: Path) -> None:
     target = host.unshare("unchanged")
     file = f"/proc/{target.pid}/ns/mnt"
     # The kernel itself could not: that is why.
     said = kernel.run(f"print(len(os.listdir('/proc/self/task')) > 4); real_setns(os.open({file!r}, os.O_RDONLY))")
     assert said.startswith("True\nKernelError: setns")
     kernel.entered.write_text("")
-    isolated = f"isolate({target.pid}, look=partial(resolve, against={str(host.pid)!r}, everything=True))"
+    look, journal = f"partial(resolve, against={str(host.pid)!r}, everything=True)", str(tmp_path / "journal")
+    isolated = f"isolate({target.pid}, look={look}, journal={journal!r})"
     said = kernel.run(
         f"print(len(mntscope.capture(namespace_files=[{file!r}]).view('ns:{file}').mounts) > 0)\n"
         f"print(len(tell(ACTS).performances))\n"
