@@ -472,6 +472,16 @@ def test_from_a_directory_that_is_gone(tmp_path: Path) -> None:
     assert "the current directory is gone" in done.stderr
 
 
+@pytest.mark.parametrize("words", [("isolate", "PID", "--journal", "j"), ("holders", "./x")])
+def test_nor_is_anything_else_named_from_there(machine: Host, tmp_path: Path, words: tuple[str, ...]) -> None:
+    (tmp_path / "gone").mkdir()
+    command = [word.replace("PID", str(machine.unshare("unchanged").inner)) for word in words]
+    program = f"import os, sys; from mntscope.cli import main; os.rmdir(os.getcwd()); sys.exit(main({command}))"
+    done = machine.run([sys.executable, "-c", program], cwd=tmp_path / "gone")
+    said = f"mntscope: {words[-1]}: the current directory is gone; give the path from / on\n"
+    assert (done.returncode, done.stderr) == (2, said)
+
+
 def test_what_may_not_be_read(tmp_path: Path) -> None:
     (tmp_path / "journal").write_text("{}")
     with pytest.raises(AccessError, match="No such file"):

@@ -65,9 +65,10 @@ def _names(what: str, host: View) -> list[str]:
     from mntscope.graph import MountTree
     from mntscope.kernel.worker import in_child
     from mntscope.live import real_path
+    from mntscope.live.paths import absolute
     from mntscope.places import normal
 
-    path = os.path.abspath(what) if what.startswith(".") else what
+    path = absolute(what) if what.startswith(".") else what
     # A mount point is not looked at: its server may be gone, and whoever looks would hang.
     if not path.startswith("/") or any(mount.mount_point == path for mount in host.mounts):
         return [path]

@@ -33,6 +33,7 @@ from mntscope.kernel.mount_ids import unique_id_of
 from mntscope.kernel.proc_context import proc_context
 from mntscope.kernel.worker import WorkerLostError, in_child
 from mntscope.live.foreign import pid_namespace_of
+from mntscope.live.paths import absolute
 from mntscope.live.procfs import Proc, open_proc
 from mntscope.model import Mount
 from mntscope.places import under
@@ -143,7 +144,7 @@ def isolate(
             if pending:
                 raise interrupts.as_error(pending[0])
             return planned
-        path = os.path.abspath(journal or default_path(at.pid))
+        path = absolute(journal or default_path(at.pid))
         # Planned only when no other mntscope changes anything any more.
         with locked(path, new=True, pending=pending) as directory:
 

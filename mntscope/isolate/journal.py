@@ -25,6 +25,7 @@ from typing import Any, Literal, Self, get_args
 from mntscope.errors import AccessError, RefusedError, TargetError
 from mntscope.interrupts import uninterrupted
 from mntscope.isolate.trust import open_directory, open_own, private, read_own
+from mntscope.live.paths import absolute
 
 State = Literal["planned", "applying", "applied", "rolled-back", "undone", "failed"]
 """``failed``: neither all was done nor all put back; the note says what stands."""
@@ -156,7 +157,7 @@ class Journal:
         :raises TargetError: there is none, or it is no journal.
         :raises AccessError: it may not be read.
         """
-        path = os.path.abspath(path)
+        path = absolute(path)
         if directory is None:
             there = open_directory(os.path.dirname(path))
             try:
@@ -390,7 +391,7 @@ def locked(path: str, *, new: bool, pending: Sequence[int] = ()) -> Iterator[int
         another mntscope is at work for too long.
     :raises AccessError: the directory may not be opened.
     """
-    path = os.path.abspath(path)
+    path = absolute(path)
     held: list[int] = []
     try:
         with uninterrupted():

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Protocol
 
-from mntscope.errors import AccessError, KernelError, MntscopeError, RefusedError, TargetError
+from mntscope.errors import AccessError, KernelError, MntscopeError, RefusedError
 from mntscope.frozen import dataclass
 from mntscope.graph import same_namespace
 from mntscope.interrupts import to_the_end, uninterrupted
@@ -28,6 +28,7 @@ from mntscope.isolate.witness import Witness
 from mntscope.isolate.worker import Worker
 from mntscope.kernel.mount_ids import unique_ids
 from mntscope.live.namespaces import every_namespace, identify, lists_all
+from mntscope.live.paths import absolute
 from mntscope.live.procfs import Proc, open_proc, read
 from mntscope.model import View
 from mntscope.places import below, relative, under
@@ -92,10 +93,7 @@ def put_back(path: str, *, look: Look, in_host_namespace: bool = False) -> Undoi
     :raises AccessError: it may not be read, or what it speaks of may not be looked at; nothing is changed.
     :raises MntscopeError: something could not be put back; the journal says what has been.
     """
-    try:
-        path = os.path.abspath(path)
-    except FileNotFoundError as error:
-        raise TargetError("the current directory is gone", where=path, hint="give the path from / on") from error
+    path = absolute(path)
     # What is not to be obeyed is not waited for either.
     with uninterrupted():
         Journal.read(path)

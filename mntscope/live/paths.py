@@ -16,6 +16,17 @@ _STEP = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
 
+def absolute(path: str) -> str:
+    """*path* from the root directory on, where it is named from the current directory.
+
+    :raises TargetError: that has been deleted.
+    """
+    try:
+        return os.path.abspath(path)
+    except FileNotFoundError as error:
+        raise TargetError("the current directory is gone", where=path, hint="give the path from / on") from error
+
+
 @uninterrupted()
 def real_path(pid: int, path: str) -> str | None:
     """The absolute *path*, as process *pid* sees it, without symbolic links; ``None`` where nothing exists.
