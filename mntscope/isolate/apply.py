@@ -316,9 +316,7 @@ class _Trial:
         # Before it is attached, so that it can be found again whatever happens then.
         entry.mount_id, entry.unique_id = made.values["mount_id"], unique_id_of(made.fds[0])
         self.journal.write()
-        answer = self.worker.ask("attach", path=path, mount_id=parent.mount_id)
-        self.changes += [Placed(fd) for fd in answer.fds]
-        entry.mount_id = answer.values["mount_id"]
+        self.worker.ask("attach", path=path, mount_id=parent.mount_id)
 
     def _settle(self) -> None:
         """Begin from the tables as they are now, unless what has changed since the plan concerns the plan."""
@@ -476,7 +474,7 @@ def _explained(error: MntscopeError, where: str) -> MntscopeError:
     if error.errno == errno.EPERM and error.call == "setns":
         hint = "run mntscope as root (it takes CAP_SYS_ADMIN)"
         return AccessError(f"its namespaces may not be entered ({error})", where=where, hint=hint)
-    if error.errno == errno.EPERM and error.call in ("fsmount", "mount"):
+    if error.errno == errno.EPERM and error.call == "fsmount":
         # fs/namespace.c, mount_too_revealing
         what = f"the kernel refuses a new proc ({error}): locked mounts cover a part of the one it has"
         hint = "mount_namespaces(7): what a user namespace may not see uncovered; do it from its parent"

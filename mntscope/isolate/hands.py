@@ -32,7 +32,7 @@ from mntscope.isolate.journal import Journal
 from mntscope.kernel import syscalls
 from mntscope.kernel.worker import DEADLINE, untraceable
 from mntscope.live.foreign import IN_ROOT, open_at
-from mntscope.live.procfs import read
+from mntscope.live.procfs import mount_id_of, read
 
 T = TypeVar("T")
 
@@ -223,9 +223,8 @@ class Hands:
         """Mount the proc at *path*, which must lie in the mount *mount_id*."""
         target = self._open(path, mount_id)
         try:
-            placed = self.changes[-1]
-            self.call("move_mount", syscalls.move_mount, placed.mount, "", target, "", _BY_DESCRIPTORS)
-            return Answer({"mount_id": self._mount_id(placed.mount)})
+            self.call("move_mount", syscalls.move_mount, self.changes[-1].mount, "", target, "", _BY_DESCRIPTORS)
+            return Answer()
         finally:
             os.close(target)
 
@@ -343,19 +342,11 @@ class Hands:
         return fd
 
     def _mount_id(self, fd: int) -> int:
-        return mount_id_of(self.entrance.proc, fd)
+        return mount_id_of(fd, dir_fd=self.entrance.proc)
 
     def _table(self) -> dict[int, list[bytes]]:
         lines = (line.split(b" ") for line in read("self/mountinfo", dir_fd=self.entrance.proc).split(b"\n") if line)
         return {int(words[0]): words for words in lines}
-
-
-def mount_id_of(proc: int, fd: int) -> int:
-    """The mount ID of what a descriptor of this process refers to (proc_pid_fdinfo(5))."""
-    for line in read(f"self/fdinfo/{fd}", dir_fd=proc).split(b"\n"):
-        if line.startswith(b"mnt_id:"):
-            return int(line.split()[1])
-    raise KernelError("open", errno.ENOSYS, where="fdinfo")
 
 
 def _membership(words: list[bytes]) -> tuple[int | None, int | None]:

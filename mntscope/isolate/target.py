@@ -10,12 +10,12 @@ from contextlib import ExitStack, contextmanager, suppress
 
 from mntscope.errors import KernelError, NoAnswerError, RefusedError, TargetError
 from mntscope.frozen import NamedTuple, dataclass
-from mntscope.isolate.hands import Entrance, mount_id_of
+from mntscope.isolate.hands import Entrance
 from mntscope.kernel import syscalls
 from mntscope.kernel.worker import enter
-from mntscope.live.foreign import device_of, follow, pid_namespace_of, root_directory
+from mntscope.live.foreign import follow, pid_namespace_of, root_directory
 from mntscope.live.namespaces import identify, open_namespace, proc_mount
-from mntscope.live.procfs import Proc, hold, read, read_process
+from mntscope.live.procfs import Proc, device_of, hold, mount_id_of, read, read_process
 from mntscope.model import Namespace, View
 
 _OPEN = os.O_RDONLY | os.O_CLOEXEC
@@ -109,7 +109,7 @@ def resolve(at: Target, path: str) -> Place:
         os.chroot(".")
         os.fchdir(proc)
         table = read("self/mountinfo", dir_fd=proc)
-        if not re.search(rb"^%d " % mount_id_of(proc, fd), table, re.MULTILINE):
+        if not re.search(rb"^%d " % mount_id_of(fd, dir_fd=proc), table, re.MULTILINE):
             raise RefusedError("its place is not within the root of its mount namespace", where=path)
         leads_to, shown = os.readlink(f"self/fd/{fd}", dir_fd=proc), None
         if (top := proc_mount(table, leads_to)) and top[0] == device_of(fd):

@@ -156,6 +156,7 @@ def enter(
     :raises NoAnswerError: *look* has not answered after so many *seconds*.
     :raises OSError: *look* raised it.
     """
+    parent = os.getpid()
 
     def enter_and_look() -> tuple[bytes, list[int]]:
         untraceable()
@@ -167,6 +168,7 @@ def enter(
                 if owner is None:
                     raise
                 syscalls.setns(owner, syscalls.CLONE_NEWUSER)
+                dies_with(parent)
                 syscalls.setns(namespace, syscalls.CLONE_NEWNS)
         except KernelError as error:
             what = f"the mount namespace may not be entered ({error.strerror})"
@@ -217,17 +219,18 @@ def untraceable() -> None:
     who has CAP_SYS_PTRACE over the user namespace of its program, the host's, may do so (ptrace(2), access mode
     checks; kernel/ptrace.c, __ptrace_may_access): not the root of a user namespace that this process joins, whose
     capabilities count there. It keeps off nobody who has CAP_SYS_PTRACE in the host's user namespace: such a container
-    can trace what it sees, so what enters its PID namespace has nothing in its hands (:mod:`mntscope.kernel.proc_of`).
+    can trace what it sees, so what enters its PID namespace has nothing in its hands
+    (:mod:`mntscope.kernel.empty_handed`).
     """
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
 
 
-def dies_with(parent: int, number: int = signal.SIGKILL) -> None:
-    """The kernel ends this process by a signal when *parent*, which forked it, ends; at once if it has ended already.
+def dies_with(parent: int) -> None:
+    """The kernel kills this process when *parent*, which forked it, ends; at once if it has ended already.
 
     To be called again after a change of user namespace, which may take it back (kernel/cred.c, commit_creds).
     """
-    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, number)
+    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
 

@@ -32,7 +32,7 @@ from mntscope.kernel.worker import (
     with_descriptors,
     write_all,
 )
-from mntscope.live.procfs import Proc, namespace_link, start_time_of
+from mntscope.live.procfs import Proc, device_of, mount_id_of, namespace_link, start_time_of
 
 LARGEST = 1 << 16
 """A status file of proc has fewer bytes."""
@@ -89,7 +89,7 @@ def stepwise(directory: int, path: str, flags: int, resolve: int) -> int:
     """What openat2(2) would give: each component is held as a mere place, looked at, and only then gone on from."""
     at = os.dup(directory)
     try:
-        mount = _mount_id(at) if resolve & IN_PROC else b""
+        mount = mount_id_of(at) if resolve & IN_PROC else 0
         parts = [part for part in path.split("/") if part not in ("", ".")]
         for position, part in enumerate(parts, 1):
             place = os.open(part, _PLACE, dir_fd=at) if part != ".." else -1
@@ -99,7 +99,7 @@ def stepwise(directory: int, path: str, flags: int, resolve: int) -> int:
             at = place
             if stat.S_ISLNK(os.fstat(place).st_mode) and not (position == len(parts) and flags & os.O_PATH):
                 raise KernelError("openat2", errno.ELOOP, where=path)
-            if resolve & IN_PROC and _mount_id(place) != mount:
+            if resolve & IN_PROC and mount_id_of(place) != mount:
                 raise KernelError("openat2", errno.EXDEV, where=path)
         if flags & os.O_DIRECTORY and not stat.S_ISDIR(os.fstat(at).st_mode):
             raise KernelError("openat2", errno.ENOTDIR, where=path)
@@ -107,11 +107,6 @@ def stepwise(directory: int, path: str, flags: int, resolve: int) -> int:
         return os.dup(at) if flags & os.O_PATH else os.open(f"self/fd/{at}", flags & ~os.O_NOFOLLOW)
     finally:
         os.close(at)
-
-
-def _mount_id(fd: int) -> bytes:
-    with open(f"self/fdinfo/{fd}", "rb") as file:
-        return next((line for line in file if line.startswith(b"mnt_id:")), b"")
 
 
 # Files of a proc filesystem that somebody else mounted
@@ -172,8 +167,8 @@ class ProcMount(NamedTuple):
 def shown_pid_namespaces(proc: Proc, mounts: Sequence[ProcMount]) -> dict[ProcMount, int | None]:
     """The inode of the PID namespace that each proc shows, where that can be told; without those that do not answer.
 
-    However many do not answer, all of them share one deadline. Whoever has none to lose, because the place is in a
-    namespace or on a filesystem that an ordinary user can make, comes last, and keeps none of the others waiting.
+    However many do not answer, all of them share one deadline. What lies in a namespace or on a filesystem that an
+    ordinary user can make comes last (:attr:`ProcMount.risk`), so that no such user keeps the others from being told.
     """
     found: dict[ProcMount, int | None] = {}
     pending = sorted(mounts, key=lambda mount: mount.risk)
@@ -219,12 +214,6 @@ def _shown_by(proc: Proc, mount: ProcMount) -> int | None:
             if device_of(top) == mount.device:
                 return pid_namespace_of(top)
     return None
-
-
-def device_of(fd: int) -> str:
-    """The device of what a descriptor refers to, as a table has it."""
-    device = os.fstat(fd).st_dev
-    return f"{os.major(device)}:{os.minor(device)}"
 
 
 def pid_namespace_of(proc: int) -> int | None:

@@ -32,8 +32,7 @@ class Proc:
         self.problem = problem
         """Why it is not the one at /proc, if it is not."""
         self.pid_namespace = namespace_link("pid", "self", dir_fd=fd)
-        device = os.fstat(fd).st_dev
-        self.device = f"{os.major(device)}:{os.minor(device)}"
+        self.device = device_of(fd)
 
     def __enter__(self) -> Self:
         return self
@@ -125,7 +124,7 @@ def _wrong(place: int, path: str) -> bytes:
 # Small files and links, below any directory descriptor
 
 
-def read(path: str, *, dir_fd: int) -> bytes:
+def read(path: str, *, dir_fd: int | None) -> bytes:
     """The whole content of a file of proc."""
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dir_fd)
     with open(fd, "rb", buffering=0) as file:
@@ -148,6 +147,25 @@ def threads(pid: int, *, dir_fd: int) -> list[int]:
         return sorted(map(int, os.listdir(fd)))
     finally:
         os.close(fd)
+
+
+def device_of(fd: int) -> str:
+    """The device of what a descriptor refers to, as a table has it."""
+    device = os.fstat(fd).st_dev
+    return f"{os.major(device)}:{os.minor(device)}"
+
+
+def mount_id_of(fd: int, *, dir_fd: int | None = None) -> int:
+    """The mount ID of what a descriptor of this process refers to (proc_pid_fdinfo(5)).
+
+    *dir_fd* is the root of our proc; it is the current directory where there is none.
+
+    :raises KernelError: the kernel does not tell (before Linux 3.15).
+    """
+    for line in read(f"self/fdinfo/{fd}", dir_fd=dir_fd).split(b"\n"):
+        if line.startswith(b"mnt_id:"):
+            return int(line.split()[1])
+    raise KernelError("open", errno.ENOSYS, where="fdinfo")
 
 
 def own_pids(dir_fd: int, process: str = ".") -> list[int]:
