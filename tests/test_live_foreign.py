@@ -284,7 +284,10 @@ def test_something_mounted_on_the_machines_own_proc(machine: Host) -> None:
     actor: Actor = machine.spawn()
 
     def body() -> str:
-        syscalls.mount("none", f"/proc/{actor.inner}", "tmpfs", 0)
+        # Lines with a raw carriage return are lines of the kernel's, too.
+        syscalls.mount("none", "/mnt", "tmpfs", 0)
+        os.mkdir("/mnt/a\rb")
+        syscalls.mount("/mnt/a\rb", f"/proc/{actor.inner}", None, syscalls.MS_BIND)
         with open_proc() as proc:
             return str(proc.problem)
 

@@ -112,8 +112,9 @@ def _wrong(place: int, path: str) -> bytes:
     if pids != [os.getpid()]:
         what, hint = "it shows the processes of an outer PID namespace", "run mntscope outside of this PID namespace"
         return f"{what}\0{hint}, or as root".encode()
-    points = (line.split(b" ")[4] for line in table.split(b"\n") if line)
     prefix = os.fsencode(path)
+    # Few lines have anything of the kind, and there may be many lines.
+    points = (line.split(b" ")[4] for line in table.split(b"\n") if b" %s/" % prefix in line)
     on = [point for point in points if point.startswith(prefix) and _ON_A_PROCESS.match(point, len(prefix))]
     if on:
         name = os.fsdecode(on[0])
