@@ -30,7 +30,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -187,7 +187,8 @@ def program(host: Host | Actor, *argv: str, comm: str) -> Iterator[Actor]:
         yield Actor(pid=pid, inner=Actor(pid, pid).pids[1 if isinstance(host, Host) and host.own_pids else 0])
     finally:
         for pid in reversed([running.pid, *descendants(running.pid)]):
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # the last of them may have taken it along
+                os.kill(pid, signal.SIGKILL)
         running.wait()
 
 
