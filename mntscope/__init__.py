@@ -56,9 +56,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from mntscope.analysis.diff import Change, Damage, Diff, changes, diff
+    from mntscope.analysis.holders import Holder, Holders, holders
+    from mntscope.analysis.namespaces import NamespaceList, namespaces
+    from mntscope.analysis.predict import predict
     from mntscope.archive import load, save
-    from mntscope.census import Census, namespaces
-    from mntscope.difference import Change, Damage, Diff, changes, diff
     from mntscope.errors import (
         AccessError,
         KernelError,
@@ -69,27 +71,28 @@ if TYPE_CHECKING:
         UsageError,
     )
     from mntscope.graph import Leak, MountTree, PeerGraph, PeerGroup, Receiver, leaks
-    from mntscope.holding import Holder, Holding, holders
     from mntscope.live import capture
     from mntscope.model import Hold, Mount, Namespace, Owner, Problem, Process, View
     from mntscope.parse import format_mountinfo, parse_mountinfo
-    from mntscope.prediction import predict
     from mntscope.propagation import Effect, Outcome, simulate
     from mntscope.rules import RULES, Audit, Finding, Policy, Rule, Waiver, audit
     from mntscope.snapshot import Snapshot
 
+    Census = NamespaceList
+    Holding = Holders
+
 _HOMES = {
     "AccessError": "errors",
     "Audit": "rules",
-    "Census": "census",
-    "Change": "difference",
-    "Damage": "difference",
-    "Diff": "difference",
+    "NamespaceList": "analysis.namespaces",
+    "Change": "analysis.diff",
+    "Damage": "analysis.diff",
+    "Diff": "analysis.diff",
     "Effect": "propagation",
     "Finding": "rules",
     "Hold": "model",
-    "Holder": "holding",
-    "Holding": "holding",
+    "Holder": "analysis.holders",
+    "Holders": "analysis.holders",
     "KernelError": "errors",
     "Leak": "graph",
     "MntscopeError": "errors",
@@ -115,25 +118,27 @@ _HOMES = {
     "Waiver": "rules",
     "audit": "rules",
     "capture": "live",
-    "changes": "difference",
-    "diff": "difference",
+    "changes": "analysis.diff",
+    "diff": "analysis.diff",
     "format_mountinfo": "parse",
-    "holders": "holding",
+    "holders": "analysis.holders",
     "leaks": "graph",
     "load": "archive",
-    "namespaces": "census",
+    "namespaces": "analysis.namespaces",
     "parse_mountinfo": "parse",
-    "predict": "prediction",
+    "predict": "analysis.predict",
     "save": "archive",
     "simulate": "propagation",
 }
 """Where each public name lives: it is imported when it is first used, so that a command loads only what it needs."""
 
+_FORMER_NAMES = {"Census": "NamespaceList", "Holding": "Holders"}
+"""What was public under another name, and is still found under it."""
+
 __all__ = [
     "RULES",
     "AccessError",
     "Audit",
-    "Census",
     "Change",
     "Damage",
     "Diff",
@@ -141,13 +146,14 @@ __all__ = [
     "Finding",
     "Hold",
     "Holder",
-    "Holding",
+    "Holders",
     "KernelError",
     "Leak",
     "MntscopeError",
     "Mount",
     "MountTree",
     "Namespace",
+    "NamespaceList",
     "Outcome",
     "Owner",
     "ParseError",
@@ -182,15 +188,16 @@ __all__ = [
 
 def load_ipython_extension(ipython: Any) -> None:
     """``%load_ext mntscope`` in IPython and Jupyter: the magic ``%mntscope``."""
-    from mntscope.search_path import without_current_directory
+    from mntscope.base.search_path import without_current_directory
 
     with without_current_directory():
-        from mntscope.magic import load as load_magic
+        from mntscope.jupyter import load as load_magic
 
         load_magic(ipython)
 
 
 def __getattr__(name: str) -> Any:
+    name = _FORMER_NAMES.get(name, name)
     home = _HOMES.get(name)
     if home is None:
         if name == "__version__":

@@ -2,7 +2,7 @@
 
 Python's own handler of SIGINT would show a traceback of whatever is being loaded when Ctrl-C comes. So the first thing
 that the program does, before it loads anything, is to say what SIGINT and SIGTERM do: they end it, while it has nothing
-to put back. Once it has loaded what knows better, :mod:`mntscope.interrupts` takes over.
+to put back. Once it has loaded what knows better, :mod:`mntscope.base.signals` takes over.
 """
 
 from __future__ import annotations

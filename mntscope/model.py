@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from mntscope.frozen import dataclass, field
-from mntscope.showing import Framed, Shown
+from mntscope.base.display import Framed, Shown
+from mntscope.base.records import dataclass, field
 
 Propagation = Literal["shared", "slave", "shared,slave", "private", "unbindable"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from mntscope.base.display import Frame, Framed, Records, Shown, above
+from mntscope.base.records import dataclass, replace
 from mntscope.errors import TargetError
-from mntscope.frozen import dataclass, replace
 from mntscope.model import Mount, Namespace, Problem, Skeleton, View
 from mntscope.parse import format_mountinfo, parse_mountinfo
-from mntscope.showing import Frame, Framed, Records, Shown, above
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +52,9 @@ class Snapshot(Framed, Shown):
 
     @property
     def namespaces(self) -> Records[Any]:
-        """Every mount namespace once, as a :class:`~mntscope.census.Standing`: the host's, then the worst first."""
-        census = above("census")
-        return Records(census.namespaces(self).namespaces, census.Standing, snapshot=self)
+        """Every mount namespace once, as ``analysis.namespaces`` has it: the host's, then the worst first."""
+        census = above("analysis.namespaces")
+        return Records(census.namespaces(self).namespaces, census.NamespaceStatus, snapshot=self)
 
     def view(self, target: str | int) -> View:
         """The view with this label, or of the namespace in which this pid lives.

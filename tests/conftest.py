@@ -10,7 +10,7 @@ from typing import TypeVar
 import pytest
 
 from mntscope.kernel import syscalls
-from tests.throwaway import Host, Scratch, WorkerFailed, in_fork, own_mounts
+from tests.support.throwaway import Host, Scratch, WorkerFailed, in_fork, own_mounts
 
 T = TypeVar("T")
 

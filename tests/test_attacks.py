@@ -22,7 +22,7 @@ import pytest
 
 from mntscope.errors import MntscopeError
 from mntscope.kernel.proc_context import context_from_inside
-from tests.throwaway import Host
+from tests.support.throwaway import Host
 
 DATA = Path(__file__).parent / "data"
 SCRIPTS = sorted([*DATA.glob("attacks/[0-9]*.sh"), *DATA.glob("cases/[0-9]*.sh")])

@@ -12,8 +12,8 @@ import pytest
 
 import mntscope
 from mntscope import Snapshot
-from tests import scenes
-from tests.throwaway import ROOT
+from tests.support import scenes
+from tests.support.throwaway import ROOT
 
 FIXTURES = ROOT / "fixtures"
 FILES = sorted(FIXTURES.glob("*.mntscope.json*"))

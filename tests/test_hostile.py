@@ -26,8 +26,8 @@ from mntscope.cli.main import main
 from mntscope.propagation import in_turn, simulate
 from mntscope.propagation.operations import Umount
 from mntscope.propagation.world import World
-from tests.hostile import COMMANDS, SHAPES, written
-from tests.throwaway import in_fork
+from tests.support.hostile import COMMANDS, SHAPES, written
+from tests.support.throwaway import in_fork
 
 MEMORY = 2 << 30
 """Of address space, for one command: what it uses is far less."""
@@ -58,7 +58,7 @@ class TestShapes:
 
     def test_who_gets_another_master_is_told_without_a_new_world(self, monkeypatch: pytest.MonkeyPatch) -> None:
         world = from_document(written(SHAPES["chain upside down"](600)).decode(), "x")
-        monkeypatch.setattr(sys.modules["mntscope.propagation.in_turn"], "MOST_REBUILT", 0)
+        monkeypatch.setattr(sys.modules["mntscope.propagation.simulation"], "MOST_REBUILT", 0)
         _, *mounts = world.view("target").mounts
         outcomes = in_turn(world, [Umount("target", mount.mount_point) for mount in mounts])
         assert [outcome.errno for outcome in outcomes] == [None] * 300

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from mntscope.cli.parsers import COMMANDS
+from mntscope.cli.parser import COMMANDS
 from mntscope.kernel import syscalls
-from tests.opened import Opened, opened, read
-from tests.throwaway import ROOT, Actor, Host
+from tests.support.opened import Opened, opened, read
+from tests.support.throwaway import ROOT, Actor, Host
 
 WAYS = {
     "ns": ["ns", "ns --format json -o {dir}/ns.json"],

@@ -38,3 +38,8 @@ def test_a_module_can_be_imported_first(module: str) -> None:
     # Alone, so that it cannot lean on what another test happened to import.
     result = subprocess.run([sys.executable, "-c", f"import {module}"], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize(("former", "name"), [("Census", "NamespaceList"), ("Holding", "Holders")])
+def test_a_former_name_is_still_found(former: str, name: str) -> None:
+    assert getattr(mntscope, former) is getattr(mntscope, name)

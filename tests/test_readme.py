@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from mntscope.cli import main
-from mntscope.cli.common import TARGETS
 from mntscope.cli.main import EXIT_CODES
-from mntscope.cli.parsers import COMMANDS, command_parser
+from mntscope.cli.output_options import TARGETS
+from mntscope.cli.parser import COMMANDS, command_parser
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text("utf-8")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from tests import scenes
-from tests.isolating import lines_at
-from tests.throwaway import Host
+from tests.support import scenes
+from tests.support.isolating import lines_at
+from tests.support.throwaway import Host
 
 
 def test_a_container_of_runc(machine: Host, tmp_path: Path) -> None:

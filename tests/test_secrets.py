@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mntscope.kernel import syscalls
-from tests.throwaway import Host
+from tests.support.throwaway import Host
 
 TABLE = "1 0 0:1 / / rw - tmpfs t rw\n2 1 0:2 / /mnt rw - cifs //me:hunter2@nas/share rw,username=me,password=hunter2\n"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mntscope.cli.parsers import COMMANDS
+from mntscope.cli.parser import COMMANDS
 
 # What takes long to load, and the parts of the standard library that do.
 HEAVY = {"dask", "lark", "markdown_it", "numpy", "pandas", "rich", "zstandard"}

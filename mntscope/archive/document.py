@@ -39,10 +39,10 @@ from mntscope.archive.limits import (
     refuse_too_many,
     refuse_too_many_options,
 )
+from mntscope.base.redaction import redact
 from mntscope.errors import MntscopeError
 from mntscope.model import Hold, Namespace, Owner, Problem, Process, Skeleton, View
 from mntscope.parse import format_mountinfo, parse_mountinfo
-from mntscope.redaction import redact
 from mntscope.snapshot import Snapshot
 
 FORMAT = "mntscope.snapshot/1"

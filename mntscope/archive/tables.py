@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
+from mntscope.analysis.owners import owner_of_namespace
 from mntscope.archive.limits import (
     LARGEST,
     options_in,
@@ -17,13 +18,12 @@ from mntscope.archive.limits import (
     refuse_too_many,
     refuse_too_many_options,
 )
+from mntscope.base.records import replace
+from mntscope.base.redaction import redact
 from mntscope.errors import MntscopeError, TargetError
-from mntscope.frozen import replace
 from mntscope.graph import by_namespace
 from mntscope.model import Namespace, Owner, Problem, Process, View
-from mntscope.owners import owner_of_namespace
 from mntscope.parse import parse_mountinfo
-from mntscope.redaction import redact
 from mntscope.snapshot import Snapshot
 
 HOST = "host"

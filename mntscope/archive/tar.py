@@ -10,8 +10,8 @@ import zlib
 from collections.abc import Iterator
 
 from mntscope.archive.packed import Stream
+from mntscope.base.records import dataclass
 from mntscope.errors import MntscopeError
-from mntscope.frozen import dataclass
 
 BLOCK = 512
 

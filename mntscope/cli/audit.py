@@ -7,15 +7,15 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mntscope.cli.common import TARGETS, add_against, add_output_options, page, progress, write_output
+from mntscope.base.records import replace
+from mntscope.cli.output_options import TARGETS, add_against, add_output_options, page, progress, write_output
 from mntscope.errors import TargetError, UsageError
-from mntscope.frozen import replace
-from mntscope.graph.harm import SEVERITIES
+from mntscope.graph.severity import SEVERITIES
 
 if TYPE_CHECKING:
     from mntscope.cli.settings import Settings
     from mntscope.graph import Severity
-    from mntscope.report.audit import Told
+    from mntscope.output.audit import Told
     from mntscope.rules import Audit, Finding, Rule
     from mntscope.snapshot import Snapshot
 
@@ -57,7 +57,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Read the machine, ask the rules, and say what they found."""
-    from mntscope.report.audit import FORMATS as WRITERS
+    from mntscope.output.audit import FORMATS as WRITERS
 
     told = _told(arguments)
     write_output(arguments, WRITERS[arguments.format](told, page(arguments)))
@@ -73,7 +73,7 @@ def _told(arguments: argparse.Namespace) -> Told:
     from datetime import datetime
 
     from mntscope.cli.settings import Settings, find, with_baseline
-    from mntscope.report.audit import Told
+    from mntscope.output.audit import Told
     from mntscope.rules import audit, installed
 
     known = installed()
@@ -184,7 +184,7 @@ def _label(snapshot: Snapshot, word: str) -> str:
 
 def _reported(found: Audit, labels: frozenset[str] | None, severity: Severity | None) -> Audit:
     """What is asked for of *found*."""
-    from mntscope.showing import Records
+    from mntscope.base.display import Records
 
     def wanted(finding: Finding) -> bool:
         severe = severity is None or SEVERITIES.index(finding.severity) <= SEVERITIES.index(severity)

@@ -6,7 +6,7 @@ import argparse
 import os
 import time
 
-from mntscope.cli.common import page, progress, write_standard_output
+from mntscope.cli.output_options import page, progress, write_standard_output
 
 HELP = "write what can be seen of this machine to a snapshot file"
 
@@ -32,8 +32,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Carry the command out; the exit code."""
     from mntscope.archive import save
     from mntscope.live import capture
-    from mntscope.report.captured import FORMATS as WRITERS
-    from mntscope.report.captured import Captured
+    from mntscope.output.capture import FORMATS as WRITERS
+    from mntscope.output.capture import Captured
 
     with progress("reading mount namespaces") as told_of:
         snapshot = capture(arguments.pids or None, progress=told_of, with_secrets=arguments.with_secrets)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 
-from mntscope.cli.common import write_standard_output
+from mntscope.cli.output_options import write_standard_output
 
 HELP = "what makes bash, zsh or fish complete all of this"
 
@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.words:
         write_standard_output(SCRIPTS[arguments.shell])
         return 0
-    from mntscope.cli.completions import completions
+    from mntscope.cli.completer import completions
 
     if arguments.shell == "bash":
         found = _for_bash(arguments.words[0])
@@ -70,7 +70,7 @@ def _for_bash(line: str) -> list[str]:
     """What may stand in place of the last word of *line* as bash takes it: behind the last ``:`` or ``=``, quoted."""
     import shlex
 
-    from mntscope.cli.completions import completions
+    from mntscope.cli.completer import completions
 
     quoted = ""
     words: list[str] = []

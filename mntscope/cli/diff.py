@@ -6,11 +6,11 @@ import argparse
 import os
 from typing import TYPE_CHECKING
 
-from mntscope.cli.common import TARGETS, add_against, add_output_options, page, write_output
+from mntscope.cli.output_options import TARGETS, add_against, add_output_options, page, write_output
 
 if TYPE_CHECKING:
+    from mntscope.analysis.diff import Diff
     from mntscope.cli.targets import Resolved
-    from mntscope.difference import Diff
     from mntscope.model import View
 
 HELP = "what a process sees that the host does not, and what leaks between them"
@@ -30,7 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Read both views, compare them, and say so."""
-    from mntscope.report.difference import FORMATS as WRITERS
+    from mntscope.output.diff import FORMATS as WRITERS
 
     found = result(arguments)
     write_output(arguments, WRITERS[arguments.format](found, page(arguments)))
@@ -39,9 +39,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def result(arguments: argparse.Namespace) -> Diff:
     """What there is to say."""
+    from mntscope.analysis.diff import diff
+    from mntscope.base.records import replace
     from mntscope.cli.targets import resolve
-    from mntscope.difference import diff
-    from mntscope.frozen import replace
 
     resolved = resolve(arguments.target, arguments.against)
     found = diff(resolved.snapshot, _as_asked(resolved, arguments.target), arguments.path)
@@ -50,7 +50,7 @@ def result(arguments: argparse.Namespace) -> Diff:
 
 def _as_asked(resolved: Resolved, target: str) -> View:
     """The target's view, named as it was asked for also where it is the host's: a namespace has one view."""
-    from mntscope.frozen import replace
+    from mntscope.base.records import replace
 
     view = resolved.snapshot.view(resolved.target)
     asked = target.rpartition("#")[2] if target.startswith("snapshot:") else target

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from mntscope.cli.common import add_output_options, page, write_output
+from mntscope.cli.output_options import add_output_options, page, write_output
 
 HELP = "what a rule looks for, why it matters, and what to do about it"
 
@@ -19,7 +19,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Look the rule up, and print its page."""
-    from mntscope.report.audit.pages import FORMATS
+    from mntscope.output.audit.rule_page import FORMATS
     from mntscope.rules import by_id, installed
 
     rules = installed()

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from mntscope.cli.common import TARGETS, add_against, add_output_options, page, write_output
+from mntscope.cli.output_options import TARGETS, add_against, add_output_options, page, write_output
 from mntscope.errors import UsageError
 
 if TYPE_CHECKING:
-    from mntscope.report.peers import Sharing
+    from mntscope.output.graph import Sharing
 
 HELP = "who shares with whom: peer groups, their members and masters, across namespaces"
 
@@ -38,7 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Read the views, find what was asked for, and draw it."""
-    from mntscope.report.peers import FORMATS as WRITERS
+    from mntscope.output.graph import FORMATS as WRITERS
 
     write_output(arguments, WRITERS[arguments.format](result(arguments), page(arguments)))
     return 0
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
 def result(arguments: argparse.Namespace) -> Sharing:
     """What there is to draw."""
     from mntscope.cli.targets import resolve, whole
-    from mntscope.report import peers
+    from mntscope.output import graph
 
     if arguments.group is not None and (arguments.target or arguments.path):
         raise UsageError("--group names a peer group of the whole machine", hint="leave out TARGET and --path")
@@ -63,12 +63,12 @@ def result(arguments: argparse.Namespace) -> Sharing:
         snapshot, label = resolved.snapshot, resolved.target
     everything = arguments.all
     if arguments.group is not None:
-        return peers.of_group(snapshot, arguments.group, everything=everything)
+        return graph.of_group(snapshot, arguments.group, everything=everything)
     if arguments.path is not None:
-        return peers.of_path(snapshot, label, arguments.path, everything=everything)
+        return graph.of_path(snapshot, label, arguments.path, everything=everything)
     if arguments.target is not None:
-        return peers.of_view(snapshot, label, everything=everything)
-    return peers.whole(snapshot, everything=everything)
+        return graph.of_view(snapshot, label, everything=everything)
+    return graph.whole(snapshot, everything=everything)
 
 
 def _number(text: str) -> int:

@@ -9,11 +9,11 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mntscope.cli.common import TARGETS, add_against, add_output_options, page, write_output
+from mntscope.cli.output_options import TARGETS, add_against, add_output_options, page, write_output
 from mntscope.errors import AccessError, MntscopeError, NoAnswerError, TargetError
 
 if TYPE_CHECKING:
-    from mntscope.holding import Holding
+    from mntscope.analysis.holders import Holders
     from mntscope.model import View
 
 HELP = "who still has a filesystem mounted, how it got there, and what frees it"
@@ -43,17 +43,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Read every mount namespace, and say who has the filesystem."""
-    from mntscope.report.holding import FORMATS as WRITERS
+    from mntscope.output.holders import FORMATS as WRITERS
 
     holding = result(arguments)
     write_output(arguments, WRITERS[arguments.format](holding, page(arguments)))
     return 1 if holding.staying else 0
 
 
-def result(arguments: argparse.Namespace) -> Holding:
+def result(arguments: argparse.Namespace) -> Holders:
     """Who has it."""
+    from mntscope.analysis.holders import holders
     from mntscope.cli.targets import whole
-    from mntscope.holding import holders
 
     snapshot = whole(arguments.snapshot, arguments.against)
     names = [arguments.what] if arguments.snapshot else _names(arguments.what, snapshot.host)
@@ -62,11 +62,11 @@ def result(arguments: argparse.Namespace) -> Holding:
 
 def _names(what: str, host: View) -> list[str]:
     """The names of a thing of this machine as tables have them: without links, and a device's numbers."""
+    from mntscope.base.paths import normal
     from mntscope.graph import MountTree
     from mntscope.kernel.worker import in_child
     from mntscope.live import real_path
     from mntscope.live.paths import absolute
-    from mntscope.places import normal
 
     path = absolute(what) if what.startswith(".") else what
     # A mount point is not looked at: its server may be gone, and whoever looks would hang.

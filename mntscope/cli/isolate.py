@@ -6,7 +6,7 @@ import argparse
 import sys
 from functools import partial
 
-from mntscope.cli.common import add_against, add_output_options, page, write_output
+from mntscope.cli.output_options import add_against, add_output_options, page, write_output
 from mntscope.errors import MntscopeError, RefusedError, UsageError
 
 HELP = "stop what is mounted at a path from reaching other namespaces: verified, and undoable"
@@ -54,9 +54,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Plan, carry out, and say so."""
     from mntscope.cli.targets import resolve
     from mntscope.isolate import RolledBackError, isolate
-    from mntscope.report.plan import FORMATS as WRITERS
-    from mntscope.report.plan import Isolating
-    from mntscope.report.text import visible
+    from mntscope.output.escape import visible
+    from mntscope.output.isolate import FORMATS as WRITERS
+    from mntscope.output.isolate import Isolating
 
     try:
         done = isolate(

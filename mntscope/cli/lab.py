@@ -8,11 +8,11 @@ import shlex
 import subprocess
 import sys
 
-from mntscope.cli.common import add_output_options, page, write_output
+from mntscope.base.records import replace
+from mntscope.cli.output_options import add_output_options, page, write_output
 from mntscope.errors import UsageError
-from mntscope.frozen import replace
 from mntscope.lab import ACTS, LEAKING, Scene, Story, keep, tell
-from mntscope.report.lab import FORMATS
+from mntscope.output.lab import FORMATS
 
 HELP = "the whole story of a leaking mount on this kernel, act by act, harmlessly"
 

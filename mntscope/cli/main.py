@@ -9,11 +9,11 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
-from mntscope import interrupts
-from mntscope.cli.common import TARGETS, write_standard_output
-from mntscope.cli.parsers import COMMANDS, Help, Parser, command_parser, parse
+from mntscope.base import signals
+from mntscope.cli.output_options import TARGETS, write_standard_output
+from mntscope.cli.parser import COMMANDS, Help, Parser, command_parser, parse
 from mntscope.errors import MntscopeError, ParseError, UsageError
-from mntscope.report.text import visible
+from mntscope.output.escape import visible
 
 OVERVIEW = "Shows which mounts leak between mount namespaces, why, and the command that stops it."
 
@@ -33,11 +33,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _outcome(list(argv))
         # Collecting garbage is for programs that last: of what a command loads and reads nothing becomes garbage.
         gc.set_threshold(100_000)
-        interrupts.command_begins()
+        signals.command_begins()
         code = _outcome(sys.argv[1:])
-        interrupts.command_ends()
+        signals.command_ends()
     except KeyboardInterrupt as interrupt:
-        code = interrupts.exit_code(interrupt)
+        code = signals.exit_code(interrupt)
         if argv is None:
             # What was to be put back has been; what is still buffered would only make more of half a report.
             os._exit(code)
@@ -76,7 +76,7 @@ def _outcome(argv: list[str]) -> int:
         # The reader (head, less) has seen enough. As a shell has it for one that SIGPIPE ends.
         return 141
     except Exception as error:
-        if interrupts.heard():
+        if signals.heard():
             # That is what it was: command_ends() says so.
             return 2
         if os.environ.get("MNTSCOPE_DEBUG"):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from mntscope.cli.common import TARGETS, add_against, add_output_options, page, write_output
+from mntscope.cli.output_options import TARGETS, add_against, add_output_options, page, write_output
 
 if TYPE_CHECKING:
-    from mntscope.census import Census
+    from mntscope.analysis.namespaces import NamespaceList
 
 HELP = "every mount namespace: whose it is, and what it shares with the host"
 
@@ -35,15 +35,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Read every mount namespace, compare each with the host's, and list them."""
-    from mntscope.report.census import FORMATS as WRITERS
+    from mntscope.output.namespaces import FORMATS as WRITERS
 
     write_output(arguments, WRITERS[arguments.format](result(arguments), page(arguments)))
     return 0
 
 
-def result(arguments: argparse.Namespace) -> Census:
+def result(arguments: argparse.Namespace) -> NamespaceList:
     """What there is to list."""
-    from mntscope.census import namespaces
+    from mntscope.analysis.namespaces import namespaces
     from mntscope.cli.targets import whole
 
     return namespaces(whole(arguments.snapshot, arguments.against))

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mntscope.cli.common import TARGETS, add_against, add_output_options, page, write_output
+from mntscope.cli.output_options import TARGETS, add_against, add_output_options, page, write_output
 from mntscope.errors import AccessError, NoAnswerError
 
 if TYPE_CHECKING:
+    from mntscope.analysis.predict import Prediction
     from mntscope.cli.targets import Resolved
-    from mntscope.prediction import Prediction
 
 HELP = "what the kernel will do, in every namespace, if a command runs there"
 
@@ -41,7 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Read every mount namespace, predict the command, and say what it does."""
-    from mntscope.report.prediction import FORMATS as WRITERS
+    from mntscope.output.predict import FORMATS as WRITERS
 
     prediction = result(arguments)
     write_output(arguments, WRITERS[arguments.format](prediction, page(arguments)))
@@ -50,8 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def result(arguments: argparse.Namespace) -> Prediction:
     """What it does."""
+    from mntscope.analysis.predict import predict_commands
     from mntscope.cli.targets import resolve
-    from mntscope.prediction import predict_commands
 
     words = arguments.command[1:] if arguments.command[0] == "--" else arguments.command
     command = words[0] if len(words) == 1 else shlex.join(words)

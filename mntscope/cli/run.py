@@ -6,7 +6,7 @@ import argparse
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mntscope.cli.common import add_against, add_output_options, page, write_output
+from mntscope.cli.output_options import add_against, add_output_options, page, write_output
 
 if TYPE_CHECKING:
     from mntscope.isolate import Running
@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run it; its status."""
     from mntscope.cli.targets import resolve
     from mntscope.isolate import run_isolated
-    from mntscope.report.plan import RUN_FORMATS
+    from mntscope.output.isolate import RUN_FORMATS
 
     def report(running: Running) -> None:
         if arguments.output is not None:

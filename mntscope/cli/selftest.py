@@ -10,9 +10,9 @@ from contextlib import contextmanager, nullcontext
 from datetime import date
 from pathlib import Path
 
-from mntscope.cli.common import add_output_options, page, write_output
+from mntscope.cli.output_options import add_output_options, page, write_output
 from mntscope.errors import UsageError
-from mntscope.report.selftest import FORMATS
+from mntscope.output.selftest import FORMATS
 from mntscope.selftest.run import Progress
 
 HELP = "compare predictions with this kernel, in throwaway namespaces"

@@ -30,7 +30,7 @@ from typing import Any, TypeVar
 from mntscope.cli.files import read, read_own
 from mntscope.errors import NoAnswerError, RefusedError, UsageError
 from mntscope.graph import Severity
-from mntscope.graph.harm import SEVERITIES
+from mntscope.graph.severity import SEVERITIES
 from mntscope.rules import ROLES, Policy, Role, Rule, Waiver, by_id
 
 PLACES = ("mntscope.toml", "pyproject.toml", "/etc/mntscope.toml")

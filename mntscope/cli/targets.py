@@ -7,8 +7,8 @@ from contextlib import suppress
 from functools import cached_property
 from typing import Literal
 
+from mntscope.base.records import NamedTuple, replace
 from mntscope.errors import MntscopeError, TargetError, UsageError
-from mntscope.frozen import NamedTuple, replace
 from mntscope.model import Problem
 from mntscope.snapshot import Snapshot
 

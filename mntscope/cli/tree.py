@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from mntscope.cli.common import TARGETS, add_against, add_output_options, page, write_output
+from mntscope.cli.output_options import TARGETS, add_against, add_output_options, page, write_output
 from mntscope.errors import UsageError
 
 if TYPE_CHECKING:
     from mntscope.cli.targets import Resolved
-    from mntscope.report.tree import Listing
+    from mntscope.output.tree import Listing
 
 HELP = "the mount tree, with the peers and the master of each mount by name"
 
@@ -48,7 +48,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Read the machine, and show the tree of one namespace of it."""
-    from mntscope.report import tree
+    from mntscope.output import tree
 
     write_output(arguments, tree.FORMATS[arguments.format](result(arguments), page(arguments)))
     return 0
@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def result(arguments: argparse.Namespace) -> Listing:
     """What there is to show."""
-    from mntscope.report import tree
+    from mntscope.output import tree
 
     target, path = arguments.target, arguments.path
     if target.startswith("/") and path is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from functools import partial
 
-from mntscope.cli.common import add_output_options, page, write_output
+from mntscope.cli.output_options import add_output_options, page, write_output
 from mntscope.errors import UsageError
 
 HELP = "put back what isolate changed, the peer group included"
@@ -39,13 +39,13 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("undo takes a JOURNAL or --list", hint="isolate says where it wrote the journal")
     if arguments.list:
         from mntscope.isolate.undo import journals
-        from mntscope.report.journals import FORMATS as LISTS
+        from mntscope.output.undo import FORMATS as LISTS
 
         write_output(arguments, LISTS[arguments.format](journals(), page(arguments)))
         return 0
     from mntscope.cli.targets import resolve
     from mntscope.isolate import put_back
-    from mntscope.report.plan import UNDO_FORMATS
+    from mntscope.output.isolate import UNDO_FORMATS
 
     look = partial(resolve, everything=True)
     undoing = put_back(arguments.journal, look=look, in_host_namespace=arguments.in_host_namespace)

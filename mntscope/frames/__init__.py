@@ -5,7 +5,7 @@ the functions here give the same, and say what the columns are. Columns are alwa
 type, whatever is in them: numbers are ``Int64`` (``UInt64`` where they fill 64 bits), text is ``str`` (Arrow-backed
 where pyarrow is installed), names of which there are few are ``category``. Lists (``options``, ``pids``) are told as
 they are in mountinfo, separated by commas, and :func:`explode` makes rows of them. Names that are not text, or that a
-terminal would obey, are written with escapes (``/caf\xe9``, :mod:`mntscope.frames.names`), and so can be printed and
+terminal would obey, are written with escapes (``/caf\xe9``, :mod:`mntscope.frames.escapes`), and so can be printed and
 stored.
 
 A machine: the host, a container to which it gave ``/srv`` so that both may mount below it, and one to which it only
@@ -107,21 +107,21 @@ from typing import Any
 
 import pandas as pd
 
-from mntscope import census
-from mntscope.census import Census, Standing
-from mntscope.difference import Change, Diff
-from mntscope.frames import found, groups
+from mntscope.analysis import namespaces as census
+from mntscope.analysis.diff import Change, Diff
+from mntscope.analysis.holders import Holders
+from mntscope.analysis.namespaces import NamespaceList, NamespaceStatus
+from mntscope.analysis.plan import Plan
+from mntscope.analysis.predict import Prediction
+from mntscope.base.display import Framed, Records
+from mntscope.frames import groups, results
 from mntscope.frames.columns import explode
 from mntscope.frames.mounts import mounts_of, mounts_of_view, snapshot_of
 from mntscope.frames.table import table
 from mntscope.graph import GroupNames, Leak, PeerGraph, PeerGroup, leaks_to
-from mntscope.holding import Holding
-from mntscope.isolate.plan import Plan
 from mntscope.model import Mount, View
-from mntscope.prediction import Prediction
 from mntscope.propagation import Effect, Outcome
 from mntscope.rules import Audit, Finding
-from mntscope.showing import Framed, Records
 from mntscope.snapshot import Snapshot
 
 __all__ = [
@@ -211,7 +211,7 @@ def edges(what: Snapshot | PeerGraph) -> pd.DataFrame:
     return groups.edges_of(*_graph_and_host(what))
 
 
-def namespaces(what: Snapshot | Census) -> pd.DataFrame:
+def namespaces(what: Snapshot | NamespaceList) -> pd.DataFrame:
     """The mount namespaces: a row for each, the host's first, then by verdict, the worst first.
 
     ======================================= ========= ==============================================================
@@ -226,7 +226,7 @@ def namespaces(what: Snapshot | Census) -> pd.DataFrame:
     ``severity``                            category  of the worst leak out of it, ordered
     ======================================= ========= ==============================================================
     """
-    return groups.namespaces_of(what if isinstance(what, Census) else census.namespaces(what))
+    return groups.namespaces_of(what if isinstance(what, NamespaceList) else census.namespaces(what))
 
 
 def processes(snapshot: Snapshot) -> pd.DataFrame:
@@ -255,11 +255,11 @@ def leaks(what: Snapshot | Diff) -> pd.DataFrame:
     =============================== ============ ====================================================================
     """
     if isinstance(what, Diff):
-        return found.leaks_of([(what.target.label, leak) for leak in what.leaks])
+        return results.leaks_of([(what.target.label, leak) for leak in what.leaks])
     graph = PeerGraph.of(what.views)
     names = GroupNames(graph, what.host_label)
     each = leaks_to(graph, what.host_label).items()
-    return found.leaks_of([(names.view(label), leak) for label, its in each for leak in its])
+    return results.leaks_of([(names.view(label), leak) for label, its in each for leak in its])
 
 
 def changes(diff: Diff) -> pd.DataFrame:
@@ -278,7 +278,7 @@ def changes(diff: Diff) -> pd.DataFrame:
     ``hidden``                                 bool     whether something is mounted over it in the target
     ========================================== ======== ===============================================================
     """
-    return found.changes_of(diff.changes, diff.target.label)
+    return results.changes_of(diff.changes, diff.target.label)
 
 
 def effects(what: Outcome | Prediction | Plan) -> pd.DataFrame:
@@ -299,11 +299,11 @@ def effects(what: Outcome | Prediction | Plan) -> pd.DataFrame:
     """
     match what:
         case Outcome():
-            return found.effects_of([(0, "", effect) for effect in what.effects], steps=False)
+            return results.effects_of([(0, "", effect) for effect in what.effects], steps=False)
         case Prediction():
-            return found.effects_of_prediction(what)
+            return results.effects_of_prediction(what)
         case Plan():
-            return found.effects_of_plan(what)
+            return results.effects_of_plan(what)
 
 
 def findings(what: Audit | Iterable[Finding]) -> pd.DataFrame:
@@ -319,10 +319,10 @@ def findings(what: Audit | Iterable[Finding]) -> pd.DataFrame:
     ``fingerprint``               str      the same in every capture as long as it is the same finding
     ============================= ======== ==========================================================================
     """
-    return found.findings_of(list(what.findings if isinstance(what, Audit) else what))
+    return results.findings_of(list(what.findings if isinstance(what, Audit) else what))
 
 
-def holders(holding: Holding) -> pd.DataFrame:
+def holders(holding: Holders) -> pd.DataFrame:
     """Who holds a filesystem: a row for each mount of it, those first that the host's umounts do not take along.
 
     ===================================== ======== =================================================================
@@ -334,7 +334,7 @@ def holders(holding: Holding) -> pd.DataFrame:
     ``command``                           str      what frees it, the least invasive; missing where nothing is to do
     ===================================== ======== =================================================================
     """
-    return found.holders_of(holding)
+    return results.holders_of(holding)
 
 
 def frame(thing: Framed) -> pd.DataFrame:
@@ -358,9 +358,9 @@ def _graph_and_host(what: Snapshot | PeerGraph) -> tuple[PeerGraph, str]:
 
 _TABLES: dict[type, Callable[[Any], pd.DataFrame]] = {
     Audit: findings,
-    Census: namespaces,
+    NamespaceList: namespaces,
     Diff: changes,
-    Holding: holders,
+    Holders: holders,
     Outcome: effects,
     PeerGraph: peer_groups,
     Plan: effects,
@@ -370,11 +370,11 @@ _TABLES: dict[type, Callable[[Any], pd.DataFrame]] = {
 }
 
 _TABLES_OF_RECORDS: dict[type, Callable[..., pd.DataFrame]] = {
-    Change: lambda changes, namespace=None: found.changes_of(changes, namespace),
-    Effect: lambda effects: found.effects_of([(0, "", effect) for effect in effects], steps=False),
+    Change: lambda changes, namespace=None: results.changes_of(changes, namespace),
+    Effect: lambda effects: results.effects_of([(0, "", effect) for effect in effects], steps=False),
     Finding: findings,
-    Leak: lambda leaks, namespace=None: found.leaks_of([(namespace, leak) for leak in leaks]),
+    Leak: lambda leaks, namespace=None: results.leaks_of([(namespace, leak) for leak in leaks]),
     Mount: lambda _, snapshot: mounts(snapshot),
     PeerGroup: lambda _, snapshot: peer_groups(snapshot),
-    Standing: lambda _, snapshot: namespaces(snapshot),
+    NamespaceStatus: lambda _, snapshot: namespaces(snapshot),
 }

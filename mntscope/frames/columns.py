@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from mntscope.errors import UsageError
-from mntscope.frames.names import all_told
-from mntscope.graph.harm import SEVERITIES
+from mntscope.frames.escapes import all_told
+from mntscope.graph.severity import SEVERITIES
 from mntscope.model import Process
 from mntscope.parse.escapes import split_options
 
@@ -23,7 +23,7 @@ _SEPARATORS = {"pids": ",", "unknown_tags": " "}
 
 
 def text(names: Iterable[str | None]) -> pd.Series[Any]:
-    """Names and other text: ``str``, Arrow-backed where pyarrow is installed. See :mod:`mntscope.frames.names`."""
+    """Names and other text: ``str``, Arrow-backed where pyarrow is installed. See :mod:`mntscope.frames.escapes`."""
     return pd.Series(all_told(names), dtype="str")
 
 

@@ -6,7 +6,7 @@ from itertools import chain
 
 import pandas as pd
 
-from mntscope.census import VERDICTS, Census, Standing, namespaces
+from mntscope.analysis.namespaces import VERDICTS, NamespaceList, NamespaceStatus, namespaces
 from mntscope.frames.columns import category, number, pids, severity, text, truth
 from mntscope.graph import GroupNames, Member, PeerGraph, PeerGroup
 from mntscope.snapshot import Snapshot
@@ -65,9 +65,9 @@ def edges_of(graph: PeerGraph, host: str) -> pd.DataFrame:
     )
 
 
-def namespaces_of(census: Census) -> pd.DataFrame:
+def namespaces_of(census: NamespaceList) -> pd.DataFrame:
     """The table of :func:`mntscope.frames.namespaces`."""
-    all_of_them: tuple[Standing, ...] = census.namespaces
+    all_of_them: tuple[NamespaceStatus, ...] = census.namespaces
     owners = [standing.view.namespace.owner for standing in all_of_them]
     spaces = [standing.view.namespace for standing in all_of_them]
     return pd.DataFrame(

@@ -9,12 +9,12 @@ from typing import Any
 import pandas as pd
 
 from mntscope.archive.document import from_document, to_document
+from mntscope.base.records import replace
 from mntscope.errors import UsageError
 from mntscope.frames.columns import PROPAGATIONS, category, number, pids, text, truth
-from mntscope.frames.names import meant
-from mntscope.frozen import replace
+from mntscope.frames.escapes import meant
 from mntscope.graph import GroupNames, PeerGraph
-from mntscope.graph.crossings import crossing_mounts
+from mntscope.graph.leaks import crossing_mounts
 from mntscope.model import Mount, View
 from mntscope.parse.escapes import split_options
 from mntscope.snapshot import Snapshot

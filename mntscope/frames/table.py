@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from mntscope.frames.columns import PROPAGATIONS, category, number, text
-from mntscope.frames.names import all_told
+from mntscope.frames.escapes import all_told
 from mntscope.parse.columns import NONE, Columns
 
 _COLUMNS = (

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from mntscope.graph.crossings import Leak, leaks, leaks_in, leaks_to
-from mntscope.graph.harm import Remedy, Severity
+from mntscope.graph.leaks import Leak, leaks, leaks_in, leaks_to
 from mntscope.graph.names import GroupNames
 from mntscope.graph.namespaces import by_namespace, first_of_namespace, same_namespace
 from mntscope.graph.peers import Member, PeerGraph, PeerGroup, Receiver
+from mntscope.graph.severity import Remedy, Severity
 from mntscope.graph.tree import MountTree, PathNode, Place, path_at, place_at
 
 __all__ = [

@@ -2,7 +2,7 @@
 
 Nothing is defined here. In a large machine nearly all namespaces are copies of each other, and most of their groups are
 far from any of the host's; what a mount's events reach depends on its group and root only. So numbers are compared in
-bulk to find which mounts are the same in this regard, and :mod:`mntscope.graph.crossings` is asked about one of each.
+bulk to find which mounts are the same in this regard, and :mod:`mntscope.graph.leaks` is asked about one of each.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from mntscope.frozen import NamedTuple
-from mntscope.graph.crossings import crossing_mounts
+from mntscope.base.records import NamedTuple
+from mntscope.graph.leaks import crossing_mounts
 from mntscope.graph.namespaces import first_of_namespace
 from mntscope.graph.peers import PeerGraph
 from mntscope.model import Namespace, View
@@ -55,7 +55,7 @@ class GroupColumns(NamedTuple):
 
 
 class Crossings(NamedTuple):
-    """What crosses between the host and others, as :func:`~mntscope.graph.crossings.crossing_mounts` says."""
+    """What crosses between the host and others, as :func:`~mntscope.graph.leaks.crossing_mounts` says."""
 
     groups: GroupColumns
     out: Truths

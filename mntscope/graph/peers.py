@@ -16,13 +16,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Literal
 
-from mntscope.frozen import NamedTuple, dataclass
+from mntscope.base.display import Framed, Shown
+from mntscope.base.paths import below, relative, under
+from mntscope.base.records import NamedTuple, dataclass
 from mntscope.graph.forest import NONE, Forest
 from mntscope.graph.namespaces import first_of_namespace
 from mntscope.graph.tree import MountTree
 from mntscope.model import Mount, View
-from mntscope.places import below, relative, under
-from mntscope.showing import Framed, Shown
 
 Via = Literal["peer", "slave"]
 GroupKey = tuple[str, int]

@@ -13,10 +13,10 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 
-from mntscope.frozen import NamedTuple
+from mntscope.base.paths import below, normal, relative, under
+from mntscope.base.records import NamedTuple
 from mntscope.graph.forest import NONE, Forest
 from mntscope.model import Mount, View
-from mntscope.places import below, normal, relative, under
 
 
 class Place(NamedTuple):

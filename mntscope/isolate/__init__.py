@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from mntscope.analysis.plan import Action, Kind, Plan, make_plan
 from mntscope.isolate.apply import InterruptedIsolationError, Isolation, RolledBackError, isolate
-from mntscope.isolate.plan import Action, Kind, Plan, make_plan
 from mntscope.isolate.run import Running, run_isolated
 from mntscope.isolate.undo import Look, Undoing, put_back
 

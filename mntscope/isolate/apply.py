@@ -17,17 +17,18 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import ClassVar
 
-from mntscope import interrupts
+from mntscope.analysis.plan import Action, Kind, Plan, make_plan
+from mntscope.base import signals
+from mntscope.base.paths import under
+from mntscope.base.records import dataclass, replace
 from mntscope.errors import AccessError, KernelError, MntscopeError, RefusedError, TargetError, UsageError
-from mntscope.frozen import dataclass, replace
 from mntscope.graph import MountTree
-from mntscope.isolate.hands import Change, Entrance, Held, Hook, Placed
+from mntscope.isolate.actions import Change, Entrance, Held, Hook, Placed
 from mntscope.isolate.journal import Entry, Journal, default_path, locked
-from mntscope.isolate.plan import Action, Kind, Plan, make_plan
 from mntscope.isolate.record import new_journal
 from mntscope.isolate.target import Target, opened, resolve
 from mntscope.isolate.undo import Look, put_back_entries
-from mntscope.isolate.witness import Witness
+from mntscope.isolate.verify import Witness
 from mntscope.isolate.worker import Worker
 from mntscope.kernel.mount_ids import unique_id_of
 from mntscope.kernel.proc_context import proc_context
@@ -36,7 +37,6 @@ from mntscope.live.foreign import pid_namespace_of
 from mntscope.live.paths import absolute
 from mntscope.live.procfs import Proc, open_proc
 from mntscope.model import Mount
-from mntscope.places import under
 from mntscope.propagation import simulate
 from mntscope.propagation.operations import MountNew, OpenTree, SetPropagation
 from mntscope.snapshot import Snapshot
@@ -121,11 +121,11 @@ def isolate(
                 hint="name a process that lives there",
             )
 
-        with interrupts.at_once():
+        with signals.at_once():
             places = _resolved(at, paths)
 
         def plan() -> Plan:
-            with interrupts.at_once():
+            with signals.at_once():
                 snapshot, label = _seen(look, proc, at, target)
             return make_plan(
                 snapshot,
@@ -142,7 +142,7 @@ def isolate(
         if dry_run:
             planned = Isolation(plan())
             if pending:
-                raise interrupts.as_error(pending[0])
+                raise signals.as_error(pending[0])
             return planned
         path = absolute(journal or default_path(at.pid))
         # Planned only when no other mntscope changes anything any more.
@@ -168,7 +168,7 @@ def _until_undisturbed(
     while True:
         attempt += 1
         if pending:
-            raise interrupts.as_error(pending[0])
+            raise signals.as_error(pending[0])
         current = plan()
         if not current.actions:
             return Isolation(current, verified=True, journal=path if attempt > 1 else None, attempts=attempt)

@@ -22,8 +22,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Self, get_args
 
+from mntscope.base.signals import uninterrupted
 from mntscope.errors import AccessError, RefusedError, TargetError
-from mntscope.interrupts import uninterrupted
 from mntscope.isolate.trust import open_directory, open_own, private, read_own
 from mntscope.live.paths import absolute
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from itertools import islice
 
+from mntscope.analysis.plan import Plan
 from mntscope.errors import RefusedError
 from mntscope.isolate.journal import Changed, Entry, Journal, Member
-from mntscope.isolate.plan import Plan
 from mntscope.isolate.target import Target
 from mntscope.isolate.undo import boot_id
 from mntscope.kernel.mount_ids import unique_ids

@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import ClassVar, NoReturn
 
+from mntscope.analysis.plan import Kind, Plan, make_plan
+from mntscope.base.records import dataclass
 from mntscope.errors import AccessError, KernelError, MntscopeError, RefusedError
-from mntscope.frozen import dataclass
 from mntscope.graph import MountTree
-from mntscope.isolate.plan import Kind, Plan, make_plan
 from mntscope.isolate.undo import Look
 from mntscope.kernel import syscalls
 from mntscope.live.procfs import Proc, open_proc, read

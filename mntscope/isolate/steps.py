@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from mntscope.base.records import dataclass, replace
 from mntscope.errors import ParseError
-from mntscope.frozen import dataclass, replace
 from mntscope.graph import MountTree
 from mntscope.isolate.journal import Changed, Entry, Journal
 from mntscope.model import Mount, View

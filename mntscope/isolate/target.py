@@ -8,9 +8,9 @@ import select
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
+from mntscope.base.records import NamedTuple, dataclass
 from mntscope.errors import KernelError, NoAnswerError, RefusedError, TargetError
-from mntscope.frozen import NamedTuple, dataclass
-from mntscope.isolate.hands import Entrance
+from mntscope.isolate.actions import Entrance
 from mntscope.kernel import syscalls
 from mntscope.kernel.worker import enter
 from mntscope.live.foreign import follow, pid_namespace_of, root_directory

@@ -15,23 +15,23 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Protocol
 
+from mntscope.base.paths import below, relative, under
+from mntscope.base.records import dataclass
+from mntscope.base.signals import to_the_end, uninterrupted
 from mntscope.errors import AccessError, KernelError, MntscopeError, RefusedError
-from mntscope.frozen import dataclass
 from mntscope.graph import same_namespace
-from mntscope.interrupts import to_the_end, uninterrupted
-from mntscope.isolate.hands import Entrance
+from mntscope.isolate.actions import Entrance
 from mntscope.isolate.journal import Journal, State, default_directory, locked
 from mntscope.isolate.steps import Ids, Problem, Rejoin, Step, Steps, Unmount
 from mntscope.isolate.target import namespace_of
 from mntscope.isolate.trust import open_directory
-from mntscope.isolate.witness import Witness
+from mntscope.isolate.verify import Witness
 from mntscope.isolate.worker import Worker
 from mntscope.kernel.mount_ids import unique_ids
 from mntscope.live.namespaces import every_namespace, identify, lists_all
 from mntscope.live.paths import absolute
 from mntscope.live.procfs import Proc, open_proc, read
 from mntscope.model import View
-from mntscope.places import below, relative, under
 from mntscope.snapshot import Snapshot
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from mntscope.errors import KernelError, RefusedError
-from mntscope.isolate.hands import Answer, Change, Entrance, Hands, Hook, live, no_hook, receive
+from mntscope.isolate.actions import Answer, Change, Entrance, Hands, Hook, live, no_hook, receive
 from mntscope.isolate.journal import Journal
 from mntscope.kernel.worker import WorkerLostError, end
 

@@ -18,8 +18,8 @@ from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING
 
+from mntscope.base.records import NamedTuple
 from mntscope.errors import KernelError
-from mntscope.frozen import NamedTuple
 
 if TYPE_CHECKING:
     import ctypes

@@ -10,9 +10,9 @@ import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
-from mntscope.difference import Diff, Verdict, diff
+from mntscope.analysis.diff import Diff, Verdict, diff
+from mntscope.base.signals import uninterrupted
 from mntscope.graph import MountTree
-from mntscope.interrupts import uninterrupted
 from mntscope.lab.scene import Scene, Sight
 from mntscope.live import capture
 from mntscope.model import Mount, View

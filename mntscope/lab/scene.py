@@ -23,9 +23,9 @@ from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Any, Self
 
+from mntscope.base.records import dataclass
+from mntscope.base.signals import uninterrupted
 from mntscope.errors import AccessError, KernelError, MntscopeError
-from mntscope.frozen import dataclass
-from mntscope.interrupts import uninterrupted
 from mntscope.kernel import syscalls
 from mntscope.lab import actor
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mntscope.live.machine import capture
+from mntscope.live.capture import capture
 from mntscope.live.paths import real_path
 
 __all__ = ["capture", "real_path"]

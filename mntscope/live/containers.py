@@ -15,12 +15,12 @@ from functools import cached_property, partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from mntscope.analysis.owners import owner_of
+from mntscope.base.records import NamedTuple, replace
 from mntscope.errors import MntscopeError, NoAnswerError, TargetError
-from mntscope.frozen import NamedTuple, replace
 from mntscope.kernel.worker import in_child
 from mntscope.live.procfs import Proc, hold, open_proc, read_process
 from mntscope.model import Owner, Problem, Process
-from mntscope.owners import owner_of
 
 if TYPE_CHECKING:
     from mntscope.live.users import Users

@@ -20,8 +20,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 
+from mntscope.base.records import NamedTuple
 from mntscope.errors import KernelError, MntscopeError, NoAnswerError
-from mntscope.frozen import NamedTuple
 from mntscope.kernel import syscalls
 from mntscope.kernel.worker import (
     DEADLINE,

@@ -7,14 +7,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from mntscope.base.redaction import redact
 from mntscope.errors import AccessError, KernelError, TargetError
 from mntscope.kernel import syscalls
 from mntscope.kernel.worker import inside
 from mntscope.live.procfs import Proc, hold, namespace_link, read_process
-from mntscope.live.tables import Source, first_reading
+from mntscope.live.table_source import Source, first_reading
 from mntscope.model import Namespace, Process
 from mntscope.parse import MountTable, parse_mountinfo
-from mntscope.redaction import redact
 
 _OPEN = os.O_RDONLY | os.O_CLOEXEC
 

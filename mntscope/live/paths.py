@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import os
 
+from mntscope.base.signals import uninterrupted
 from mntscope.errors import AccessError, TargetError
-from mntscope.interrupts import uninterrupted
 
 MOST_LINKS = 40
 """As in the kernel (MAXSYMLINKS, include/linux/namei.h)."""

@@ -14,8 +14,8 @@ from contextlib import contextmanager, suppress
 from functools import cached_property, partial
 from itertools import islice
 
+from mntscope.base.records import NamedTuple
 from mntscope.errors import KernelError, MntscopeError, NoAnswerError
-from mntscope.frozen import NamedTuple
 from mntscope.kernel import syscalls
 from mntscope.kernel.worker import in_child
 from mntscope.live.procfs import Proc, hold, open_proc, read

@@ -7,8 +7,8 @@ import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
+from mntscope.base.records import dataclass
 from mntscope.errors import ParseError
-from mntscope.frozen import dataclass
 from mntscope.parse.shell import Text, command_grammar, quoted, where_it_ended
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from mntscope.errors import ParseError
 from mntscope.model import Mount
 from mntscope.parse.escapes import unescape
 from mntscope.parse.mountinfo import MOST_PROBLEMS
-from mntscope.parse.mountinfo_regex import FIELDS, FORM
+from mntscope.parse.pattern import FIELDS, FORM
 from mntscope.parse.problems import Problems
 from mntscope.parse.records import Fields, RecordReader, decode, encode
 from mntscope.parse.scan import NONE, devices, most_frequent, scan

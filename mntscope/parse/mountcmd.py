@@ -11,10 +11,10 @@ import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from mntscope.frozen import dataclass, replace
+from mntscope.base.paths import normal
+from mntscope.base.records import dataclass, replace
 from mntscope.parse.arguments import Argument, Arguments
 from mntscope.parse.shell import Joint, Text, command_grammar, commands, quoted, where_it_ended
-from mntscope.places import normal
 
 if TYPE_CHECKING:
     from lark import Token, Tree

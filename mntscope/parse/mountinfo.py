@@ -12,7 +12,7 @@ from functools import cache
 
 from mntscope.errors import ParseError
 from mntscope.model import Mount
-from mntscope.parse.mountinfo_regex import LINE
+from mntscope.parse.pattern import LINE
 from mntscope.parse.problems import Problems, UnusualSpelling
 from mntscope.parse.records import Fields, RecordReader, decode, line_of
 

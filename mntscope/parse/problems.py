@@ -69,7 +69,7 @@ class Problems:
 
     def _judged(self, line: str, number: int, *, cut_off: bool) -> Fields:
         """What Lark says of a line that the expression does not match."""
-        from mntscope.parse.reference import read_line
+        from mntscope.parse.lark_line import read_line
 
         return read_line(encode(line), file=self.file, number=number, cut_off=cut_off)
 

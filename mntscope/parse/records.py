@@ -10,11 +10,11 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Any, TypeAlias
 
+from mntscope.base.display import Shown
 from mntscope.errors import UsageError
 from mntscope.model import Lock, Mount
 from mntscope.parse.escapes import NAME_SPECIAL, PATH_SPECIAL, escape, split_options, unescape
-from mntscope.parse.mountinfo_regex import FORM, LINE
-from mntscope.showing import Shown
+from mntscope.parse.pattern import FORM, LINE
 
 Fields: TypeAlias = tuple[str, ...]
 """The fields of a line as written, decoded from UTF-8 with surrogateescape: mount ID, parent ID, device, root,

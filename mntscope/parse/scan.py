@@ -13,8 +13,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from mntscope.frozen import NamedTuple
-from mntscope.parse.mountinfo_regex import FIELDS, FORM, OPTIONAL_FIELDS
+from mntscope.base.records import NamedTuple
+from mntscope.parse.pattern import FIELDS, FORM, OPTIONAL_FIELDS
 
 Ints: TypeAlias = npt.NDArray[np.int64]
 Words: TypeAlias = npt.NDArray[np.uint64]

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING, Literal, cast
 
+from mntscope.base.records import dataclass
 from mntscope.errors import ParseError, UsageError
-from mntscope.frozen import dataclass
 
 if TYPE_CHECKING:
     from lark import Lark, Token, Tree

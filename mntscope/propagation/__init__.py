@@ -6,9 +6,9 @@ Read it in this order: :mod:`nodes` and :mod:`world` (mounts, peer groups, maste
 puts them together into one operation, and :mod:`in_turn` (very many of them).
 """
 
-from mntscope.propagation.in_turn import in_turn
 from mntscope.propagation.operations import FLAGS, OPERATIONS, Operation, operation
 from mntscope.propagation.outcome import Effect, Outcome
-from mntscope.propagation.simulate import simulate
+from mntscope.propagation.simulation import in_turn
+from mntscope.propagation.syscalls import simulate
 
 __all__ = ["FLAGS", "OPERATIONS", "Effect", "Operation", "Outcome", "in_turn", "operation", "simulate"]

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mntscope.frozen import dataclass
-from mntscope.places import under
+from mntscope.base.paths import under
+from mntscope.base.records import dataclass
 from mntscope.propagation.clone import copy_tree, lock_tree
-from mntscope.propagation.nodes import Group, Node, Space
+from mntscope.propagation.mounts import Group, Node, Space
 from mntscope.propagation.world import World
 
 

@@ -6,7 +6,7 @@ propagate: only this mount changes. But its slaves need a master, and who that i
 
 from __future__ import annotations
 
-from mntscope.propagation.nodes import Group, Node
+from mntscope.propagation.mounts import Group, Node
 from mntscope.propagation.operations import PropagationType
 from mntscope.propagation.world import World
 

@@ -6,11 +6,11 @@ receives from it instead. Nothing else ever creates a peer or a slave, but for M
 
 from __future__ import annotations
 
-from mntscope.frozen import replace
+from mntscope.base.paths import under
+from mntscope.base.records import replace
 from mntscope.model import Lock
-from mntscope.places import under
-from mntscope.propagation.failure import Failure
-from mntscope.propagation.nodes import Node
+from mntscope.propagation.errno import Failure
+from mntscope.propagation.mounts import Node
 from mntscope.propagation.world import World
 
 LOCKABLE = ("ro", "nosuid", "nodev", "noexec")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from mntscope.frozen import dataclass
+from mntscope.base.display import Framed, Records, Shown
+from mntscope.base.records import dataclass
 from mntscope.model import Mount
 from mntscope.propagation.operations import Operation
-from mntscope.showing import Framed, Records, Shown
 from mntscope.snapshot import Snapshot
 
 Change = Literal["mount", "umount", "move", "propagation", "remount"]

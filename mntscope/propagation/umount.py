@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from mntscope.frozen import replace
+from mntscope.base.records import replace
 from mntscope.propagation.change_type import hand_over
-from mntscope.propagation.nodes import Group, Node
+from mntscope.propagation.mounts import Group, Node
 from mntscope.propagation.world import World
 
 _RECEIVER = 10

@@ -17,13 +17,13 @@ import re
 from collections.abc import Container, Iterable, Iterator
 from itertools import islice
 
+from mntscope.base.paths import below, relative, under
+from mntscope.base.records import replace
 from mntscope.errors import MntscopeError
-from mntscope.frozen import replace
 from mntscope.graph import by_namespace
 from mntscope.graph.forest import NONE, Forest
 from mntscope.model import UNLOCKED, Mount, Namespace, View
-from mntscope.places import below, relative, under
-from mntscope.propagation.nodes import Group, Node, Space
+from mntscope.propagation.mounts import Group, Node, Space
 from mntscope.snapshot import Snapshot
 
 INITIAL_USER_NAMESPACE = 0xEFFFFFFD

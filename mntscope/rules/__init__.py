@@ -4,12 +4,12 @@
 :mod:`catalogue` lists the rules, :mod:`run` asks them, and :mod:`policy` is what a site makes of the answers.
 """
 
+from mntscope.rules.audit import Audit, Waived, audit
 from mntscope.rules.catalogue import RULES, by_id, installed
 from mntscope.rules.machine import Machine
 from mntscope.rules.policy import Policy, Waiver
 from mntscope.rules.roles import ROLES, Role
 from mntscope.rules.rule import Confidence, Evidence, Finding, Reference, Rule
-from mntscope.rules.run import Audit, Waived, audit
 
 __all__ = [
     "ROLES",

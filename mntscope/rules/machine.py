@@ -8,12 +8,12 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Literal
 
+from mntscope.analysis.remedies import Command, run_in
 from mntscope.errors import MntscopeError
 from mntscope.graph import Leak, MountTree, PeerGraph, by_namespace, leaks_to
 from mntscope.graph.names import GroupNames
 from mntscope.model import Mount, Process, View
 from mntscope.propagation import Effect, Operation, simulate
-from mntscope.remedies import Command, run_in
 from mntscope.rules.roles import Role, role_of
 from mntscope.snapshot import Snapshot
 

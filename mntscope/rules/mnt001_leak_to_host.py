@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from mntscope.base.counting import counted
 from mntscope.propagation.operations import MountNew
-from mntscope.rules.crossing import MOUNT_NAMESPACES, SHARED_SUBTREES, Crossing, crossings, remedy, somewhere
+from mntscope.rules.leaks import MOUNT_NAMESPACES, SHARED_SUBTREES, Crossing, crossings, remedy, somewhere
 from mntscope.rules.machine import Machine
 from mntscope.rules.rule import Evidence, Finding, Rule
-from mntscope.rules.words import counted
 
 
 def check(machine: Machine) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from mntscope.graph import leaks_in
 from mntscope.propagation.operations import MountNew
-from mntscope.rules.crossing import MOUNT_NAMESPACES, PID_NAMESPACES, Crossing, remedy
+from mntscope.rules.leaks import MOUNT_NAMESPACES, PID_NAMESPACES, Crossing, remedy
 from mntscope.rules.machine import Machine
 from mntscope.rules.rule import Evidence, Finding, Rule
 
@@ -21,7 +21,7 @@ def check(machine: Machine) -> Iterator[Finding]:
             continue
         for leak in leaks_in(machine.graph, view.label, machine.host.label, path=PROC):
             if leak.direction != "in" and PROC in leak.lands_at:
-                from mntscope.isolate.plan import PROC_OPTIONS
+                from mntscope.analysis.plan import PROC_OPTIONS
 
                 crossing = Crossing((leak,))
                 yield RULE.finding(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from mntscope.analysis.remedies import Command
 from mntscope.graph import Member
 from mntscope.model import Process, View
-from mntscope.remedies import Command
-from mntscope.rules.crossing import PID_NAMESPACES
+from mntscope.rules.leaks import PID_NAMESPACES
 from mntscope.rules.machine import Machine
 from mntscope.rules.rule import Evidence, Finding, Reference, Rule
 

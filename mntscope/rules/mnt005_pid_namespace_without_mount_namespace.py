@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from mntscope.graph import Member
 from mntscope.model import Process
-from mntscope.rules.crossing import PID_NAMESPACES
+from mntscope.rules.leaks import PID_NAMESPACES
 from mntscope.rules.machine import Machine
 from mntscope.rules.rule import Evidence, Finding, Reference, Rule
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from mntscope.graph import Severity
 from mntscope.propagation.operations import MountNew
-from mntscope.rules.crossing import (
+from mntscope.rules.leaks import (
     MOST,
     MOUNT_NAMESPACES,
     SHARED_SUBTREES,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from mntscope.analysis.remedies import Command
 from mntscope.graph import Member, PeerGroup, Severity
 from mntscope.model import Mount
-from mntscope.remedies import Command
-from mntscope.rules.crossing import MOST, MOUNT_NAMESPACES, SHARED_SUBTREES, outward
+from mntscope.rules.leaks import MOST, MOUNT_NAMESPACES, SHARED_SUBTREES, outward
 from mntscope.rules.machine import Machine
 from mntscope.rules.rule import Evidence, Finding, Rule
 

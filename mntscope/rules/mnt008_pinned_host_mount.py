@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mntscope.frozen import dataclass
+from mntscope.analysis.remedies import Command
+from mntscope.base.counting import counted
+from mntscope.base.records import dataclass
 from mntscope.graph import Member, Place
 from mntscope.model import Mount, View
 from mntscope.propagation.operations import Umount
-from mntscope.remedies import Command
-from mntscope.rules.crossing import MOUNT_NAMESPACES
+from mntscope.rules.leaks import MOUNT_NAMESPACES
 from mntscope.rules.machine import Machine
 from mntscope.rules.rule import Evidence, Finding, Reference, Rule
-from mntscope.rules.words import counted
 
 NETWORK = frozenset({
     "9p", "afs", "ceph", "cifs", "fuse", "fuseblk", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4", "smb3", "virtiofs",

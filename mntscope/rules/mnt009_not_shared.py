@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from mntscope.base.paths import under
 from mntscope.graph import Member
 from mntscope.model import Mount
-from mntscope.places import under
-from mntscope.rules.crossing import SHARED_SUBTREES
+from mntscope.rules.leaks import SHARED_SUBTREES
 from mntscope.rules.machine import INITIAL_PID_NAMESPACE, Machine
 from mntscope.rules.rule import Evidence, Finding, Reference, Rule
 

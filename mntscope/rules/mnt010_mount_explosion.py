@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from mntscope.frozen import dataclass
+from mntscope.analysis.remedies import Command
+from mntscope.base.counting import counted
+from mntscope.base.records import dataclass
 from mntscope.graph import Member, PeerGroup, Severity
 from mntscope.model import Mount, View
 from mntscope.propagation import Effect
 from mntscope.propagation.operations import MountNew, Umount
-from mntscope.remedies import Command
-from mntscope.rules.crossing import MOUNT_NAMESPACES, SHARED_SUBTREES
 from mntscope.rules.foresight import between, outcome
+from mntscope.rules.leaks import MOUNT_NAMESPACES, SHARED_SUBTREES
 from mntscope.rules.machine import Machine
 from mntscope.rules.rule import Evidence, Finding, Reference, Rule
-from mntscope.rules.words import counted
 
 IDENTICAL = 4
 """So many mounts of one directory on top of each other are no accident of two programs: cri-o makes two."""

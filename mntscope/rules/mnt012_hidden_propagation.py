@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from mntscope.analysis.remedies import Command
 from mntscope.graph import Leak, Member
 from mntscope.model import Mount, View
 from mntscope.propagation import Effect
 from mntscope.propagation.operations import MountNew, Umount
-from mntscope.remedies import Command
-from mntscope.rules.crossing import MOUNT_NAMESPACES, Crossing, hidden_crossings, somewhere
 from mntscope.rules.foresight import between, outcome
+from mntscope.rules.leaks import MOUNT_NAMESPACES, Crossing, hidden_crossings, somewhere
 from mntscope.rules.machine import MOST_EFFECTS, Machine
 from mntscope.rules.rule import Evidence, Finding, Reference, Rule
 

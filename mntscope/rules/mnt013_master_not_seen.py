@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from mntscope.base.counting import counted
 from mntscope.graph import Member, PeerGroup
-from mntscope.rules.crossing import MOUNT_NAMESPACES
+from mntscope.rules.leaks import MOUNT_NAMESPACES
 from mntscope.rules.machine import Machine
 from mntscope.rules.rule import Evidence, Finding, Reference, Rule
-from mntscope.rules.words import counted
 
 MOST = 8
 

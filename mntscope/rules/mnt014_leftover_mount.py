@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
-from mntscope.frozen import dataclass
+from mntscope.analysis.remedies import Command
+from mntscope.base.records import dataclass
 from mntscope.graph import Member
 from mntscope.model import Mount
-from mntscope.remedies import Command
 from mntscope.rules.machine import Machine
 from mntscope.rules.rule import Evidence, Finding, Reference, Rule
 

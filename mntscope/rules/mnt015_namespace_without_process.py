@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from mntscope.analysis.remedies import Command
+from mntscope.base.counting import counted
 from mntscope.graph import Member, Severity
 from mntscope.model import Hold, View
-from mntscope.remedies import Command
 from mntscope.rules.machine import Machine
 from mntscope.rules.mnt008_pinned_host_mount import Pinned, Pins
 from mntscope.rules.rule import Confidence, Evidence, Finding, Reference, Rule
-from mntscope.rules.words import counted
 
 MOST = 8
 SNAPD = "/run/snapd/ns/"

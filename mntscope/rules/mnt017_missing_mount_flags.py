@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mntscope.frozen import dataclass
+from mntscope.analysis.remedies import Command
+from mntscope.base.counting import counted
+from mntscope.base.records import dataclass
 from mntscope.graph import Member
 from mntscope.model import Mount, View
-from mntscope.remedies import Command
+from mntscope.rules.host_paths import Origins, together
 from mntscope.rules.machine import Machine
-from mntscope.rules.origin import Origins, together
 from mntscope.rules.rule import Evidence, Finding, Reference, Rule
-from mntscope.rules.words import counted
 
 FLAGS = ("nosuid", "nodev", "noexec")
 MOST = 16

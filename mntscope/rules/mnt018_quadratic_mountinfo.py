@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from mntscope.frozen import dataclass
+from mntscope.base.counting import counted
+from mntscope.base.records import dataclass
 from mntscope.graph import Member, PeerGroup
 from mntscope.model import Mount, View
 from mntscope.rules.machine import Machine
 from mntscope.rules.rule import Evidence, Finding, Reference, Rule
-from mntscope.rules.words import counted
 
 NOTICEABLE, SLOW = 1_000_000, 10_000_000
 """Steps of one reading. Linux 6.18 took 0.005 s for a million, 0.07 s for 16 million; where the mounts are spread over

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Literal, TypedDict, Unpack, get_args
 
-from mntscope.frozen import dataclass
+from mntscope.analysis.remedies import Command
+from mntscope.base.display import Shown
+from mntscope.base.records import dataclass
 from mntscope.graph import Member, Severity
 from mntscope.propagation import Effect
-from mntscope.remedies import Command
-from mntscope.showing import Shown
 
 if TYPE_CHECKING:
     from mntscope.rules.machine import Machine

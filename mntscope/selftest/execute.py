@@ -20,8 +20,8 @@ from functools import singledispatchmethod
 from types import TracebackType
 from typing import NoReturn, Self
 
+from mntscope.base.records import dataclass
 from mntscope.errors import AccessError, KernelError, MntscopeError
-from mntscope.frozen import dataclass
 from mntscope.kernel import syscalls
 from mntscope.propagation.operations import (
     Attach,

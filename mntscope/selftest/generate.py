@@ -14,9 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 from string import ascii_uppercase
 from typing import TypeVar
 
-from mntscope.frozen import dataclass
+from mntscope.base.paths import below, relative, under
+from mntscope.base.records import dataclass
 from mntscope.model import Mount
-from mntscope.places import below, relative, under
 from mntscope.propagation.operations import (
     Attach,
     Bind,
@@ -39,7 +39,7 @@ from mntscope.propagation.operations import (
 )
 from mntscope.selftest.compare import Tables
 from mntscope.selftest.execute import possible
-from mntscope.selftest.stories import STORIES, tell
+from mntscope.selftest.scenarios import STORIES, tell
 from mntscope.selftest.traces import SKELETON
 
 _T = TypeVar("_T")

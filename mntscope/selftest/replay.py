@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from mntscope.frozen import dataclass, replace
+from mntscope.base.display import Records
+from mntscope.base.records import dataclass, replace
 from mntscope.model import Mount, Problem
 from mntscope.propagation import simulate
 from mntscope.propagation.operations import (
@@ -24,7 +25,6 @@ from mntscope.propagation.operations import (
 from mntscope.propagation.outcome import Effect, Outcome
 from mntscope.selftest.compare import Mismatch, Renaming, compare, tables
 from mntscope.selftest.traces import Trace
-from mntscope.showing import Records
 from mntscope.snapshot import Snapshot
 
 Mode = Literal["in sequence", "step by step"]

@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.benchmarks import growth, installed, peers
 from tests.benchmarks.parts import PARTS, Bench, versions
 from tests.benchmarks.results import Book, earlier_ratios
-from tests.throwaway import WorkerFailed
+from tests.support.throwaway import WorkerFailed
 
 PEERS = (["findmnt", "--version"], ["go", "version"], ["cargo", "--version"])
 

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from itertools import product
 from math import inf
 
-from mntscope.report.page import Page
+from mntscope.output.writers.page import Page
 from mntscope.snapshot import Snapshot
 from tests.benchmarks.worlds import SHAPES
 
@@ -99,7 +99,7 @@ def _parse(snapshot: Snapshot) -> Ask:
 
 
 def _tree(format_: str) -> Prepare:
-    from mntscope.report import tree
+    from mntscope.output import tree
 
     def prepare(snapshot: Snapshot) -> Ask:
         label = snapshot.views[-1].label
@@ -109,8 +109,8 @@ def _tree(format_: str) -> Prepare:
 
 
 def _diff(format_: str, *, everything: bool = False) -> Prepare:
-    from mntscope.difference import diff
-    from mntscope.report.difference import FORMATS
+    from mntscope.analysis.diff import diff
+    from mntscope.output.diff import FORMATS
 
     def prepare(snapshot: Snapshot) -> Ask:
         label = snapshot.views[-1].label
@@ -120,7 +120,7 @@ def _diff(format_: str, *, everything: bool = False) -> Prepare:
 
 
 def _graph(format_: str, *, everything: bool = False) -> Prepare:
-    from mntscope.report.peers import FORMATS, whole
+    from mntscope.output.graph import FORMATS, whole
 
     return lambda snapshot: (
         lambda: FORMATS[format_](whole(snapshot, everything=everything), _page(everything=everything))
@@ -128,22 +128,22 @@ def _graph(format_: str, *, everything: bool = False) -> Prepare:
 
 
 def _ns(snapshot: Snapshot) -> Ask:
-    from mntscope.census import namespaces
-    from mntscope.report.census import as_json
+    from mntscope.analysis.namespaces import namespaces
+    from mntscope.output.namespaces import as_json
 
     return lambda: as_json(namespaces(snapshot), _page())
 
 
 def _holders(snapshot: Snapshot) -> Ask:
-    from mntscope.holding import holders
-    from mntscope.report.holding import as_json
+    from mntscope.analysis.holders import holders
+    from mntscope.output.holders import as_json
 
     path = snapshot.host.mounts[len(snapshot.host.mounts) // 2].mount_point
     return lambda: as_json(holders(snapshot, path), _page())
 
 
 def _audit(format_: str) -> Prepare:
-    from mntscope.report.audit import FORMATS, Told
+    from mntscope.output.audit import FORMATS, Told
     from mntscope.rules import audit
 
     when = datetime.now(UTC)
@@ -157,8 +157,8 @@ def _audit(format_: str) -> Prepare:
 
 
 def _predict(command: str) -> Prepare:
-    from mntscope.prediction import predict_commands
-    from mntscope.report.foretold import as_table
+    from mntscope.analysis.predict import predict_commands
+    from mntscope.output.foretold import as_table
 
     def prepare(snapshot: Snapshot) -> Ask:
         label = snapshot.views[-1].label

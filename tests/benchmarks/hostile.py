@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.hostile import COMMANDS, SHAPES, written
+from tests.support.hostile import COMMANDS, SHAPES, written
 
 MEMORY = 3 << 30
 """Of address space; what is used is far less."""

@@ -17,9 +17,9 @@ from statistics import median
 from mntscope.frames import table as frame_of
 from mntscope.parse import parse_mountinfo
 from mntscope.parse.columns import parse_columns
-from mntscope.parse.mountinfo_regex import LINE
+from mntscope.parse.lark_line import read_line
+from mntscope.parse.pattern import LINE
 from mntscope.parse.records import decode
-from mntscope.parse.reference import read_line
 
 SIZES = (30, 1_000, 50_000, 500_000)
 ROUNDS = 7

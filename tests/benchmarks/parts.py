@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mntscope.kernel import syscalls
-from tests import scenes as more_scenes
 from tests.benchmarks import large as tables
 from tests.benchmarks import scenes
 from tests.benchmarks.installed import Installed
 from tests.benchmarks.peers import Peer
 from tests.benchmarks.results import Book
 from tests.benchmarks.timing import Contender, Server, Times, interleaved, of_commands
-from tests.throwaway import Actor, Host
+from tests.support import scenes as more_scenes
+from tests.support.throwaway import Actor, Host
 
 OURS = str(Path(__file__).with_name("ours.py"))
 FORMS = ("records", "ids", "frame")

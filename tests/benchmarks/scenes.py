@@ -11,7 +11,7 @@ from typing import cast
 
 from mntscope.kernel import syscalls
 from tests.benchmarks.timing import Times
-from tests.throwaway import ROOT, Actor, Host
+from tests.support.throwaway import ROOT, Actor, Host
 
 POD = (
     "var/lib/kubelet/pods/{0:08x}-5f3a-4c1e-9d0b-7a6e2f{0:06x}/volumes/kubernetes.io~projected/kube-api-access-{1:05x}"

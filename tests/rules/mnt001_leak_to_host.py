@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mntscope.rules import Finding
 from mntscope.snapshot import Snapshot
-from tests.rule_cases import Case, Scene, quiet, tables
+from tests.support.rule_cases import Case, Scene, quiet, tables
 
 
 def unchanged(scene: Scene) -> Snapshot:

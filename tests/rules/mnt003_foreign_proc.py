@@ -5,7 +5,7 @@ from __future__ import annotations
 from mntscope.kernel import syscalls
 from mntscope.rules import Finding
 from mntscope.snapshot import Snapshot
-from tests.rule_cases import Case, Scene
+from tests.support.rule_cases import Case, Scene
 
 
 def mount_proc() -> None:

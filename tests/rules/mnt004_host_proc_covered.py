@@ -7,7 +7,7 @@ from dataclasses import replace
 from mntscope.kernel import syscalls
 from mntscope.rules import Finding
 from mntscope.snapshot import Snapshot
-from tests.rule_cases import Case, Scene, quiet, tables
+from tests.support.rule_cases import Case, Scene, quiet, tables
 
 
 def mount_proc() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from mntscope.kernel import syscalls
 from mntscope.snapshot import Snapshot
-from tests.rule_cases import Case, Scene
-from tests.throwaway import Actor
+from tests.support.rule_cases import Case, Scene
+from tests.support.throwaway import Actor
 
 
 def new_pids(scene: Scene, *more: int) -> Actor:

@@ -7,9 +7,9 @@ from typing import Literal
 from mntscope.model import Namespace, Owner
 from mntscope.rules import Finding
 from mntscope.snapshot import Snapshot
-from tests import scenes
-from tests.rule_cases import Case, Scene, quiet, tables
-from tests.tables import view
+from tests.support import scenes
+from tests.support.rule_cases import Case, Scene, quiet, tables
+from tests.support.tables import view
 
 HOST = """20 1 8:1 / / rw shared:1 - ext4 /dev/sda1 rw
 21 20 0:9 / /srv/data rw shared:7 - tmpfs data rw"""

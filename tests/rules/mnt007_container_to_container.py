@@ -5,8 +5,8 @@ from __future__ import annotations
 from mntscope.kernel import syscalls
 from mntscope.rules import Finding
 from mntscope.snapshot import Snapshot
-from tests.rule_cases import Case, Scene, tables
-from tests.throwaway import PROPAGATION, Mode
+from tests.support.rule_cases import Case, Scene, tables
+from tests.support.throwaway import PROPAGATION, Mode
 
 
 def copied(scene: Scene, propagation: Mode | None) -> Snapshot:

@@ -8,9 +8,9 @@ import pytest
 
 from mntscope.rules import Finding
 from mntscope.snapshot import Snapshot
-from tests import scenes
-from tests.rule_cases import Case, Scene, quiet, tables
-from tests.throwaway import Host, Mode
+from tests.support import scenes
+from tests.support.rule_cases import Case, Scene, quiet, tables
+from tests.support.throwaway import Host, Mode
 
 
 def disk(machine: Host, path: Path) -> Path:

@@ -9,7 +9,7 @@ from mntscope.kernel import syscalls
 from mntscope.model import Process
 from mntscope.rules import Finding
 from mntscope.snapshot import Snapshot
-from tests.rule_cases import Case, Scene, quiet, tables
+from tests.support.rule_cases import Case, Scene, quiet, tables
 
 
 def node(scene: Scene, propagation: int) -> Snapshot:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from mntscope.kernel import syscalls
 from mntscope.rules import Finding
 from mntscope.snapshot import Snapshot
-from tests import scenes
-from tests.rule_cases import Case, Scene, quiet, tables
+from tests.support import scenes
+from tests.support.rule_cases import Case, Scene, quiet, tables
 
 TIMES = 6
 

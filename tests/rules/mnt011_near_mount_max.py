@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from mntscope.rules import Finding
 from mntscope.snapshot import Snapshot
-from tests.rule_cases import Case, Scene
+from tests.support.rule_cases import Case, Scene
 
 
 def recorded(scene: Scene, limit: float) -> Snapshot:

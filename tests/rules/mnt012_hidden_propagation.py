@@ -7,8 +7,8 @@ import os
 from mntscope.kernel import syscalls
 from mntscope.rules import Finding
 from mntscope.snapshot import Snapshot
-from tests import scenes
-from tests.rule_cases import Case, Scene
+from tests.support import scenes
+from tests.support.rule_cases import Case, Scene
 
 
 def covered(scene: Scene, *, private_before: bool) -> Snapshot:

@@ -7,7 +7,7 @@ import os
 from mntscope.kernel import syscalls
 from mntscope.rules import Finding
 from mntscope.snapshot import Snapshot
-from tests.rule_cases import Case, Scene, quiet, tables
+from tests.support.rule_cases import Case, Scene, quiet, tables
 
 
 def slave(scene: Scene, *, unmounted: bool) -> Snapshot:

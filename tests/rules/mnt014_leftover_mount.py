@@ -9,9 +9,9 @@ from mntscope.kernel import syscalls
 from mntscope.model import Namespace, Owner, Process
 from mntscope.rules import Finding
 from mntscope.snapshot import Snapshot
-from tests import scenes
-from tests.rule_cases import Case, Scene, tables
-from tests.tables import view
+from tests.support import scenes
+from tests.support.rule_cases import Case, Scene, tables
+from tests.support.tables import view
 
 ID = "5c" * 32
 UID = "8b64844f-fe0f-4b2e-9ccc-be229cdfcc98"

@@ -10,10 +10,10 @@ from mntscope.live import capture
 from mntscope.model import Hold, Namespace
 from mntscope.rules import Finding
 from mntscope.snapshot import Snapshot
-from tests import scenes
-from tests.rule_cases import Case, Scene, quiet
 from tests.rules.mnt008_pinned_host_mount import disk
-from tests.tables import view
+from tests.support import scenes
+from tests.support.rule_cases import Case, Scene, quiet
+from tests.support.tables import view
 
 
 def everything(scene: Scene, inode: int) -> Snapshot:

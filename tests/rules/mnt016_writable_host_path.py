@@ -5,9 +5,9 @@ from __future__ import annotations
 from mntscope.model import Namespace, Owner, Process
 from mntscope.rules import Finding
 from mntscope.snapshot import Snapshot
-from tests import scenes
-from tests.rule_cases import Case, Scene, tables
-from tests.tables import view
+from tests.support import scenes
+from tests.support.rule_cases import Case, Scene, tables
+from tests.support.tables import view
 
 
 def container(scene: Scene, *binds: scenes.Bind) -> Snapshot:

@@ -7,9 +7,9 @@ import os
 from mntscope.kernel import syscalls
 from mntscope.rules import Finding
 from mntscope.snapshot import Snapshot
-from tests import scenes
-from tests.rule_cases import Case, Scene
-from tests.throwaway import in_fork
+from tests.support import scenes
+from tests.support.rule_cases import Case, Scene
+from tests.support.throwaway import in_fork
 
 
 def container(scene: Scene, *, remounted: bool) -> Snapshot:

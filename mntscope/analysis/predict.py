@@ -1,0 +1,345 @@
+"""What a command line does: its system calls, predicted one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal
+
+from mntscope.base.display import Framed, Records, Shown
+from mntscope.base.records import dataclass, replace
+from mntscope.errors import NoAnswerError, UsageError
+from mntscope.model import Mount, Process, View
+from mntscope.parse.mountcmd import Call, Step, parse_commands
+from mntscope.propagation import FLAGS, Effect, Operation, Outcome, in_turn, operation, simulate
+from mntscope.snapshot import Snapshot
+
+Whose = Literal["the host's", "another", "an unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class StepPrediction:
+    """What one command of a sequence does."""
+
+    step: Step
+    depth: int
+    """How many programs run it: 0 for what was asked, 1 for what ``unshare`` or ``sudo`` runs."""
+    outcomes: tuple[Outcome, ...] = ()
+    """One for each system call that it comes to, in order. Where one step unmounts a whole tree, the snapshot of all
+    these is the world after the last."""
+    failed: Outcome | None = None
+    """The first call whose failure makes the command fail."""
+    skipped: bool = False
+    """It is not run: something before it failed."""
+    doubts: tuple[str, ...] = ()
+    """What the command line cannot tell and the result depends on."""
+    proc_of: Whose | None = None
+    """Of which PID namespace the proc shows the processes that it mounts; ``None`` if it mounts none."""
+
+    @property
+    def effects(self) -> Records[Effect]:
+        """Everything it changes, call by call."""
+        return Records((effect for outcome in self.outcomes for effect in outcome.effects), Effect)
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction(Framed, Shown):
+    """What a sequence of commands does."""
+
+    command: str
+    target: str
+    """The label of the view in whose namespace it is run."""
+    before: Snapshot
+    steps: tuple[StepPrediction, ...]
+    """In the order in which they run; what a program runs follows it."""
+    after: Snapshot
+
+    @property
+    def effects(self) -> Records[Effect]:
+        """Everything that changes, step by step."""
+        return Records((effect for step in self.steps for effect in step.effects), Effect)
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """The labels of the namespaces that exist before the command."""
+        return tuple(view.label for view in self.before.views)
+
+    @property
+    def outside(self) -> Records[Effect]:
+        """The effects in namespaces that exist before the command, and are not that of the process that acts."""
+        known = set(self.known)
+        return Records((one for one in self.effects if one.crosses and one.namespace in known), Effect)
+
+    @property
+    def failed(self) -> StepPrediction | None:
+        """The first step that fails."""
+        return next((step for step in self.steps if step.failed), None)
+
+    @property
+    def uncertain(self) -> tuple[str, ...]:
+        """What is not known and the result depends on, of all steps."""
+        reasons: dict[str, None] = {}
+        for step in self.steps:
+            reasons |= dict.fromkeys(reason for outcome in step.outcomes for reason in outcome.uncertain)
+            reasons |= dict.fromkeys(step.doubts)
+        return tuple(reasons)
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """All of it as one: the operation that fails, else the last one; ``None`` where no mount is touched."""
+        failed = self.failed.failed if self.failed else None
+        outcomes = [outcome for step in self.steps for outcome in step.outcomes]
+        if not outcomes:
+            return None
+        last = failed or outcomes[-1]
+        return Outcome(last.operation, failed.errno if failed else None, self.effects, self.after, self.uncertain)
+
+
+def predict(snapshot: Snapshot, target: str | int, command: str) -> Outcome:
+    """What the kernel does if a process of *target*'s mount namespace runs *command*.
+
+    *target* is a label or a pid of *snapshot*, *command* one or several command lines of mount(8), umount(8) and
+    unshare(1). Of a sequence, the outcome holds the effects of all steps, the first errno and the last snapshot.
+
+    :raises ParseError: a command line that is not understood, with its line and column.
+    :raises TargetError: the snapshot has no such view.
+    :raises UsageError: the command touches no mount.
+    """
+    outcome = predict_commands(snapshot, target, command).outcome
+    if outcome is None:
+        raise UsageError(f"{command!r} touches no mount", hint="give mount, umount or unshare --mount")
+    return outcome
+
+
+def predict_commands(
+    snapshot: Snapshot, target: str | int, command: str, *, real_path: Callable[[str], str | None] | None = None
+) -> Prediction:
+    """Like :func:`predict`, step by step.
+
+    *real_path* follows symbolic links for the process that acts, and gives ``None`` for what does not exist; without
+    it, paths are taken literally.
+
+    :raises ParseError: a command line that is not understood, with its line and column.
+    :raises TargetError: the snapshot has no such view.
+    """
+    view = snapshot.view(target)
+    run = _Run(snapshot, _process(view, str(target)), real_path)
+    run.sequence(parse_commands(command, view.label, taken=[view.label for view in snapshot.views]), 0)
+    return Prediction(command, view.label, snapshot, tuple(run.predictions), run.snapshot)
+
+
+def _process(view: View, target: str) -> Process | None:
+    """The process that acts, if it is known: the one asked for, or the one whose view it is."""
+    return next((process for process in view.namespace.processes if str(process.pid) == target), view.process)
+
+
+def _pids_of_the_host(host: View, process: Process | None) -> int | None:
+    """The PID namespace whose processes the host knows itself by."""
+    if host.process is None or host.process == process:
+        # The host's only known process is the one that acts, which may live in another: its /proc tells.
+        return host.proc_pid_namespace
+    return host.process.pid_namespace
+
+
+class _Run:
+    """A sequence being carried out, from snapshot to snapshot."""
+
+    def __init__(
+        self, snapshot: Snapshot, process: Process | None, real_path: Callable[[str], str | None] | None
+    ) -> None:
+        self.snapshot = snapshot
+        self._real_path = real_path
+        self.predictions: list[StepPrediction] = []
+        self._own_pids = process.pid_namespace if process else None
+        self._host_pids = _pids_of_the_host(snapshot.host, process)
+
+    def sequence(self, steps: list[Step] | tuple[Step, ...], depth: int) -> bool:
+        """Carry out the steps; whether the last that ran succeeded, as a shell sees it."""
+        succeeded = True
+        for number, step in enumerate(steps):
+            if step.joint == "&&" and not succeeded:
+                self._skip(step, depth)
+                continue
+            succeeded = self._step(step, depth)
+            last = number == len(steps) - 1
+            if step.ends and step.ends in self._labels() and not (last and _goes_on(step)):
+                self._end(step.ends)
+        return succeeded
+
+    def _step(self, step: Step, depth: int) -> bool:
+        outcomes: list[Outcome] = []
+        doubts: list[str] = [f"what {step.unpredicted} does is not predicted"] if step.unpredicted else []
+        failed: Outcome | None = None
+        for call in step.calls:
+            outcome = self._call(call, outcomes, doubts)
+            if outcome.errno and not (call.excused and outcome.errno == "EINVAL"):
+                failed = failed or outcome
+                if not step.keeps_going:
+                    break
+        proc = next((call for call in step.calls if call.operation.get("fstype") == "proc"), None)
+        self.predictions.append(
+            StepPrediction(
+                step,
+                depth,
+                tuple(outcomes),
+                failed,
+                doubts=tuple(doubts),
+                proc_of=self._proc_of(proc) if proc else None,
+            )
+        )
+        if failed:
+            for inside in step.inside:
+                self._skip(inside, depth + 1)
+            return False
+        return self.sequence(step.inside, depth + 1)
+
+    def _call(self, call: Call, outcomes: list[Outcome], doubts: list[str]) -> Outcome:
+        """Carry out what a call comes to; the outcome of the last operation it took."""
+        doubts += call.doubts
+        call = replace(call, operation=self._followed(call.operation, doubts))
+        operations = list(self._operations(call, doubts))
+        if call.errno:
+            done: tuple[Outcome, ...] = (Outcome(operations[0], call.errno, Records((), Effect), self.snapshot),)
+        else:
+            done = in_turn(self.snapshot, operations)
+        outcomes += done
+        self.snapshot = done[-1].snapshot
+        return done[-1]
+
+    def _followed(self, described: Mapping[str, Any], doubts: list[str]) -> Mapping[str, Any]:
+        """The operation with its paths as they really lead, where that is known."""
+        if self._real_path is None:
+            return described
+        names = ("target",) if described["op"] == "mount" else ("source", "target")
+        followed = dict(described)
+        for name in names:
+            path = described.get(name)
+            if isinstance(path, str) and path.startswith("/"):
+                try:
+                    real = self._real_path(path)
+                except NoAnswerError:
+                    doubts.append(f"{path} was not looked at, a filesystem on the way does not answer: taken literally")
+                    continue
+                if real is None:
+                    doubts.append(f"{path} does not exist now: unless something makes it first, this fails with ENOENT")
+                else:
+                    followed[name] = real
+        return followed
+
+    def _operations(self, call: Call, doubts: list[str]) -> Iterator[Operation]:
+        described = call.operation
+        if described["op"] == "umount":
+            yield from self._umounts(described, whole_tree=call.whole_tree)
+        elif described["op"] == "mount":
+            yield self._mount(call, doubts)
+        elif call.but_for is not None:
+            shown = self._options(described["ns"], described["target"])
+            added = (flag for flag in FLAGS if flag in shown and flag not in call.but_for)
+            yield operation({**described, "flags": tuple(dict.fromkeys((*described["flags"], *added)))})
+        else:
+            yield operation(described)
+
+    def _options(self, ns: str, target: str) -> tuple[str, ...]:
+        """What the table shows of the topmost mount there, as mount(8) reads it."""
+        mounts = self.snapshot.view(ns).mounts
+        return next((mount.options for mount in reversed(mounts) if mount.mount_point == target), ())
+
+    def _umounts(self, described: Mapping[str, Any], *, whole_tree: bool) -> list[Operation]:
+        """umount(8) reads the table once: for the mount points of a device, and for what is mounted below."""
+        mounts = self.snapshot.view(described["ns"]).mounts
+        target = described["target"]
+        top = next((mount for mount in reversed(mounts) if mount.mount_point == target), None)
+        top = top or next((mount for mount in reversed(mounts) if mount.source == target), None)
+        if top is None:
+            return [operation(described)]
+        doomed = _children_first(top, mounts) if whole_tree else [top]
+        return [operation({**described, "target": mount.mount_point}) for mount in doomed]
+
+    def _mount(self, call: Call, doubts: list[str]) -> Operation:
+        """A new mount shows the superblock that is there already, where the filesystem has but one."""
+        described = dict(call.operation)
+        fs_type, source, target = described["fstype"], described["source"], described["target"]
+        known = list(self._showing(fs_type, source, described["ns"], call.new_namespaces))
+        devices = {mount.device for mount in known}
+        if len(devices) == 1:
+            described |= {"device": known[0].device, "fstype": known[0].fs_type}
+        elif devices:
+            doubts.append(f"{target}: which of {', '.join(sorted(devices))} this {fs_type} will be")
+        elif fs_type == "auto":
+            doubts.append(f"{target}: whether {source} holds a filesystem, and which (shown as auto), is not known")
+        if devices and fs_type in _ONE_PER_NAMESPACE:
+            doubts.append(f"{target}: whether it will be the same {fs_type} as the one mounted already")
+        return operation(described)
+
+    def _showing(self, fs_type: str, source: str, ns: str, new_namespaces: frozenset[str]) -> Iterator[Mount]:
+        views = self.snapshot.views
+        if fs_type in _ONE_PER_NAMESPACE:
+            views = () if _ONE_PER_NAMESPACE[fs_type] in new_namespaces else (self.snapshot.view(ns),)
+        for view in views:
+            for mount in view.mounts:
+                if fs_type in _ONE_PER_NAMESPACE or fs_type in _ONLY_ONE:
+                    if mount.fs_type == fs_type:
+                        yield mount
+                elif source.startswith("/dev/") and mount.source == source and fs_type in ("auto", mount.fs_type):
+                    yield mount
+
+    def _proc_of(self, call: Call) -> Whose:
+        if "pid" in call.new_namespaces:
+            return "another"
+        if self._own_pids is None or self._host_pids is None:
+            return "an unknown"
+        return "the host's" if self._own_pids == self._host_pids else "another"
+
+    def _skip(self, step: Step, depth: int) -> None:
+        self.predictions.append(StepPrediction(step, depth, skipped=True))
+        for inside in step.inside:
+            self._skip(inside, depth + 1)
+
+    def _end(self, label: str) -> None:
+        """The namespace ends; what that changes belongs to the command that made it."""
+        outcome = simulate(self.snapshot, {"op": "exit_ns", "ns": label})
+        self.snapshot = outcome.snapshot
+        for number, done in enumerate(self.predictions):
+            if done.step.ends == label:
+                self.predictions[number] = replace(done, outcomes=(*done.outcomes, outcome))
+
+    def _labels(self) -> set[str]:
+        return {view.label for view in self.snapshot.views}
+
+
+# Where the kernel calls get_tree_single() or get_tree_keyed(): all mounts show one superblock. Every mount of another
+# filesystem without a device (tmpfs, devpts, bpf; proc since Linux 5.8) is a superblock of its own.
+_ONLY_ONE = frozenset(
+    (
+        "cgroup2",
+        "configfs",
+        "debugfs",
+        "devtmpfs",
+        "efivarfs",
+        "fusectl",
+        "pstore",
+        "securityfs",
+        "selinuxfs",
+        "tracefs",
+    )
+)
+_ONE_PER_NAMESPACE = {"sysfs": "net", "mqueue": "ipc", "binfmt_misc": "user"}
+
+
+def _goes_on(step: Step) -> bool:
+    """Whether it runs something of which it is not known when it ends."""
+    return step.unpredicted is not None or any(map(_goes_on, step.inside))
+
+
+def _children_first(top: Mount, mounts: tuple[Mount, ...]) -> list[Mount]:
+    """*top* and all below it, in umount --recursive's order: the latest child first, what is below it before it."""
+    children: dict[int, list[Mount]] = {}
+    for mount in mounts:
+        if mount.mount_id != mount.parent_id:
+            children.setdefault(mount.parent_id, []).append(mount)
+    found: list[Mount] = []
+    stack = [top]
+    while stack:
+        mount = stack.pop()
+        found.append(mount)
+        stack += sorted(children.pop(mount.mount_id, ()), key=lambda child: -child.mount_id)
+    return found[::-1]

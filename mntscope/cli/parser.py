@@ -1,0 +1,72 @@
+"""The commands, and how the words behind each are understood."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import suppress
+from typing import NoReturn
+
+from mntscope.cli.output_options import columns, write_standard_output
+from mntscope.errors import UsageError
+
+COMMANDS = {
+    "diff": "what a process sees that the host does not, and what leaks between them",
+    "ns": "every mount namespace: whose it is, and what it shares with the host",
+    "tree": "the mount tree, with the peers and the master of each mount by name",
+    "graph": "who shares with whom: peer groups, their members and masters, across namespaces",
+    "holders": "who still has a filesystem mounted, how it got there, and what frees it",
+    "audit": "is this machine sound? findings, with evidence and remedy",
+    "explain": "what a rule looks for, why it matters, and what to do about it",
+    "predict": "what the kernel will do, in every namespace, if a command runs there",
+    "isolate": "stop what is mounted at a path from reaching other namespaces: verified, and undoable",
+    "undo": "put back what isolate changed, the peer group included",
+    "run": "run a command in a mount namespace of its own, from which nothing leaks",
+    "capture": "write what can be seen of this machine to a snapshot file",
+    "lab": "the whole story of a leaking mount on this kernel, act by act, harmlessly",
+    "selftest": "compare predictions with this kernel, in throwaway namespaces",
+    "completion": "what makes bash, zsh or fish complete all of this",
+}
+
+
+class Help(argparse.RawDescriptionHelpFormatter):
+    """As wide as the terminal. argparse would import shutil to find out, for each option of a command."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=columns(otherwise=80) - 2)
+
+
+class Parser(argparse.ArgumentParser):
+    """Reports what it does not understand as one line, like every other error."""
+
+    def error(self, message: str) -> NoReturn:
+        """Where argparse would print its usage and exit."""
+        raise UsageError(message, hint=f"try {self.prog} --help")
+
+    def print_help(self, file: object = None) -> None:  # noqa: ARG002
+        """Where argparse would ignore that it cannot be written."""
+        write_standard_output(self.format_help())
+
+
+def command_parser(name: str) -> argparse.ArgumentParser:
+    """The parser of one command; its ``run`` default is the function that carries the command out."""
+    # As importlib.import_module has it, but for what importlib itself would load.
+    module = __import__(f"mntscope.cli.{name}", fromlist=["run"])
+    parser = Parser(
+        prog=f"mntscope {name}",
+        description=module.HELP,
+        formatter_class=Help,
+        allow_abbrev=False,
+    )
+    module.configure(parser)
+    parser.set_defaults(run=module.run)
+    return parser
+
+
+def parse(parser: argparse.ArgumentParser, words: list[str]) -> argparse.Namespace:
+    """The arguments of a command; its options may stand before, between and behind the others."""
+    # Where there are no options the plain way does the same, and does not begin by writing the usage.
+    if "--" not in words and any(word.startswith("-") for word in words):
+        # TypeError: it ends in the command line of another program, whose options are not ours.
+        with suppress(TypeError):
+            return parser.parse_intermixed_args(words)
+    return parser.parse_args(words)

@@ -1,0 +1,406 @@
+"""The running machine as a snapshot: its host, the namespaces of given processes, or all there are."""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+
+from mntscope.analysis.owners import owner_of_namespace
+from mntscope.base.records import replace
+from mntscope.base.signals import uninterrupted
+from mntscope.errors import AccessError, TargetError
+from mntscope.kernel.worker import reap
+from mntscope.live.captures import Progress, Readings
+from mntscope.live.containers import Runtimes
+from mntscope.live.namespaces import (
+    Reading,
+    enter,
+    every_namespace,
+    lists_all,
+    open_namespace,
+    proc_mount,
+    read_through,
+)
+from mntscope.live.not_seen import Gaps
+from mntscope.live.procfs import Proc, namespace_link, open_proc, read, read_process
+from mntscope.model import Hold, Problem, Process, View
+from mntscope.snapshot import Snapshot
+
+HOST = "host"
+"""The label of the namespace of pid 1."""
+
+ATTEMPTS = 8
+"""How often the tables are read again until none of them changes any more."""
+
+
+@uninterrupted()
+def capture(
+    pids: Iterable[int] | None = None,
+    *,
+    namespace_files: Iterable[str] = (),
+    everything: bool | None = None,
+    host: bool = True,
+    progress: Progress | None = None,
+    with_secrets: bool = False,
+) -> Snapshot:
+    """What can be seen of this machine now: every mount namespace, or the host's and those asked for.
+
+    The host is pid 1's namespace, labelled ``host``; a namespace asked for is labelled by its pid or by its
+    *namespace_files* path (``ns:PATH``), another by its lowest pid or, where no process lives in it, by its inode
+    (``mnt:[4026532568]``). A namespace has one view, bearing the first of these labels that it earns, so look views
+    up by :meth:`~mntscope.snapshot.Snapshot.view`. *everything* adds all other namespaces, as does giving no *pids*:
+    those of processes, of threads, and those that only a bind mount or a descriptor keeps, with what
+    :attr:`~mntscope.model.Namespace.holds` them. Without *host*, and without *everything*, pid 1 is left alone and
+    the first that was asked for plays the host. *progress* is called now and then.
+
+    Passwords in mount options and sources are left out (:mod:`mntscope.base.redaction`), unless *with_secrets*.
+
+    Where others live in its namespace, this very process is left out, unless it was asked for: so two captures of
+    one state are equal.
+
+    Every table is opened once, and all of them stay open and are read until two consecutive readings of all agree:
+    then they are those of one moment. (poll(2) on mountinfo would spare the second reading, were it told of
+    mount(2) changing a propagation type, or of masters that end in another namespace.) What could not be read is
+    in ``not_seen``.
+
+    :raises TargetError: a process or file that was asked for does not exist, or went away.
+    :raises AccessError: one that was asked for may not be read.
+    """
+    wanted = () if pids is None else tuple(pids)
+    everything = pids is None if everything is None else everything
+    gaps = Gaps()
+    with _many_descriptors() as limit, open_proc() as proc, Readings(gaps, limit, progress) as readings:
+        readings.with_secrets = with_secrets
+        machine = _Machine(proc, readings, gaps, asked=frozenset(wanted))
+        if host or everything or 1 in wanted:
+            machine.add_host()
+        for pid in wanted:
+            machine.add_process(pid)
+        for path in namespace_files:
+            machine.add_file(path)
+        if everything:
+            machine.add_others()
+        machine.settle()
+        machine.look_at_procs()
+        snapshot = Snapshot(
+            views=tuple(machine.views()),
+            host_label=readings[0].label,
+            kernel=os.uname().release,
+            not_seen=tuple(gaps.problems()),
+            mount_max=_mount_max(proc),
+        )
+    reap()
+    return snapshot
+
+
+class _Machine:
+    """What is looked for, and where."""
+
+    def __init__(self, proc: Proc, readings: Readings, gaps: Gaps, *, asked: frozenset[int]) -> None:
+        self.proc = proc
+        self.readings = readings
+        self.gaps = gaps
+        if proc.problem:
+            gaps.others.append(proc.problem)
+        self.holds: defaultdict[int, list[Hold]] = defaultdict(list)
+        """By the inode of the namespace."""
+        self._passing = {os.getpid()} - asked
+        """This process: it is no part of the machine's state, unless somebody asked for it."""
+
+    # What to read
+
+    def add_host(self) -> None:
+        """The namespace of pid 1; where that may not be read, of this process."""
+        own = os.getpid()
+        try:
+            host = read_through(self.proc, 1, HOST, by_table=True)
+        except (AccessError, TargetError) as error:
+            host = read_through(self.proc, own, HOST)
+            self.gaps.add(f"pid 1 cannot be read ({error}): the host is mntscope's own namespace")
+        if host.namespace.inode is None:
+            # What pid 1 does not show of its namespace, this process does where it lives there too.
+            here = read_through(self.proc, own, HOST)
+            here.close()
+            if host.marks.isdisjoint(here.marks):
+                self.gaps.unidentified.append(1)
+            else:
+                # Its /proc is then asked for through this process.
+                host.namespace, host.root, host.root_of = here.namespace, here.root, here.root_of
+                if host.marks != here.marks or here.hidden_above:
+                    what = "its root directory may not be read: if it is not /, mounts outside are not shown"
+                    self.gaps.add(what, HOST)
+        self.readings.add(self._widest(host))
+
+    def add_process(self, pid: int) -> None:
+        """The namespace of a process that was asked for."""
+        if all(pid not in reading.processes for reading in self.readings):
+            self.readings.add(self._widest(read_through(self.proc, pid, str(pid))))
+
+    def add_file(self, path: str) -> None:
+        """The namespace whose file was asked for."""
+        fd = open_namespace(path)
+        try:
+            self.readings.add(enter(self.proc, fd, f"ns:{path}"))
+        finally:
+            os.close(fd)
+
+    def add_others(self) -> None:
+        """Every namespace that can be found."""
+        reap()
+        members, refused = self._members()
+        self.readings.expected = len(members)
+        for inode, pids in members.items():
+            known = self.readings.of(inode) or self._read_one_of(pids)
+            if known is not None:
+                for pid in pids:
+                    if pid not in known.processes and (process := self._process(pid, inode)) is not None:
+                        known.processes[pid] = process
+        self._add_refused(refused)
+        self._add_of_threads({pid: inode for inode, pids in members.items() for pid in pids})
+        for fd in every_namespace(self.proc):
+            self._add_entered(fd)
+        pinning = self._add_pinned(0)
+        # There may be a lot of them, so they are looked through only where something may be found.
+        if not lists_all(self.proc) or not all(reading.processes for reading in self.readings):
+            self._add_of_descriptors(members)
+            self._add_pinned(pinning)
+        self.gaps.not_entered |= self.holds.keys() - self.readings.inodes
+
+    # How
+
+    def _members(self) -> tuple[dict[int, list[int]], list[int]]:
+        """The processes of each mount namespace by its inode, and those that may not be asked."""
+        members: defaultdict[int, list[int]] = defaultdict(list)
+        refused = []
+        for pid in self.proc.pids():
+            try:
+                members[namespace_link("mnt", str(pid), dir_fd=self.proc.fd)].append(pid)
+            except PermissionError:
+                refused.append(pid)
+            except OSError:
+                # It has ended since it was listed.
+                continue
+        return {inode: self._staying(pids) for inode, pids in members.items()}, refused
+
+    def _staying(self, pids: list[int]) -> list[int]:
+        """Without this process, unless it is alone."""
+        return [pid for pid in pids if pid not in self._passing] or pids
+
+    def _read_one_of(self, pids: list[int]) -> Reading | None:
+        """The namespace of these processes, through one whose root directory is the namespace's if there is one."""
+        refused = False
+        for pid in sorted(pids, key=lambda pid: (self._root(pid) != "/", pid)):
+            try:
+                reading = read_through(self.proc, pid, str(pids[0]))
+            except AccessError:
+                refused = True
+            except TargetError:
+                continue
+            else:
+                self._note_narrow(reading)
+                return self.readings.add(reading)
+        if refused:
+            self.gaps.unreadable += pids
+        return None
+
+    def _widest(self, reading: Reading) -> Reading:
+        """The same namespace through a process that sees all of it, if the reader's root hides a part."""
+        if not reading.hidden_above:
+            return reading
+        members, _ = self._members()
+        for pid in members.get(reading.namespace.inode or 0, []):
+            if self._root(pid) == "/":
+                with suppress(AccessError, TargetError):
+                    wider = read_through(self.proc, pid, reading.label)
+                    wider.processes |= reading.processes
+                    reading.close()
+                    return wider
+        self._note_narrow(reading)
+        return reading
+
+    def _note_narrow(self, reading: Reading) -> None:
+        if reading.hidden_above:
+            what = f"it was read from a root directory of {reading.hidden_above}: mounts outside are not shown"
+            self.gaps.add(what, reading.label)
+
+    def _root(self, pid: int) -> str:
+        try:
+            return os.readlink(f"{pid}/root", dir_fd=self.proc.fd)
+        except OSError:
+            return ""
+
+    def _process(self, pid: int, inode: int | None = None) -> Process | None:
+        """A process, if it (still) lives in the mount namespace *inode*."""
+        with suppress(OSError):
+            directory = os.open(str(pid), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.proc.fd)
+            try:
+                process = read_process(self.proc, directory, pid)
+                # Another process may get the pid meanwhile, but not the descriptor.
+                if inode is None or namespace_link("mnt", dir_fd=directory) == inode:
+                    return process
+            finally:
+                os.close(directory)
+        return None
+
+    def _add_refused(self, pids: list[int]) -> None:
+        """Processes whose namespace links may not be read: their tables tell, where those may be."""
+        for pid in pids:
+            try:
+                reading = read_through(self.proc, pid, str(pid), by_table=True)
+            except AccessError:
+                self.gaps.unreadable.append(pid)
+            except TargetError:
+                continue
+            else:
+                if self.readings.add(reading) is reading:
+                    self.gaps.unidentified.append(pid)
+
+    def _add_of_threads(self, inodes: dict[int, int]) -> None:
+        from mntscope.live.references import threads_elsewhere
+
+        for inode, pid, thread in threads_elsewhere(self.proc, inodes):
+            with suppress(AccessError, TargetError):
+                if self.readings.of(inode) is None:
+                    self.readings.add(read_through(self.proc, pid, f"mnt:[{inode}]", thread=thread))
+                self.holds[inode].append(Hold("thread", str(thread), process=self._process(pid)))
+
+    def _add_entered(self, fd: int) -> None:
+        """A namespace that no process has shown so far."""
+        inode = os.fstat(fd).st_ino
+        if self.readings.of(inode) is None and inode not in self.gaps.not_entered:
+            try:
+                self.readings.add(enter(self.proc, fd, f"mnt:[{inode}]"))
+            except AccessError:
+                self.gaps.not_entered.add(inode)
+
+    def _add_all_entered(self, fds: Iterable[int]) -> None:
+        for fd in fds:
+            self._add_entered(fd)
+            os.close(fd)
+
+    def _add_pinned(self, begin: int) -> int:
+        """What bind mounts keep that the readings from *begin* on show, and those that this adds; their number."""
+        from mntscope.live.references import open_pins, pins
+
+        while begin < len(self.readings):
+            reading = self.readings[begin]
+            begin += 1
+            empty = [pin for pin in pins(reading.table) if not self._has_processes(pin.inode)]
+            for pin in empty:
+                self.holds[pin.inode].append(Hold("mount", pin.mount_point, label=reading.label))
+            self._add_all_entered(
+                open_pins(self.proc, reading, [pin for pin in empty if self.readings.of(pin.inode) is None])
+            )
+        return begin
+
+    def _add_of_descriptors(self, members: dict[int, list[int]]) -> None:
+        from mntscope.live.references import descriptors, open_descriptors
+
+        ours = {fd for reading in self.readings for fd in reading.descriptors}
+        # All of them before any is opened: that would be one more.
+        every = list(descriptors(self.proc, members.keys(), ours=ours))
+        first = {found.inode: found for found in reversed(every) if self.readings.of(found.inode) is None}
+        self._add_all_entered(open_descriptors(self.proc, first.values()))
+        for found in every:
+            where = f"/proc/{found.pid}/fd/{found.fd}"
+            self.holds[found.inode].append(Hold("fd", where, process=self._process(found.pid)))
+
+    def _has_processes(self, inode: int) -> bool:
+        known = self.readings.of(inode)
+        return known is not None and bool(known.processes)
+
+    def _holds(self, reading: Reading) -> list[Hold]:
+        return self.holds.get(reading.namespace.inode or 0, [])
+
+    # What comes of it
+
+    def settle(self) -> None:
+        """Read all tables until none of them changes any more."""
+        if self.readings.agree(meanwhile=lambda: [reading.parsed() for reading in self.readings]):
+            return
+        for _ in range(ATTEMPTS):
+            changed = sum(self._look_again(reading) for reading in self.readings)
+            if not changed:
+                break
+        else:
+            self.gaps.add("the mounts kept changing while they were read: this is the last reading")
+
+    def _look_again(self, reading: Reading) -> bool:
+        try:
+            return reading.look_again()
+        except (OSError, AccessError):
+            reading.close()
+            self.gaps.read_once += 1
+            return False
+
+    def look_at_procs(self) -> None:
+        """Find out which PID namespace the proc at /proc of each namespace shows."""
+        unknown: list[tuple[Reading, str, bool]] = []
+        for reading in self.readings:
+            found = proc_mount(reading.table, "/proc") if reading.root else None
+            if found is not None and found[0] == self.proc.device:
+                # The very proc that is read here.
+                reading.proc_pid_namespace = self.proc.pid_namespace
+            elif found is not None:
+                unknown.append((reading, *found))
+        if unknown:
+            self._look_at_procs(unknown)
+
+    def _look_at_procs(self, unknown: list[tuple[Reading, str, bool]]) -> None:
+        from mntscope.live.foreign import ProcMount, shown_pid_namespaces
+
+        home = self.readings[0].namespace.user_namespace
+        mounts = {}
+        for reading, device, local in unknown:
+            pid, start_time = reading.asked_through
+            # What an ordinary user can make comes last, and a filesystem that has to ask somebody.
+            risk = 2 * (reading.namespace.user_namespace != home) + (not local)
+            mounts[ProcMount(pid, start_time, reading.namespace.inode, reading.root, "/proc", device, risk)] = reading
+        shown = shown_pid_namespaces(self.proc, list(mounts))
+        for mount, reading in mounts.items():
+            reading.proc_pid_namespace = shown.get(mount)
+        self.gaps.unanswered += [reading.label for mount, reading in mounts.items() if mount not in shown]
+
+    def views(self) -> Iterator[View]:
+        """The readings as views: the host's first, the others by their lowest pid, those without one by their inode."""
+        runtimes = Runtimes(self.proc)
+        first, *others = self.readings
+        for reading in (first, *sorted(others, key=_place)):
+            processes = tuple(reading.processes[pid] for pid in self._staying(sorted(reading.processes)))
+            holds = tuple(self._holds(reading))
+            table = reading.parsed()
+            owner = owner_of_namespace(processes, holds, table, runtimes)
+            yield View(
+                label=reading.label,
+                mounts=tuple(table),
+                namespace=replace(reading.namespace, processes=processes, owner=owner, holds=holds),
+                process=reading.reader,
+                proc_pid_namespace=reading.proc_pid_namespace,
+                problems=tuple(Problem(error.what, where=error.where) for error in table.problems),
+            )
+        self.gaps.others += runtimes.not_seen
+
+
+def _place(reading: Reading) -> tuple[bool, int]:
+    return not reading.processes, min(reading.processes, default=reading.namespace.inode or 0)
+
+
+def _mount_max(proc: Proc) -> int | None:
+    with suppress(OSError, ValueError):
+        return int(read("sys/fs/mount-max", dir_fd=proc.fd))
+    return None
+
+
+@contextmanager
+def _many_descriptors() -> Iterator[int]:
+    """As many descriptors as this process may have, for the time being: one is kept open for each namespace."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:
+        yield resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -1,0 +1,79 @@
+"""An audit for a pipeline: JUnit's XML, as Jenkins, GitLab and their readers have it.
+
+Each rule is a test suite. A finding is a test case, which fails where the audit fails for it; a rule that found
+nothing is one case that passed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
+
+from mntscope.output.audit.result import Told
+from mntscope.output.escape import shortened, visible
+from mntscope.output.shell import shell
+from mntscope.output.writers.page import Page
+from mntscope.rules import Finding, Rule
+
+
+def as_junit(told: Told, page: Page) -> str:  # noqa: ARG001
+    """The XML. Whatever XML cannot hold is not in it: names are made visible first."""
+    root = Element("testsuites", name="mntscope audit")
+    total = [0, 0, 0]
+    for rule in told.audit.rules:
+        counts = _suite(root, rule, told)
+        total = [one + other for one, other in zip(total, counts, strict=True)]
+    for key, count in zip(("tests", "failures", "skipped"), total, strict=True):
+        root.set(key, str(count))
+    root.set("errors", "0")
+    root.set("time", "0")
+    indent(root)
+    # Nothing outside ASCII is written as it is, so that the text means the same in every encoding.
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{tostring(root, encoding="us-ascii").decode("ascii")}\n'
+
+
+def _suite(root: Element, rule: Rule, told: Told) -> tuple[int, int, int]:
+    found = [finding for finding in told.findings if finding.rule is rule]
+    waived = [waived for waived in told.audit.waived if waived.finding.rule is rule]
+    failed = sum(map(told.fails, found))
+    tests = len(found) + len(waived) or 1
+    suite = SubElement(
+        root,
+        "testsuite",
+        name=f"{rule.id} {rule.name}",
+        tests=str(tests),
+        failures=str(failed),
+        errors="0",
+        skipped=str(len(waived)),
+        time="0",
+        timestamp=told.when.strftime("%Y-%m-%dT%H:%M:%S"),
+    )
+    for finding in found:
+        case = _case(suite, finding, told)
+        if told.fails(finding):
+            message = shortened(visible(finding.message))
+            failure = SubElement(case, "failure", type=finding.severity, message=message)
+            failure.text = "\n".join(_told(finding))
+        else:
+            SubElement(case, "system-out").text = "\n".join(_told(finding))
+    for each in waived:
+        reason = shortened(visible(each.waiver.reason))
+        SubElement(_case(suite, each.finding, told), "skipped", message=f"waived: {reason}")
+    if not found and not waived:
+        SubElement(suite, "testcase", classname=f"{rule.id}.{rule.name}", name=rule.summary, time="0")
+    return tests, failed, len(waived)
+
+
+def _case(suite: Element, finding: Finding, told: Told) -> Element:
+    where = shortened(visible(f"{told.where(finding)} {finding.path or ''}".strip()))
+    # The fingerprint keeps apart what bears one name, and one finding together over the runs.
+    name = f"{where} [{finding.fingerprint[:8]}]"
+    return SubElement(suite, "testcase", classname=f"{finding.rule.id}.{finding.rule.name}", name=name, time="0")
+
+
+def _told(finding: Finding) -> Iterable[str]:
+    yield f"{finding.severity} ({finding.confidence}): {shortened(visible(finding.message))}"
+    yield from map(shell, finding.commands)
+    if finding.advice:
+        yield shortened(visible(finding.advice))
+    yield f"fingerprint {finding.fingerprint}"

@@ -1,0 +1,47 @@
+"""The formats of a report: functions that write it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from mntscope.output.writers.page import Page
+
+if TYPE_CHECKING:
+    from mntscope.output.document import Document
+
+Result = TypeVar("Result")
+
+Format = Callable[[Result, Page], str]
+"""A format of a report: a function from a command's result, and the page, to text that ends its last line."""
+
+
+def later(module: str, function: str) -> Format[Any]:
+    """The format that *function* of a *module* of this package is; the module is imported when it is called.
+
+    A command writes one format: it need not wait until it has read how to write the others.
+    """
+
+    def write(result: Any, page: Page) -> str:
+        from importlib import import_module
+
+        text: str = getattr(import_module(f"mntscope.output.{module}"), function)(result, page)
+        return text
+
+    return write
+
+
+def documents(document: Callable[[Result, Page], Document]) -> dict[str, Format[Result]]:
+    """The formats of a report that is a *document*, too: Markdown for a ticket, and a page for a folder."""
+
+    def as_markdown(result: Result, page: Page) -> str:
+        from mntscope.output.writers.markdown import as_markdown
+
+        return as_markdown(document(result, page))
+
+    def as_html(result: Result, page: Page) -> str:
+        from mntscope.output.writers.html import as_html
+
+        return as_html(document(result, page))
+
+    return {"markdown": as_markdown, "html": as_html}

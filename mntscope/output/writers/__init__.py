@@ -1,0 +1,1 @@
+"""The formats that any document can be written in."""

@@ -1,0 +1,63 @@
+"""What a report is drawn on."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from mntscope.base.records import NamedTuple
+from mntscope.output.writers.terminal import Text, painted
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+# Blanks at the end of a line, resets among them. It looks at each run of blanks once, however long it is.
+_FILL = r"(?m)(?<! ) +(?! )(?=(?:\x1b\[0m *)*$)"
+
+
+class Page(NamedTuple):
+    """Where a report will be read."""
+
+    width: int = 100
+    """Columns."""
+    terminal: bool = False
+    """Whether a terminal will interpret it: then nothing untrusted may reach it raw."""
+    colour: bool = False
+    everything: bool = False
+    """Whether long lists are given in full."""
+    exact: bool = False
+    """Whether CSV has the very bytes, also of a cell that a spreadsheet would run."""
+
+    def draw(self, *blocks: Text | RenderableType) -> str:
+        """The blocks, one below the other, as text; with escape sequences only where there is colour.
+
+        Markup, emoji codes and highlighting are off: text is only ever text.
+        """
+        return "".join(self._text(block) if isinstance(block, Text) else self._rich(block) for block in blocks)
+
+    def _text(self, text: Text) -> str:
+        shown = [
+            "".join(painted(part, style) if self.colour else part for part, style in line)
+            for line in text.lines(self.width)
+        ]
+        return "".join(f"{line.rstrip(' ')}\n" for line in shown)
+
+    def _rich(self, renderable: RenderableType) -> str:
+        import io
+
+        from rich.console import Console
+
+        drawn = io.StringIO()
+        console = Console(
+            file=drawn,
+            width=self.width,
+            force_terminal=self.colour,
+            force_jupyter=False,  # what is drawn here is shown elsewhere
+            color_system="standard" if self.colour else None,
+            markup=False,
+            emoji=False,
+            highlight=False,
+        )
+        console.print(renderable)
+        # What fills cells up to their width is of no use to anyone, and in the way of copying.
+        return re.sub(_FILL, "", drawn.getvalue())

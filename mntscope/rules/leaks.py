@@ -1,0 +1,154 @@
+"""What the rules about leaks share: leaks put together that are one fault, and what stops them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from mntscope.analysis.remedies import Command
+from mntscope.base.counting import counted
+from mntscope.base.records import dataclass
+from mntscope.errors import MntscopeError
+from mntscope.graph import Leak, Member, Severity
+from mntscope.graph.severity import SEVERITIES, worst
+from mntscope.model import Mount
+from mntscope.propagation.operations import SetPropagation
+from mntscope.rules.machine import Machine
+from mntscope.rules.rule import Reference
+
+if TYPE_CHECKING:
+    from mntscope.analysis.plan import Kind
+
+MOUNT_NAMESPACES = Reference(
+    "mount_namespaces(7), Shared subtrees", "https://man7.org/linux/man-pages/man7/mount_namespaces.7.html"
+)
+SHARED_SUBTREES = Reference("Linux kernel, Shared Subtrees", "https://docs.kernel.org/filesystems/sharedsubtree.html")
+PID_NAMESPACES = Reference(
+    "pid_namespaces(7), /proc and PID namespaces", "https://man7.org/linux/man-pages/man7/pid_namespaces.7.html"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """A mount that leaks, and those below it that leak along with it."""
+
+    leaks: tuple[Leak, ...]
+    """The topmost mount's first, which what is done about it begins with; then the worst first."""
+
+    @property
+    def top(self) -> Leak:
+        """The leak of the topmost mount."""
+        return self.leaks[0]
+
+    @property
+    def below(self) -> int:
+        """How many mounts leak below the topmost."""
+        return len({leak.mount.mount_id for leak in self.leaks}) - 1
+
+    @property
+    def severity(self) -> Severity:
+        """The worst of them."""
+        return worst([leak.severity for leak in self.leaks])
+
+    def members(self, label: str, host: str) -> tuple[Member, ...]:
+        """The topmost mount, and the host's that receive from it."""
+        return (Member(label, self.top.mount), *(Member(host, mount) for mount in self.top.host_mounts[:MOST]))
+
+
+PLAN = 6
+"""About as many predictions go into a plan."""
+MOST = 8
+"""So many mounts are named as evidence; the tables hold the others."""
+
+
+def outward(leaks: Iterable[Leak]) -> Iterator[Leak]:
+    """Those that reach the host, but for two that runtimes leave in every container.
+
+    One are its cgroups: each controller's is mounted with the container's own as the root, and nothing else can be
+    reached there. The other is the host's /dev/null, with which crun masks files of /proc.
+    """
+    for leak in leaks:
+        mount = leak.mount
+        own_cgroup = mount.fs_type in ("cgroup", "cgroup2") and mount.root != "/"
+        mask = mount.root == "/null" and mount.mount_point.startswith(("/proc/", "/sys/"))
+        if leak.direction != "in" and not own_cgroup and not mask:
+            yield leak
+
+
+def crossings(machine: Machine, label: str) -> list[Crossing]:
+    """What a namespace leaks to the host, one for each topmost mount that does, the worst first.
+
+    Without the :func:`hidden_crossings`, of which another rule tells.
+    """
+    return [crossing for crossing in _all_crossings(machine, label) if not _unseen(machine, label, crossing)]
+
+
+def hidden_crossings(machine: Machine, label: str) -> list[Crossing]:
+    """Those that no path leads to, at a place where what is seen does not leak."""
+    return [crossing for crossing in _all_crossings(machine, label) if _unseen(machine, label, crossing)]
+
+
+def _unseen(machine: Machine, label: str, crossing: Crossing) -> bool:
+    if not crossing.top.hidden:
+        return False
+    seen = machine.tree(label).containing(crossing.top.path)
+    return seen is not None and all(leak.mount is not seen for leak in crossing.leaks)
+
+
+def _all_crossings(machine: Machine, label: str) -> list[Crossing]:
+    tree = machine.tree(label)
+    by_mount: dict[Mount, list[Leak]] = {}
+    for leak in outward(machine.leaks[label]):
+        by_mount.setdefault(leak.mount, []).append(leak)
+    top: dict[Mount, Mount] = {}
+    grouped: dict[Mount, list[Leak]] = {}
+    for _, mount in tree.walk():
+        parent = tree.parent(mount)
+        above = top.get(parent) if parent is not None else None
+        if mount in by_mount:
+            above = top[mount] = above or mount
+            grouped.setdefault(above, []).extend(by_mount[mount])
+    found = [Crossing(_top_first(above, leaks)) for above, leaks in grouped.items()]
+    return sorted(found, key=lambda crossing: (SEVERITIES.index(crossing.severity), crossing.top.path))
+
+
+def _top_first(above: Mount, leaks: list[Leak]) -> tuple[Leak, ...]:
+    first = min((leak for leak in leaks if leak.mount is above), key=lambda leak: len(leak.path))
+    return (first, *(leak for leak in leaks if leak is not first))
+
+
+def remedy(machine: Machine, label: str, crossing: Crossing) -> tuple[Command, ...]:
+    """The commands that stop a leak, as the planner of `isolate` gives them; none where it refuses.
+
+    With leaks below, all mounts below become slaves: what each of them is for, nobody here knows.
+    """
+    leak = crossing.top
+    if leak.remedy_path is None:
+        return ()
+    kind: Kind = "slave" if crossing.below or leak.remedy == "make-slave" else "private"
+    recursive = crossing.below > 0
+    if machine.may_simulate(times=PLAN):
+        # Looked up only here: on a sound machine nothing is to be planned.
+        from mntscope.analysis.plan import make_plan
+
+        try:
+            # By force: it refuses to change covered mounts, which undo could not reach. Here they are to change.
+            plan = make_plan(machine.snapshot, label, [leak.path], kind=kind, recursive=recursive, force=recursive)
+        except MntscopeError:
+            return ()
+        # A slave elsewhere that loses its master receives less: that is no harm. Anything else would be.
+        effects = (effect for action in plan.actions for effect in action.effects)
+        if any(effect.crosses and effect.change != "propagation" for effect in effects):
+            return ()
+        operations = [action.operation for action in plan.actions]
+    else:
+        # What it plans, without the proof.
+        operations = [SetPropagation(label, leak.remedy_path, kind, recursive)]
+    changes = (operation for operation in operations if isinstance(operation, SetPropagation))
+    words = [(f"--make-{'r' if change.recursive else ''}{change.type}", change.target) for change in changes]
+    return machine.commands(label, "mount", *words)
+
+
+def somewhere(paths: tuple[str, ...]) -> str:
+    """The first path, and how many more there are."""
+    return paths[0] if len(paths) == 1 else f"{paths[0]} and {counted(len(paths) - 1, 'more path')}"

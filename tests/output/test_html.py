@@ -1,0 +1,116 @@
+"""An HTML page runs what was written with it and nothing else, whatever the names in it say."""
+
+import base64
+import hashlib
+import re
+from html.parser import HTMLParser
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mntscope.output.writers.markup import DARK, LIGHT, PRINT, data, document, escape
+
+
+class _Read(HTMLParser):
+    """What a browser makes of a page: the elements, and the text of each kind."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text: dict[str, str] = {}
+        self._open: list[str] = []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        while self._open and self._open.pop() != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        if self._open:
+            self.text[self._open[-1]] = self.text.get(self._open[-1], "") + data
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        ("<script>alert(1)</script>", "&lt;script&gt;alert(1)&lt;/script&gt;"),
+        ("\"'&", "&quot;&#x27;&amp;"),
+        ("/mnt/\x1b[2J", r"/mnt/\x1b[2J"),
+        ("/mnt/\u202egnp.exe", r"/mnt/\u202egnp.exe"),
+        ("/mnt/\udcff", r"/mnt/\xff"),
+        ("/srv/größe", "/srv/größe"),
+    ],
+)
+def test_text_is_inert_and_visible(raw: str, shown: str) -> None:
+    assert escape(raw) == shown
+
+
+@given(st.text())
+def test_escaped_text_stays_text_as_content_and_as_an_attribute(text: str) -> None:
+    read = _Read(f'<p title="{escape(text)}">{escape(text)}</p>')
+    assert [tag for tag, _ in read.elements] == ["p"]
+    assert read.elements[0][1]["title"] == read.text.get("p", "")
+
+
+def test_a_page_may_load_nothing_and_runs_only_its_own_script_and_style() -> None:
+    read = _Read(document("a < b", "<p>x</p>", style="p { color: red; }", script="let a = 1 < 2;"))
+    (policy,) = [
+        attributes["content"] for tag, attributes in read.elements if "Content-Security-Policy" in attributes.values()
+    ]
+    assert policy is not None
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert rules["default-src"] == "'none'"
+    for name, rule in (("style", "style-src"), ("script", "script-src")):
+        digest = base64.b64encode(hashlib.sha256(read.text[name].encode()).digest()).decode()
+        assert rules[rule] == f"'sha256-{digest}'"
+    assert read.text["title"] == "a < b"
+    # Nothing that is fetched but by a word of the policy.
+    assert not {tag for tag, _ in read.elements} & {"img", "iframe", "object", "embed", "base", "form"}
+    assert [attributes["href"] for tag, attributes in read.elements if tag == "link"] == ["data:,"]
+
+
+def test_a_page_without_script_runs_none() -> None:
+    page = document("t", "<p>x</p>")
+    assert "script-src 'none'" in page
+    assert "<script" not in page
+
+
+@pytest.mark.parametrize("bad", [{"style": "</STYLE >"}, {"script": "'</script>'"}, {"script": "'<!-- <script>'"}])
+def test_a_style_or_script_that_would_end_early_is_refused(bad: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="would end its own element"):
+        document("t", "", **bad)
+
+
+@given(st.text())
+def test_data_for_a_script_cannot_leave_its_element(text: str) -> None:
+    import json
+
+    read = _Read(data("things", {"text": text}))
+    assert [tag for tag, _ in read.elements] == ["script"]
+    assert json.loads(read.text["script"]) == {"text": text}
+
+
+def _contrast(one: str, other: str) -> float:
+    """WCAG 2.2, contrast ratio."""
+
+    def luminance(colour: str) -> float:
+        channels = [int(part, 16) / 255 for part in re.findall("..", colour[1:])]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in channels]
+        return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+    high, low = sorted((luminance(one), luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("colours", [LIGHT, DARK, PRINT], ids=["light", "dark", "print"])
+def test_every_colour_of_text_can_be_read(colours: dict[str, str]) -> None:
+    texts = set(colours) - {"paper", "panel", "line"}
+    for text, ground in product(texts, ("paper", "panel")):
+        assert _contrast(colours[text], colours[ground]) >= 4.5, (text, ground)

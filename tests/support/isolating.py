@@ -1,0 +1,79 @@
+"""What the tests of isolate share: a target that leaks, isolating it, and what its tables show."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from mntscope.cli.targets import resolve
+from mntscope.isolate import Isolation, Look, Undoing, isolate, put_back
+from mntscope.kernel import syscalls
+from tests.support.throwaway import Actor, Host, in_fork
+
+Table = dict[str, str]
+"""The line of each mount, by mount ID."""
+
+
+def look_from(host: Host, *, everything: bool = False) -> Look:
+    """Captures with this host as the host; what the machine's other namespaces do meanwhile is not looked at."""
+    return partial(resolve, against=str(host.pid), everything=everything)
+
+
+def leaking(host: Host) -> Actor:
+    """A process in new mount and PID namespaces, all of whose mounts are peers of the host's."""
+    return host.unshare("unchanged", new_pids=True)
+
+
+def isolated(host: Host, target: Actor | int | str, *paths: str, journal: Path, **options: Any) -> Isolation:
+    """Isolates a target of the host."""
+    named = target.pid if isinstance(target, Actor) else target
+    return isolate(named, paths or ("/proc",), look=look_from(host), journal=str(journal), **options)
+
+
+def undone(host: Host, journal: Path) -> Undoing:
+    """Undoes what a journal says."""
+    return put_back(str(journal), look=look_from(host))
+
+
+def lines_at(host: Host, path: str, actor: Actor | None = None) -> list[str]:
+    """The lines of the mounts at a path, of an actor or of the host."""
+    lines = host.mountinfo(actor).decode().splitlines()
+    return [line for line in lines if line.split(" ")[4] == path]
+
+
+def in_namespace_of(pid: int, function: Callable[[], object]) -> None:
+    """Runs a function in a fork that has entered the mount namespace of a process."""
+
+    def body() -> None:
+        syscalls.setns(syscalls.pidfd_open(pid), syscalls.CLONE_NEWNS)
+        function()
+
+    in_fork(body)
+
+
+class Counter:
+    """A number that forked processes count together."""
+
+    def __init__(self) -> None:
+        self._memory = mmap.mmap(-1, 8)
+
+    def next(self) -> int:
+        """The number before, which is one more from now on."""
+        (number,) = struct.unpack("=q", self._memory[:8])
+        self._memory[:8] = struct.pack("=q", number + 1)
+        return int(number)
+
+    @property
+    def value(self) -> int:
+        """How often it has been counted."""
+        return int(struct.unpack("=q", self._memory[:8])[0])
+
+
+def descriptors() -> set[str]:
+    """The open descriptors of this process."""
+    return set(os.listdir("/proc/self/fd"))
