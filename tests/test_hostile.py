@@ -23,9 +23,9 @@ from mntscope import MntscopeError, RefusedError, Snapshot, load, predict, save
 from mntscope.archive import load_table
 from mntscope.archive.document import from_document, to_document
 from mntscope.cli.main import main
-from mntscope.propagation import in_turn, simulate
+from mntscope.propagation import simulate, simulate_all
 from mntscope.propagation.operations import Umount
-from mntscope.propagation.world import World
+from mntscope.propagation.reconstruct import reconstruct
 from tests.support.hostile import COMMANDS, SHAPES, written
 from tests.support.throwaway import in_fork
 
@@ -60,7 +60,7 @@ class TestShapes:
         world = from_document(written(SHAPES["chain upside down"](600)).decode(), "x")
         monkeypatch.setattr(sys.modules["mntscope.propagation.simulation"], "MOST_REBUILT", 0)
         _, *mounts = world.view("target").mounts
-        outcomes = in_turn(world, [Umount("target", mount.mount_point) for mount in mounts])
+        outcomes = simulate_all(world, [Umount("target", mount.mount_point) for mount in mounts])
         assert [outcome.errno for outcome in outcomes] == [None] * 300
         assert {effect.change for outcome in outcomes for effect in outcome.effects} == {"umount", "propagation"}
         assert {mount.master for mount in outcomes[-1].snapshot.host.mounts[1:]} == {*range(1, 600, 2)}
@@ -74,7 +74,7 @@ class TestShapes:
                 "c": b"12 0 0:6 / / rw - t t rw\n3 12 0:1 / /mnt rw shared:2 master:1 - t t rw\n",
             }
         )
-        masters = {group.number: group.master and group.master.number for group in World(world).groups.values()}
+        masters = {group.number: group.master and group.master.number for group in reconstruct(world).groups.values()}
         assert masters == {2: None, 1: 2}
         after = simulate(world, {"op": "umount", "ns": "a", "target": "/mnt", "lazy": True}).snapshot
         assert predict(after, "b", "mount -t proc proc /mnt/x").errno in (None, "ENOENT")

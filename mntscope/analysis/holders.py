@@ -20,19 +20,16 @@ from itertools import islice
 from typing import Literal
 
 from mntscope.analysis.remedies import Command, run_in
+from mntscope.base.counting import counted
 from mntscope.base.display import Framed, Shown
-from mntscope.base.paths import below, normal, relative, under
+from mntscope.base.paths import normal, under
 from mntscope.base.records import dataclass, replace
 from mntscope.errors import MntscopeError, TargetError
-from mntscope.graph import PeerGraph, path_at, place_at
+from mntscope.graph import PeerGraph, first_of_namespace, path_at, place_at
 from mntscope.graph.peers import GroupKey
 from mntscope.model import Mount, Problem, View
-from mntscope.propagation.errno import Failure
-from mntscope.propagation.lookup import lookup_target
-from mntscope.propagation.mounts import Node
+from mntscope.propagation import Simulation
 from mntscope.propagation.operations import Umount
-from mntscope.propagation.syscalls import carry_out
-from mntscope.propagation.world import World
 from mntscope.snapshot import Snapshot
 
 Via = Literal["host", "peer", "slave", "master", "relative", "overlay", "none"]
@@ -303,86 +300,72 @@ class _Left:
 
     def __init__(self, snapshot: Snapshot, own: list[tuple[View, Mount]]) -> None:
         self.notes: list[str] = []
-        self._world, self._nodes = self._unmounted(snapshot, own, assume_locked=False)
+        # What was not seen is told as such, and not once more for each group that may have members there.
+        snapshot = replace(snapshot, not_seen=())
+        self._simulation = Simulation(snapshot)
+        self._unmount(own)
         remaining = sum(self.stays(view, mount) for view, mount in own)
         if remaining:
             self.notes.append(
                 f"{remaining} of the host's mounts of it are taken to stay, with what they would take along: something"
                 " covers them, they bear a root directory, or there are very many"
             )
-        if self._world.asked_lock:
+        if self._simulation.lock_doubts:
             # Locks only ever make an umount do less, so what stays then may stay.
-            cautious, nodes = self._unmounted(snapshot, own, assume_locked=True)
-            doubtful = sum(nodes[key].space is not None and node.space is None for key, node in self._nodes.items())
+            unlocked, self._simulation = self._simulation, Simulation(snapshot, assume_locked=True)
+            self._unmount(own)
+            doubtful = sum(
+                self.stays(view, mount) and not unlocked.is_mounted(view.label, mount.mount_id)
+                for view, mount in _each_once(snapshot)
+            )
             if doubtful:
-                self.notes.append(f"{doubtful} mounts of other user namespaces may be locked, and are taken to stay")
-            self._world, self._nodes = cautious, nodes
-        self.notes += self._world.uncertain
+                mounts = counted(doubtful, "mount")
+                self.notes.append(f"{mounts} of other user namespaces may be locked: taken to stay")
+        self.notes += self._simulation.uncertain
 
     def stays(self, view: View, mount: Mount) -> bool:
         """Whether a mount that a view shows is still there."""
-        node = self._node(view, mount)
-        return node is None or node.space is not None
+        return self._simulation.is_mounted(view.label, mount.mount_id)
 
     def covered(self, view: View, mount: Mount) -> bool:
         """Whether umount(8) would find something else at its mount point, or nothing."""
-        if not mount.mount_point.startswith("/"):
-            return True
-        try:
-            found = lookup_target(self._world, self._world.viewpoints[view.label], mount.mount_point)
-        except Failure:
-            return True
-        return not found.is_mount_root or found.node is not self._node(view, mount)
+        path = mount.mount_point
+        return not path.startswith("/") or self._simulation.mounted_at(view.label, path) != mount.mount_id
 
     def may_be_locked(self, view: View, mount: Mount) -> bool:
         """Whether it is, or that is not known."""
-        node = self._node(view, mount)
-        return node is not None and node.lock.locked is not False
+        return self._simulation.is_locked(view.label, mount.mount_id) is not False
 
     def has_children(self, view: View, mount: Mount) -> bool:
         """Whether something is mounted in it."""
-        node = self._node(view, mount)
-        return node is not None and bool(node.children)
+        return any(True for _ in self._simulation.mounted_in(view.label, mount))
 
     def to_unmount(self, view: View, mount: Mount) -> tuple[str, ...]:
         """What umount(8) is to be told: the mount points in it, the latest first, and at last its own."""
-        node = self._node(view, mount)
-        paths = {node: mount.mount_point}
-        for inner in islice(node.tree() if node else (), 1, MOST_INSIDE + 2):
-            assert inner.parent is not None
-            paths[inner] = below(paths[inner.parent], relative(inner.place, inner.parent.root))
+        inside = list(islice(self._simulation.mounted_in(view.label, mount), MOST_INSIDE + 1))
         # All of it at once, though files that are open there would hold it.
-        return tuple(paths.values())[::-1] if len(paths) <= MOST_INSIDE + 1 else ("--lazy", mount.mount_point)
+        return (*inside[::-1], mount.mount_point) if len(inside) <= MOST_INSIDE else ("--lazy", mount.mount_point)
 
-    def _node(self, view: View, mount: Mount) -> Node | None:
-        return self._nodes.get((id(self._world.viewpoints[view.label].space), mount.mount_id))
-
-    def _unmounted(
-        self, snapshot: Snapshot, own: list[tuple[View, Mount]], *, assume_locked: bool
-    ) -> tuple[World, dict[tuple[int, int], Node]]:
-        """The world in which they are, and its mounts from before by space and mount ID."""
-        # What was not seen is told as such, and not once more for each group that may have members there.
-        world = World(replace(snapshot, not_seen=()), assume_locked=assume_locked)
-        self._world = world
-        self._nodes = {
-            (id(viewpoint.space), node.mount.mount_id): node
-            for viewpoint in world.viewpoints.values()
-            for node, _ in viewpoint.reach()
-        }
+    def _unmount(self, own: list[tuple[View, Mount]]) -> None:
         for view, mount in own[:MOST_UMOUNTS]:
-            if not self.stays(view, mount):
-                continue
             # Nobody unmounts the root directory, nor what a path does not lead to.
-            if mount.mount_point != "/" and not self.covered(view, mount):
+            if self.stays(view, mount) and mount.mount_point != "/" and not self.covered(view, mount):
                 # Lazy: with all that is mounted below it, and no matter what is open.
                 try:
-                    carry_out(Umount(view.label, mount.mount_point, lazy=True), world, world.viewpoints[view.label])
-                except Failure:
-                    pass
+                    self._simulation.carry_out(Umount(view.label, mount.mount_point, lazy=True))
                 except MntscopeError:
                     # It takes too long, and has changed nothing; so would those that follow.
                     break
-        return world, self._nodes
+
+
+def _each_once(snapshot: Snapshot) -> Iterator[tuple[View, Mount]]:
+    """The mounts of all namespaces, of which several views may show the same."""
+    known: set[tuple[int, int]] = set()
+    for namespace, view in zip(first_of_namespace(snapshot.views), snapshot.views, strict=True):
+        for mount in view.mounts:
+            if (namespace, mount.mount_id) not in known:
+                known.add((namespace, mount.mount_id))
+                yield view, mount
 
 
 class _Links:

@@ -10,7 +10,7 @@ from mntscope.base.records import dataclass, replace
 from mntscope.errors import NoAnswerError, UsageError
 from mntscope.model import Mount, Process, View
 from mntscope.parse.mountcmd import Call, Step, parse_commands
-from mntscope.propagation import FLAGS, Effect, Operation, Outcome, in_turn, operation, simulate
+from mntscope.propagation import FLAGS, Effect, Operation, Outcome, operation, simulate, simulate_all
 from mntscope.snapshot import Snapshot
 
 Whose = Literal["the host's", "another", "an unknown"]
@@ -200,7 +200,7 @@ class _Run:
         if call.errno:
             done: tuple[Outcome, ...] = (Outcome(operations[0], call.errno, Records((), Effect), self.snapshot),)
         else:
-            done = in_turn(self.snapshot, operations)
+            done = simulate_all(self.snapshot, operations)
         outcomes += done
         self.snapshot = done[-1].snapshot
         return done[-1]

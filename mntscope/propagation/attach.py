@@ -1,72 +1,106 @@
 """Attaching a tree of mounts, and what every receiver of the event gets.
 
-fs/namespace.c, attach_recursive_mnt(), and fs/pnode.c, propagate_mnt(). If the mount at which a tree is
-attached is private, nothing else happens. If it is shared, the tree becomes shared, and every mount that
-receives its events gets a copy of the tree at the same place: peers get peers of it, slaves get slaves.
+fs/namespace.c, attach_recursive_mnt(), and fs/pnode.c, propagate_mnt() (Linux 6.18). If the mount at which a tree is
+attached is private, nothing else happens. If it is shared, the tree becomes shared, and every mount that receives its
+events gets a copy of the tree at the same place: peers get peers of it, slaves get slaves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from mntscope.base.paths import under
 from mntscope.base.records import dataclass
-from mntscope.propagation.clone import copy_tree, lock_tree
-from mntscope.propagation.mounts import Group, Node, Space
+from mntscope.propagation.clone import copy_tree, is_mnt_ns_file, lock_mnt_tree
+from mntscope.propagation.errno import require
+from mntscope.propagation.mounts import KernelMount, KernelPeerGroup, MountNamespace
 from mntscope.propagation.world import World
 
 
 @dataclass(frozen=True, slots=True)
-class Receiver:
+class SlaveReceiver:
     """Mounts that get copies which are peers of each other: a slave group, or one slave alone."""
 
-    group: Group | None
-    members: tuple[Node, ...]
+    group: KernelPeerGroup | None
+    members: tuple[KernelMount, ...]
 
 
-def attach(world: World, tree: Node, parent: Node, place: str, caller: Space) -> None:
-    """Mount *tree* at *place* of *parent*, for a process of *caller*, and let the event propagate."""
-    hangs = [(tree, parent)]
-    if parent.group is not None:
-        peers = tuple(peer for peer in parent.group.members if peer is not parent and _receives(peer, place))
-        receivers = list(slave_receivers(world, parent.group, place))
-        for node in tree.tree():
-            if node.group is None:
-                node.enter_group(world.new_group())
-        for peer in peers:
-            hangs.append((copy_tree(world, tree, tree.root)[tree], peer))
-        made: dict[Group, Node] = {parent.group: tree}
-        for receiver in receivers:
-            first, *others = receiver.members
-            source = _source(first.master, made) or tree
-            shared = receiver.group is not None
-            copy = copy_tree(world, source, source.root, slave=True, share=shared)[source]
-            hangs.append((copy, first))
-            for other in others:
-                hangs.append((copy_tree(world, copy, copy.root)[copy], other))
-            if receiver.group is not None:
-                made[receiver.group] = copy
-    for root, onto in hangs:
-        _settle(root, onto, place, caller)
+def attach_recursive_mnt(
+    world: World, tree: KernelMount, dest: KernelMount, mountpoint: str, caller: MountNamespace
+) -> None:
+    """Mount *tree*, taken from where it was, at *mountpoint* of *dest*, for a process of *caller*; and propagate it.
+
+    fs/namespace.c, attach_recursive_mnt().
+
+    :raises Errno: EINVAL if *tree* is the file of a mount namespace and would have to be copied.
+    """
+    attached = [(tree, dest)]
+    if dest.group is not None:
+        # Found before anything is shared: what is in the making receives nothing.
+        peers = [peer for peer in dest.group.members if peer is not dest and need_secondary(peer, mountpoint)]
+        slaves = list(next_group(world, dest.group, mountpoint))
+        require(not ((peers or slaves) and is_mnt_ns_file(tree)), "EINVAL")
+        invent_group_ids(world, tree)
+        attached += propagate_mnt(world, tree, dest.group, peers, slaves)
+    tree.detach()
+    for root, parent in attached:
+        commit_tree(root, parent, mountpoint, caller)
 
 
-def _source(master: Group | None, made: dict[Group, Node]) -> Node | None:
-    """What a slave's copy receives from: the copy in the nearest dominant group that got one."""
-    passed: list[Group] = []
-    while master is not None and master not in made:
+def invent_group_ids(world: World, tree: KernelMount) -> None:
+    """Make every mount of a tree shared: fs/namespace.c, invent_group_ids() and set_mnt_shared()."""
+    for mount in tree.tree():
+        if mount.group is None:
+            mount.join_group(world.new_group())
+
+
+def propagate_mnt(
+    world: World,
+    tree: KernelMount,
+    group: KernelPeerGroup,
+    peers: Sequence[KernelMount],
+    slaves: Sequence[SlaveReceiver],
+) -> Iterator[tuple[KernelMount, KernelMount]]:
+    """The copies of *tree*, attached to a member of *group*; each with the mount that receives it.
+
+    fs/pnode.c, propagate_mnt().
+    """
+    for peer in peers:
+        yield copy_tree(world, tree, tree.root)[tree], peer
+    copies: dict[KernelPeerGroup, KernelMount] = {group: tree}
+    for receiver in slaves:
+        first, *others = receiver.members
+        source = find_master(first.master, copies) or tree
+        shared = receiver.group is not None
+        copy = copy_tree(world, source, source.root, slave=True, share=shared)[source]
+        yield copy, first
+        for other in others:
+            yield copy_tree(world, copy, copy.root)[copy], other
+        if receiver.group is not None:
+            copies[receiver.group] = copy
+
+
+def find_master(master: KernelPeerGroup | None, copies: dict[KernelPeerGroup, KernelMount]) -> KernelMount | None:
+    """What a slave's copy receives from: the copy in the nearest dominant group that got one.
+
+    fs/pnode.c, find_master().
+    """
+    passed: list[KernelPeerGroup] = []
+    while master is not None and master not in copies:
         passed.append(master)
         master = master.master
     if master is None:
         return None
     # Those passed over get none: masters come before their slaves. The next to ask need not walk so far.
-    made.update(dict.fromkeys(passed, made[master]))
-    return made[master]
+    copies.update(dict.fromkeys(passed, copies[master]))
+    return copies[master]
 
 
-def slave_receivers(world: World, group: Group, place: str) -> Iterator[Receiver]:
-    """The slaves that receive an event at *place*, transitively, masters before their slaves.
+def next_group(world: World, group: KernelPeerGroup, mountpoint: str) -> Iterator[SlaveReceiver]:
+    """The slaves that receive an event at *mountpoint*, transitively, masters before their slaves.
 
-    A mount whose root does not contain the place gets nothing, but its own slaves still may.
+    fs/pnode.c, next_group(). A mount whose root does not contain the mount point gets nothing, but its own slaves
+    still may.
     """
     for reached in group.reach():
         if not reached.members:
@@ -75,24 +109,30 @@ def slave_receivers(world: World, group: Group, place: str) -> Iterator[Receiver
                 "its members: whether they receive it, and so which group its slaves get, is not known"
             ] = None
         elif reached is not group:
-            members = tuple(member for member in reached.members if _receives(member, place))
+            members = tuple(member for member in reached.members if need_secondary(member, mountpoint))
             if members:
-                yield Receiver(reached, members)
+                yield SlaveReceiver(reached, members)
         for slave in reached.slaves:
-            if slave.group is None and _receives(slave, place):
-                yield Receiver(None, (slave,))
+            if slave.group is None and need_secondary(slave, mountpoint):
+                yield SlaveReceiver(None, (slave,))
 
 
-def _receives(node: Node, place: str) -> bool:
-    """A copy in the making and a detached tree receive nothing."""
-    return node.space is not None and not node.space.detached and under(place, node.root)
+def need_secondary(mount: KernelMount, mountpoint: str) -> bool:
+    """Whether *mount* gets a copy: not if it is itself in the making, detached, or does not show the mount point.
+
+    fs/pnode.c, need_secondary().
+    """
+    return mount.namespace is not None and not mount.namespace.anonymous and under(mountpoint, mount.root)
 
 
-def _settle(tree: Node, parent: Node, place: str, caller: Space) -> None:
-    """Hang *tree* where it belongs; what is mounted there already ends up on top of it (it is *tucked*)."""
-    assert parent.space is not None
-    for node in tree.tree():
-        node.space = parent.space
-    if parent.space.user_namespace != caller.user_namespace:
-        lock_tree(tree)
-    tree.tuck(parent, place)
+def commit_tree(tree: KernelMount, parent: KernelMount, mountpoint: str, caller: MountNamespace) -> None:
+    """Put *tree* where it belongs, beneath what is mounted there.
+
+    fs/namespace.c, the last part of attach_recursive_mnt(), and commit_tree().
+    """
+    assert parent.namespace is not None
+    for mount in tree.tree():
+        mount.namespace = parent.namespace
+    if parent.namespace.user_namespace != caller.user_namespace:
+        lock_mnt_tree(tree)
+    tree.attach_beneath(parent, mountpoint)

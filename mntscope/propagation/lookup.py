@@ -1,90 +1,82 @@
-"""Path lookup: from a path, as a process sees it, to a mount and a place in its filesystem.
+"""Path lookup: from a path, as a process sees it, to a mount and a dentry of its filesystem.
 
-fs/namei.c. A lookup begins at the process's root directory *without* stepping onto what is mounted over it;
-at every later component, ``..`` too, it crosses to the topmost mount there. So the result of ``/`` may be
-covered, the result of any other path is not.
+fs/namei.c, path_lookupat() (Linux 6.18). A lookup begins at the process's root directory *without* stepping onto what
+is mounted over it; at every later component, ``..`` too, it crosses to the topmost mount there. So the result of ``/``
+may be covered, the result of any other path is not.
 """
 
 from __future__ import annotations
 
 from mntscope.base.paths import below
-from mntscope.base.records import NamedTuple
 from mntscope.errors import UsageError
-from mntscope.propagation.errno import Failure
-from mntscope.propagation.mounts import Node
-from mntscope.propagation.world import Viewpoint, World
+from mntscope.propagation.errno import Errno
+from mntscope.propagation.mounts import FsRoot, Path
+from mntscope.propagation.world import World
 
 
-class Found(NamedTuple):
-    """A looked-up path: a directory or file inside one mount."""
+def lookup(world: World, root: FsRoot, path: str) -> Path:
+    """What *path* names for a process with this root directory.
 
-    node: Node
-    place: str
-
-    @property
-    def is_mount_root(self) -> bool:
-        """Whether it is the root of the mount: what umount and make-* ask for."""
-        return self.place == self.node.root
-
-
-def lookup(world: World, viewpoint: Viewpoint, path: str) -> Found:
-    """What *path* names.
-
-    :raises Failure: ENOENT, or ENOTDIR where a file is used as a directory.
+    :raises Errno: ENOENT, or ENOTDIR where a file is used as a directory.
     :raises UsageError: the path is not absolute (a working directory is not known).
     """
     if not path.startswith("/"):
         raise UsageError(f"{path!r} is not an absolute path", hint="the working directory is not known")
-    here = Found(viewpoint.root, viewpoint.directory)
+    here = root.path
     for name in path.split("/")[1:]:
-        if is_file(world, here.place):
-            raise Failure("ENOTDIR")
+        if is_file(world, here.dentry):
+            raise Errno("ENOTDIR")
         if name == "..":
-            here = _topmost(_parent(viewpoint, here))
+            here = traverse_mounts(follow_dotdot(root, here))
         elif name not in ("", "."):
-            place = below(here.place, f"/{name}")
-            if place not in here.node.mounted and not exists(world, place):
-                raise Failure("ENOENT")
-            here = _topmost(Found(here.node, place))
-    if here.node.hidden:
+            dentry = below(here.dentry, f"/{name}")
+            if dentry not in here.mount.mounted and not exists(world, dentry):
+                raise Errno("ENOENT")
+            here = traverse_mounts(Path(here.mount, dentry))
+    if here.mount.hidden:
         world.uncertain[f"{path} lies in a mount that no view shows: whether it is shared is not known"] = None
     return here
 
 
-def lookup_target(world: World, viewpoint: Viewpoint, path: str) -> Found:
-    """What is mounted, bound or moved onto, and what umount(2) takes: the top of the stack, for ``/`` too."""
-    return _topmost(lookup(world, viewpoint, path))
+def lookup_target(world: World, root: FsRoot, path: str) -> Path:
+    """What is mounted, bound or moved onto, and what umount(2) takes: the top of the stack, for ``/`` too.
+
+    fs/namespace.c, do_lock_mount(), and for umount(2) fs/namei.c, handle_lookup_down().
+    """
+    return traverse_mounts(lookup(world, root, path))
 
 
-def _topmost(found: Found) -> Found:
-    """What is seen there: the root of the topmost mount, if anything is mounted."""
-    child = found.node.mounted.get(found.place)
+def traverse_mounts(path: Path) -> Path:
+    """What is seen there: the root of the topmost mount, if anything is mounted (fs/namei.c, traverse_mounts())."""
+    child = path.mount.mounted.get(path.dentry)
     if child is None:
-        return found
-    top = child.top()
-    return Found(top, top.root)
+        return path
+    top = child.topmost_overmount()
+    return Path(top, top.root)
 
 
-def _parent(viewpoint: Viewpoint, found: Found) -> Found:
-    """The directory ``..`` names; in the root directory, and in what covers it, the same again (follow_dotdot())."""
-    root = Found(viewpoint.root, viewpoint.directory)
-    step = found
-    while step != root and step.is_mount_root and step.node.parent is not None:
-        step = Found(step.node.parent, step.node.place)
-    if step == root or step.is_mount_root:
-        return found
-    return Found(step.node, step.place.rpartition("/")[0] or "/")
+def follow_dotdot(root: FsRoot, path: Path) -> Path:
+    """The directory ``..`` names; in the root directory, and in what covers it, the same again.
+
+    fs/namei.c, follow_dotdot() and choose_mountpoint().
+    """
+    step = path
+    while step != root.path and step.is_mount_root and step.mount.parent is not None:
+        step = Path(step.mount.parent, step.mount.mountpoint)
+    if step == root.path or step.is_mount_root:
+        return path
+    return Path(step.mount, step.dentry.rpartition("/")[0] or "/")
 
 
-def exists(world: World, place: str) -> bool:
-    """Whether every filesystem holds *place*; where that is not known, it is taken to."""
+def exists(world: World, dentry: str) -> bool:
+    """Whether every filesystem holds *dentry*; where that is not known, it is taken to."""
     skeleton = world.snapshot.skeleton
-    if skeleton is None or place == "/":
+    if skeleton is None or dentry == "/":
         return True
-    return place[1:] in skeleton.dirs or place[1:] in skeleton.files
+    return dentry[1:] in skeleton.dirs or dentry[1:] in skeleton.files
 
 
-def is_file(world: World, place: str) -> bool:
-    """Whether *place* is known to be a file and not a directory."""
+def is_file(world: World, dentry: str) -> bool:
+    """Whether *dentry* is known to be a file and not a directory."""
     skeleton = world.snapshot.skeleton
-    return skeleton is not None and place[1:] in skeleton.files
+    return skeleton is not None and dentry[1:] in skeleton.files

@@ -1,181 +1,201 @@
-"""Mounts, the groups they are in and the namespaces they belong to: what a world is made of."""
+"""What a world is made of: mounts, peer groups, mount namespaces, and the root directories of processes.
+
+They are named for what the kernel keeps (fs/mount.h, Linux 6.18), less what no prediction needs. A *dentry* is
+written as its path inside the filesystem: with the device number, that is its identity.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mntscope.model import Mount
+from mntscope.base.paths import below, relative, under
+from mntscope.base.records import NamedTuple
+from mntscope.model import Mount, View
 
 
-class Group:
-    """A peer group. One without members has them where no view looks (another capture, a detached tree)."""
+class KernelPeerGroup:
+    """The mounts of one ``mnt_group_id``. Without members, it has them where no view looks.
+
+    The kernel keeps masters and slaves by mount; here they are kept by group, as peers all have the same master and
+    it makes no difference which of the peers a slave is slave of.
+    """
 
     __slots__ = ("master", "members", "number", "slaves", "unseen_slaves")
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.members: dict[Node, None] = {}
-        self.slaves: dict[Node, None] = {}
-        self.unseen_slaves: dict[Group, None] = {}
+        self.members: dict[KernelMount, None] = {}
+        self.slaves: dict[KernelMount, None] = {}
+        """The mounts that receive from it: every member of a slave group, and slaves that are in no group."""
+        self.unseen_slaves: dict[KernelPeerGroup, None] = {}
         """The slave groups that no view shows."""
-        self.master: Group | None = None
+        self.master: KernelPeerGroup | None = None
         """The group that it receives from, whatever a member from elsewhere may claim. Masters never go round in a
-        circle: those of a table are cut open when the world is built, a new group has no slaves, and slaves are only
-        ever handed to a group above (:func:`~mntscope.propagation.change_type.hand_over`)."""
+        circle: those of a table are cut open when the world is built, a new group has no slaves, and slaves only ever
+        move to a group above (:func:`~mntscope.propagation.change_type.move_slaves`)."""
 
-    def dominant(self) -> Iterator[Group]:
+    def dominant(self) -> Iterator[KernelPeerGroup]:
         """This group, its master, its master's master and so on."""
-        group: Group | None = self
+        group: KernelPeerGroup | None = self
         while group is not None:
             yield group
             group = group.master
 
-    def reach(self) -> Iterator[Group]:
+    def reach(self) -> Iterator[KernelPeerGroup]:
         """This group and every group that receives its events, masters before their slaves."""
-        pending: list[Group] = [self]
-        seen: set[Group] = {self}
+        pending: list[KernelPeerGroup] = [self]
+        seen: set[KernelPeerGroup] = {self}
         while pending:
             group = pending.pop()
             yield group
             shared = (slave.group for slave in group.slaves if slave.group is not None)
-            below_it = [slave for slave in dict.fromkeys((*shared, *group.unseen_slaves)) if slave not in seen]
-            seen.update(below_it)
-            pending += below_it
+            slave_groups = [slave for slave in dict.fromkeys((*shared, *group.unseen_slaves)) if slave not in seen]
+            seen.update(slave_groups)
+            pending += slave_groups
 
 
-class Space:
-    """A mount namespace, or (*detached*) a tree that only a descriptor holds."""
+class MountNamespace:
+    """struct mnt_namespace: a mount namespace, or (*anonymous*) one that only holds a detached tree."""
 
-    __slots__ = ("detached", "tops", "user_namespace")
+    __slots__ = ("anonymous", "roots", "user_namespace")
 
-    def __init__(self, user_namespace: int | None, *, detached: bool = False) -> None:
+    def __init__(self, user_namespace: int | None, *, anonymous: bool = False) -> None:
         self.user_namespace = user_namespace
-        self.detached = detached
-        self.tops: dict[Node, None] = {}
-        """The mounts without a parent; in a namespace seen from inside, hidden ones."""
+        self.anonymous = anonymous
+        self.roots: dict[KernelMount, None] = {}
+        """The mounts without a parent: the kernel has one, a table may show several. From inside of a namespace, it
+        is hidden (rootfs)."""
 
 
-class Node:
-    """A mount."""
+class KernelMount:
+    """struct mount."""
 
     __slots__ = (
-        "bottom",
         "children",
         "group",
         "hidden",
         "lock",
         "master",
-        "mount",
         "mounted",
+        "mountpoint",
+        "namespace",
         "options",
         "parent",
-        "peak",
-        "place",
+        "record",
         "root",
-        "space",
+        "stack_bottom",
+        "stack_top",
         "unbindable",
     )
 
-    def __init__(self, mount: Mount, root: str, space: Space | None, *, hidden: bool = False) -> None:
-        self.mount = mount
-        """The last record of it; what never changes (ID, device, filesystem) is read from here."""
+    def __init__(self, record: Mount, root: str, namespace: MountNamespace | None, *, hidden: bool = False) -> None:
+        self.record = record
+        """Its line of mountinfo; what never changes (ID, device, filesystem) is read from here."""
         self.root = root
-        self.space = space
-        """``None`` while it is a copy in the making, and once it is unmounted."""
+        """``mnt_root``: the dentry of its filesystem that it shows as its root."""
+        self.namespace = namespace
+        """``mnt_ns``; ``None`` while it is a copy in the making, and once it is unmounted."""
         self.hidden = hidden
-        self.parent: Node | None = None
-        self.place = ""
-        """Where it is mounted: a path in the parent's filesystem."""
-        self.children: dict[Node, None] = {}
-        self.mounted: dict[str, Node] = {}
-        """The child at each place: the kernel has at most one."""
-        self.bottom: Node | None = None
-        """Of what covers another: the lowest mount of the stack."""
-        self.peak: Node | None = None
+        """Whether it is known to exist although no view shows it."""
+        self.parent: KernelMount | None = None
+        self.mountpoint = ""
+        """``mnt_mountpoint``: the dentry of the parent's filesystem that it is mounted on."""
+        self.children: dict[KernelMount, None] = {}
+        self.mounted: dict[str, KernelMount] = {}
+        """The child on each dentry (``__lookup_mnt()``): the kernel has at most one."""
+        # A stack is walked from end to end for every event that reaches it, so both ends are kept at hand.
+        self.stack_bottom: KernelMount | None = None
+        """Of an overmount: the lowest mount of its stack."""
+        self.stack_top: KernelMount | None = None
         """Of the lowest mount of a stack: the topmost."""
-        self.group: Group | None = None
-        self.master: Group | None = None
-        self.options = mount.options
-        self.unbindable = mount.unbindable
-        self.lock = mount.lock
+        self.group: KernelPeerGroup | None = None
+        self.master: KernelPeerGroup | None = None
+        self.options = record.options
+        self.unbindable = record.unbindable
+        self.lock = record.lock
 
     @property
     def device(self) -> str:
-        """``major:minor`` of its superblock: with a place, the identity of a directory or file."""
-        return self.mount.device
+        """``major:minor`` of its superblock: with a dentry, the identity of a directory or file."""
+        return self.record.device
 
     @property
-    def over(self) -> Node | None:
+    def overmount(self) -> KernelMount | None:
         """What is mounted on its root, and so covers it."""
         return self.mounted.get(self.root)
 
-    def top(self) -> Node:
-        """The topmost mount of the stack that begins here."""
-        return (self.bottom or self).peak or self
+    def topmost_overmount(self) -> KernelMount:
+        """The topmost mount of the stack that it is in; itself, if nothing covers it."""
+        return (self.stack_bottom or self).stack_top or self
 
-    def tree(self) -> Iterator[Node]:
-        """It and everything mounted below it, parents first."""
-        stack: list[Node] = [self]
-        while stack:
-            node = stack.pop()
-            yield node
-            stack.extend(reversed(node.children))
+    def tree(self) -> Iterator[KernelMount]:
+        """It and everything mounted below it, parents first (``next_mnt()``)."""
+        pending: list[KernelMount] = [self]
+        while pending:
+            mount = pending.pop()
+            yield mount
+            pending.extend(reversed(mount.children))
 
-    def hang(self, parent: Node, place: str) -> None:
-        """Mount it at *place* of *parent*."""
-        self.parent, self.place = parent, place
+    def attach_to(self, parent: KernelMount, mountpoint: str) -> None:
+        """Mount it, as ``mnt_set_mountpoint()`` and ``__attach_mnt()`` of fs/namespace.c do."""
+        self.parent, self.mountpoint = parent, mountpoint
         parent.children[self] = None
-        bottom = parent.bottom or parent
+        bottom = parent.stack_bottom or parent
         # Where a table claims that mounts cover each other, that is cut before anybody asks.
-        if parent.mounted.setdefault(place, self) is self and place == parent.root and bottom is not self:
-            self._found_on(bottom)
+        if parent.mounted.setdefault(mountpoint, self) is self and mountpoint == parent.root and bottom is not self:
+            self._set_stack(bottom)
 
-    def tuck(self, parent: Node, place: str) -> None:
-        """Mount it at *place* of *parent*; what is mounted there already ends up on top of it."""
-        upper = parent.mounted.get(place)
-        if upper is None:
-            self.hang(parent, place)
-        elif upper.bottom is None:
-            upper.unhang()
-            self.hang(parent, place)
-            top = self.top()
-            upper.hang(top, top.root)
+    def attach_beneath(self, parent: KernelMount, mountpoint: str) -> None:
+        """Mount it; what is mounted there already ends up on top of it: it is *tucked*.
+
+        ``attach_recursive_mnt()`` and ``commit_tree()`` of fs/namespace.c, since 6.17: on top of the whole stack that
+        it is the lowest mount of.
+        """
+        covering = parent.mounted.get(mountpoint)
+        if covering is None:
+            self.attach_to(parent, mountpoint)
+        elif covering.stack_bottom is None:
+            covering.detach()
+            self.attach_to(parent, mountpoint)
+            top = self.topmost_overmount()
+            covering.attach_to(top, top.root)
         else:
             # In the middle of a stack: what is above stays part of it, and need not be told.
-            bottom, peak = upper.bottom, upper.bottom.peak
-            upper.bottom = None
-            upper.unhang()
-            self.hang(parent, place)
-            top = self.top()
-            top.children[upper] = None
-            top.mounted[top.root] = upper
-            upper.parent, upper.place, upper.bottom, bottom.peak = top, top.root, bottom, peak
+            bottom, stack_top = covering.stack_bottom, covering.stack_bottom.stack_top
+            covering.stack_bottom = None
+            covering.detach()
+            self.attach_to(parent, mountpoint)
+            top = self.topmost_overmount()
+            top.children[covering] = None
+            top.mounted[top.root] = covering
+            covering.parent, covering.mountpoint, covering.stack_bottom = top, top.root, bottom
+            bottom.stack_top = stack_top
 
-    def unhang(self) -> None:
-        """Take it, with what is mounted below it, from its place."""
+    def detach(self) -> None:
+        """Take it, with what is mounted below it, from its mount point: ``unhash_mnt()`` of fs/namespace.c."""
         if self.parent is not None:
             del self.parent.children[self]
-            if self.parent.mounted.get(self.place) is self:
-                del self.parent.mounted[self.place]
-                if self.bottom is not None:
-                    self.bottom.peak = self.parent
-                    self._found_on(None)
-        self.parent, self.place = None, ""
+            if self.parent.mounted.get(self.mountpoint) is self:
+                del self.parent.mounted[self.mountpoint]
+                if self.stack_bottom is not None:
+                    self.stack_bottom.stack_top = self.parent
+                    self._set_stack(None)
+        self.parent, self.mountpoint = None, ""
 
-    def _found_on(self, bottom: Node | None) -> None:
+    def _set_stack(self, bottom: KernelMount | None) -> None:
         """Make it, and what covers it, part of the stack on *bottom*; of a stack of its own if there is none."""
-        self.bottom = self.peak = None
-        node = self
-        while (over := node.over) is not None:
-            node = over
-            node.bottom = bottom or self
+        self.stack_bottom = self.stack_top = None
+        mount = self
+        while (overmount := mount.overmount) is not None:
+            mount = overmount
+            mount.stack_bottom = bottom or self
         if bottom is not None:
-            self.bottom, bottom.peak = bottom, node
-        elif node is not self:
-            self.peak = node
+            self.stack_bottom, bottom.stack_top = bottom, mount
+        elif mount is not self:
+            self.stack_top = mount
 
-    def enter_group(self, group: Group) -> None:
-        """Become shared; a shared mount is never unbindable. A group gets the master of its first member."""
+    def join_group(self, group: KernelPeerGroup) -> None:
+        """Become shared, and no more unbindable (``set_mnt_shared()``). A group gets the master of its first member."""
         if not group.members:
             group.master = self.master
         self.group = group
@@ -188,10 +208,56 @@ class Node:
             del self.group.members[self]
             self.group = None
 
-    def obey(self, master: Group | None) -> None:
+    def set_master(self, master: KernelPeerGroup | None) -> None:
         """Receive the events of *master* (or of nobody)."""
         if self.master is not None:
             del self.master.slaves[self]
         self.master = master
         if master is not None:
             master.slaves[self] = None
+
+
+class Path(NamedTuple):
+    """struct path: a directory or file, inside one mount."""
+
+    mount: KernelMount
+    dentry: str
+
+    @property
+    def is_mount_root(self) -> bool:
+        """``path_mounted()``: whether it is the root of the mount, as umount and make-* ask for."""
+        return self.dentry == self.mount.root
+
+
+class FsRoot:
+    """The root directory of a process (``fs->root``), from where a view was read and paths are looked up."""
+
+    __slots__ = ("dentry", "mount", "namespace", "unplaced", "view")
+
+    def __init__(self, view: View, namespace: MountNamespace, mount: KernelMount, dentry: str) -> None:
+        self.view = view
+        self.namespace = namespace
+        self.mount = mount
+        self.dentry = dentry
+        self.unplaced: tuple[Mount, ...] = ()
+        """Lines of the view's table that cannot be: a repeated mount ID, a parent that contains it nowhere."""
+
+    @property
+    def path(self) -> Path:
+        """The directory."""
+        return Path(self.mount, self.dentry)
+
+    def reachable(self) -> Iterator[tuple[KernelMount, str]]:
+        """Every mount that mountinfo shows from here (``is_path_reachable()``), with its path; parents first."""
+        if self.mount.namespace is None:
+            return  # The process's own root was unmounted: nothing can be reached from it any more.
+        if self.dentry == self.mount.root and not self.mount.hidden:
+            yield self.mount, "/"
+        pending = [(self.mount, "/", self.dentry)]
+        while pending:
+            mount, path, dentry = pending.pop()
+            for child in mount.children:
+                if under(child.mountpoint, dentry):
+                    at = below(path, relative(child.mountpoint, dentry))
+                    yield child, at
+                    pending.append((child, at, child.root))

@@ -1,289 +1,284 @@
-"""One operation, carried out on a model of the machine instead of the machine.
+"""The system calls that change mounts, carried out on a model of the machine instead of the machine.
 
-Each function below is a system call of mount_namespaces(7)'s world: it looks up its paths, makes the checks
-of fs/namespace.c in the kernel's order, and then uses :mod:`clone`, :mod:`attach`, :mod:`umount` and
-:mod:`change_type`, where propagation itself is described.
+Each looks up its paths, makes the checks of fs/namespace.c (Linux 6.18) in the kernel's order, and then uses
+:mod:`~mntscope.propagation.clone`, :mod:`~mntscope.propagation.attach`, :mod:`~mntscope.propagation.umount` and
+:mod:`~mntscope.propagation.change_type`, where propagation itself is described. One that fails has changed nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import singledispatch
-from typing import Any
 
-from mntscope.base.display import Records
 from mntscope.base.paths import under
 from mntscope.base.records import replace
 from mntscope.errors import TargetError
 from mntscope.model import UNLOCKED, Mount, Namespace
 from mntscope.propagation import operations as ops
-from mntscope.propagation.attach import attach
-from mntscope.propagation.change_type import change_type
-from mntscope.propagation.clone import LOCKABLE, clone, copy_tree, has_locked_child, lock_tree
-from mntscope.propagation.effects import effects
-from mntscope.propagation.errno import Failure
-from mntscope.propagation.lookup import Found, is_file, lookup, lookup_target
-from mntscope.propagation.mounts import Node, Space
-from mntscope.propagation.outcome import Effect, Outcome
-from mntscope.propagation.umount import copies_of, remove, umount_tree
-from mntscope.propagation.world import Viewpoint, World
-from mntscope.snapshot import Snapshot
+from mntscope.propagation.attach import attach_recursive_mnt
+from mntscope.propagation.change_type import change_mnt_propagation
+from mntscope.propagation.clone import LOCKABLE, clone_mnt, copy_tree, has_locked_children, lock_mnt_tree
+from mntscope.propagation.errno import Errno, require
+from mntscope.propagation.lookup import is_file, lookup, lookup_target
+from mntscope.propagation.mounts import FsRoot, KernelMount, MountNamespace, Path
+from mntscope.propagation.umount import propagate_mount_busy, remove, umount_tree
+from mntscope.propagation.world import World
 
 ATIME = {"noatime", "nodiratime", "relatime"}
 
 
-def simulate(snapshot: Snapshot, operation: ops.Operation | Mapping[str, Any]) -> Outcome:
-    """What the kernel does, in every namespace of *snapshot*, when *operation* is carried out.
-
-    A failing operation gives its errno and changes nothing. Where the result hangs on something that no
-    table shows, :attr:`Outcome.uncertain` says on what; the result given is then the likelier one.
-
-    :raises TargetError: the snapshot has no view or handle of that name.
-    :raises UsageError: a dict that is no operation, or a path that is not absolute.
-    """
-    wanted = ops.operation(operation)
-    outcome, world = _attempt(snapshot, wanted, assume_locked=False)
-    if world.asked_lock:
-        # Locks only ever make an operation do less, so if both extremes agree, so does all between them.
-        other, _ = _attempt(snapshot, wanted, assume_locked=True)
-        if (other.errno, other.snapshot) != (outcome.errno, outcome.snapshot):
-            return replace(outcome, uncertain=(*outcome.uncertain, *world.asked_lock))
-    return outcome
-
-
-def _attempt(snapshot: Snapshot, operation: ops.Operation, *, assume_locked: bool) -> tuple[Outcome, World]:
-    world = World(snapshot, assume_locked=assume_locked)
-    actor = world.viewpoints[snapshot.view(operation.ns).label]
-    try:
-        carry_out(operation, world, actor)
-    except Failure as failure:
-        return Outcome(operation, failure.errno, Records((), Effect), snapshot, tuple(world.uncertain)), world
-    after = world.as_snapshot()
-    found = Records(effects(snapshot, after, operation.ns), Effect)
-    return Outcome(operation, None, found, after, tuple(world.uncertain)), world
-
-
-def need(condition: object, errno: str) -> None:
-    """Fail with *errno* unless *condition* holds."""
-    if not condition:
-        raise Failure(errno)
-
-
 @singledispatch
-def carry_out(operation: ops.Operation, world: World, actor: Viewpoint) -> None:
-    """Carry *operation* out in *world* for a process that looks from *actor*; raises Failure as errno."""
+def carry_out(operation: ops.Operation, world: World, actor: FsRoot) -> None:
+    """Carry *operation* out in *world* for a process whose root directory is *actor*.
+
+    :raises Errno: it fails; nothing has changed then.
+    :raises TargetError: a handle that is not there, a label or handle that is there already.
+    :raises UsageError: a path that is not absolute.
+    :raises MntscopeError: it takes too long; unless it was an umount, *world* is then of no more use.
+    """
     raise NotImplementedError(operation.op)
 
 
 @carry_out.register
-def _mount(operation: ops.MountNew, world: World, actor: Viewpoint) -> None:
+def _mount(operation: ops.MountNew, world: World, actor: FsRoot) -> None:
+    """mount(2) of a filesystem: fs/namespace.c, do_new_mount() and do_add_mount()."""
     target = lookup_target(world, actor, operation.target)
-    need(in_space(target.node, actor.space), "EINVAL")
+    require(check_mnt(target.mount, actor.namespace), "EINVAL")
     new = new_mount(world, operation.fstype, operation.source, operation.options, operation.device)
-    need(not (target.node.device == new.device and target.is_mount_root), "EBUSY")
-    need(not is_file(world, target.place), "ENOTDIR")
-    attach(world, new, target.node, target.place, actor.space)
+    require(not (target.mount.device == new.device and target.is_mount_root), "EBUSY")
+    require(not is_file(world, target.dentry), "ENOTDIR")
+    attach_recursive_mnt(world, new, target.mount, target.dentry, actor.namespace)
 
 
 @carry_out.register
-def _bind(operation: ops.Bind, world: World, actor: Viewpoint) -> None:
+def _bind(operation: ops.Bind, world: World, actor: FsRoot) -> None:
+    """mount(2) with MS_BIND: fs/namespace.c, do_loopback()."""
     target = lookup_target(world, actor, operation.target)
     source = lookup(world, actor, operation.source)
-    need(in_space(target.node, actor.space), "EINVAL")
-    tree = copied_for_bind(world, source, actor.space, recursive=operation.recursive)
-    need(is_file(world, source.place) == is_file(world, target.place), "ENOTDIR")
-    attach(world, tree, target.node, target.place, actor.space)
+    require(check_mnt(target.mount, actor.namespace), "EINVAL")
+    tree = copy_for_bind(world, source, actor.namespace, recursive=operation.recursive)
+    with discarded_on_failure(world, [tree]):
+        require(is_file(world, source.dentry) == is_file(world, target.dentry), "ENOTDIR")
+        attach_recursive_mnt(world, tree, target.mount, target.dentry, actor.namespace)
 
 
 @carry_out.register
-def _move(operation: ops.Move, world: World, actor: Viewpoint) -> None:
+def _move(operation: ops.Move, world: World, actor: FsRoot) -> None:
+    """mount(2) with MS_MOVE: fs/namespace.c, do_move_mount_old()."""
     target = lookup_target(world, actor, operation.target)
     source = lookup(world, actor, operation.source)
-    move(world, actor, source, target)
+    do_move_mount(world, actor, source, target)
 
 
 @carry_out.register
-def _umount(operation: ops.Umount, world: World, actor: Viewpoint) -> None:
+def _umount(operation: ops.Umount, world: World, actor: FsRoot) -> None:
+    """umount2(2): fs/namespace.c, path_umount() and do_umount()."""
     target = lookup_target(world, actor, operation.target)
-    node = target.node
-    need(target.is_mount_root and in_space(node, actor.space) and not world.is_locked(node), "EINVAL")
-    if node is actor.root and not operation.lazy:
-        # fs/namespace.c, do_umount_root(): the kernel makes the filesystem read-only instead.
-        make_superblock_read_only(world, node.device)
-        world.remade = True
+    mount = target.mount
+    require(target.is_mount_root and check_mnt(mount, actor.namespace) and not world.is_locked(mount), "EINVAL")
+    if mount is actor.mount and not operation.lazy:
+        # do_umount_root(): the kernel makes the filesystem read-only instead.
+        make_superblock_read_only(world, mount.device)
         return
-    need(node.parent is not None, "EINVAL")
+    require(mount.parent is not None, "EINVAL")
     if not operation.lazy:
-        need(not is_busy(world, node), "EBUSY")
+        require(not propagate_mount_busy(world, mount), "EBUSY")
         if world.snapshot.skeleton is None:
             world.uncertain[
                 f"whether {operation.target} is busy cannot be seen in mountinfo: an open file or a working "
                 "directory, here or in a namespace that loses its copy, makes umount fail with EBUSY"
             ] = None
-    umount_tree(world, node)
+    umount_tree(world, mount)
 
 
 @carry_out.register
-def _set_propagation(operation: ops.SetPropagation, world: World, actor: Viewpoint) -> None:
+def _set_propagation(operation: ops.SetPropagation, world: World, actor: FsRoot) -> None:
+    """mount(2) with MS_SHARED and its like: fs/namespace.c, do_change_type()."""
     target = lookup(world, actor, operation.target)
-    need(target.is_mount_root, "EINVAL")
-    change_types(world, target.node, operation.type, recursive=operation.recursive)
+    require(target.is_mount_root, "EINVAL")
+    change_types(world, target.mount, operation.type, recursive=operation.recursive)
 
 
 @carry_out.register
-def _remount(operation: ops.Remount, world: World, actor: Viewpoint) -> None:
+def _remount(operation: ops.Remount, world: World, actor: FsRoot) -> None:
+    """mount(2) with MS_REMOUNT|MS_BIND: fs/namespace.c, do_reconfigure_mnt()."""
     target = lookup(world, actor, operation.target)
-    need(target.is_mount_root and in_space(target.node, actor.space), "EINVAL")
-    node = target.node
-    options = remounted(node.options, operation)
-    # What can_change_locked_flags() of fs/namespace.c does not allow.
+    require(target.is_mount_root and check_mnt(target.mount, actor.namespace), "EINVAL")
+    mount = target.mount
+    options = remounted(mount.options, operation)
+    # What can_change_locked_flags() does not allow.
     for flag in LOCKABLE:
-        if flag in node.options and flag not in options:
-            need(not world.is_flag_locked(node, flag), "EPERM")
-    if ATIME & {*node.options} != ATIME & {*options}:
-        need(not world.is_flag_locked(node, "atime"), "EPERM")
-    node.options = options
+        if flag in mount.options and flag not in options:
+            require(not world.is_flag_locked(mount, flag), "EPERM")
+    if ATIME & {*mount.options} != ATIME & {*options}:
+        require(not world.is_flag_locked(mount, "atime"), "EPERM")
+    mount.options = options
 
 
 @carry_out.register
-def _clone_namespace(operation: ops.CloneNamespace, world: World, actor: Viewpoint) -> None:
-    if operation.new in world.viewpoints:
+def _clone_namespace(operation: ops.CloneNamespace, world: World, actor: FsRoot) -> None:
+    """unshare(2) or clone(2) with CLONE_NEWNS: fs/namespace.c, copy_mnt_ns()."""
+    if operation.new in world.fs_roots:
         raise TargetError(f"a view labelled {operation.new!r} exists already", hint="choose another label")
     if operation.new_userns:
         # kernel/user_namespace.c, create_user_ns(): not for a process in a chroot, or whose root is covered.
-        need(actor.root.over is None and actor.directory == actor.root.root, "EPERM")
-    owner = actor.space.user_namespace
+        require(actor.mount.overmount is None and actor.dentry == actor.mount.root, "EPERM")
+    owner = actor.namespace.user_namespace
     if operation.new_userns:
-        owner = 1 + max((v.space.user_namespace or 0 for v in world.viewpoints.values()), default=0)
-    space = Space(owner)
-    copies: dict[Node, Node] = {}
-    for top in actor.space.tops:
-        copies |= copy_tree(world, top, top.root, slave=operation.new_userns, keep_unbindable=True)
-        space.tops[copies[top]] = None
+        owner = 1 + max((root.namespace.user_namespace or 0 for root in world.fs_roots.values()), default=0)
+    namespace = MountNamespace(owner)
+    copies: dict[KernelMount, KernelMount] = {}
+    with discarded_on_failure(world, namespace.roots):
+        for root in actor.namespace.roots:
+            copies |= copy_tree(world, root, root.root, slave=operation.new_userns, keep_unbindable=True)
+            namespace.roots[copies[root]] = None
+        # Only a made-up table has the file of a namespace for a root directory: that is not copied.
+        require(actor.mount in copies, "EINVAL")
     for old, new in copies.items():
-        new.space = space
+        new.namespace = namespace
         new.unbindable = old.unbindable and not world.kernel_since(6, 17)
     if operation.new_userns:
-        for top in space.tops:
-            lock_tree(top)
-    # Only a made-up table has the file of a namespace for a root directory: that is not copied.
-    need(actor.root in copies, "EINVAL")
-    namespace = Namespace(user_namespace=owner)
-    world.add_viewpoint(operation.new, space, copies[actor.root], actor.directory, namespace)
+        for root in namespace.roots:
+            lock_mnt_tree(root)
+    described = Namespace(user_namespace=owner)
+    world.add_fs_root(operation.new, namespace, copies[actor.mount], actor.dentry, described)
 
 
 @carry_out.register
-def _end_namespace(_: ops.EndNamespace, world: World, actor: Viewpoint) -> None:
-    remove(world, [node for top in actor.space.tops for node in top.tree()])
-    for label, other in list(world.viewpoints.items()):
-        if other.space is actor.space:
-            del world.viewpoints[label]
+def _end_namespace(_: ops.EndNamespace, world: World, actor: FsRoot) -> None:
+    """The last reference to a namespace goes: fs/namespace.c, put_mnt_ns(). No event."""
+    remove(world, [mount for root in actor.namespace.roots for mount in root.tree()])
+    for label, other in list(world.fs_roots.items()):
+        if other.namespace is actor.namespace:
+            del world.fs_roots[label]
 
 
 @carry_out.register
-def _pivot_root(operation: ops.PivotRoot, world: World, actor: Viewpoint) -> None:
+def _pivot_root(operation: ops.PivotRoot, world: World, actor: FsRoot) -> None:
+    """pivot_root(2), of fs/namespace.c."""
     new = lookup(world, actor, operation.new_root)
-    need(not is_file(world, new.place), "ENOTDIR")
+    require(not is_file(world, new.dentry), "ENOTDIR")
     old = lookup(world, actor, operation.put_old)
-    need(not is_file(world, old.place), "ENOTDIR")
+    require(not is_file(world, old.dentry), "ENOTDIR")
     old = lookup_target(world, actor, operation.put_old)
-    root = actor.root
-    for node in (old.node, new.node.parent, root.parent):
-        need(node is None or node.group is None, "EINVAL")
-    need(in_space(root, actor.space) and in_space(new.node, actor.space), "EINVAL")
-    need(not world.is_locked(new.node), "EINVAL")
-    need(new.node is not root and old.node is not root, "EBUSY")
-    need(actor.directory == root.root and root.parent is not None, "EINVAL")
-    need(new.is_mount_root and new.node.parent is not None, "EINVAL")
-    need(reaches(old, new) and reaches(new, Found(root, actor.directory)), "EINVAL")
-    parent, place = root.parent, root.place
+    root = actor.mount
+    for mount in (old.mount, new.mount.parent, root.parent):
+        require(mount is None or mount.group is None, "EINVAL")
+    require(check_mnt(root, actor.namespace) and check_mnt(new.mount, actor.namespace), "EINVAL")
+    require(not world.is_locked(new.mount), "EINVAL")
+    require(new.mount is not root and old.mount is not root, "EBUSY")
+    require(actor.dentry == root.root and root.parent is not None, "EINVAL")
+    require(new.is_mount_root and new.mount.parent is not None, "EINVAL")
+    require(is_path_reachable(old, new) and is_path_reachable(new, actor.path), "EINVAL")
+    parent, mountpoint = root.parent, root.mountpoint
     assert parent is not None
-    new.node.unhang()
-    root.unhang()
+    new.mount.detach()
+    root.detach()
     if root.lock.locked is None or root.lock.locked:
-        new.node.lock, root.lock = replace(new.node.lock, locked=root.lock.locked), replace(root.lock, locked=False)
-    new.node.hang(parent, place)
-    root.hang(old.node, old.place)
-    for other in world.viewpoints.values():
-        if other.root is root and other.directory == root.root:
-            other.root, other.directory = new.node, new.node.root
+        new.mount.lock, root.lock = replace(new.mount.lock, locked=root.lock.locked), replace(root.lock, locked=False)
+    new.mount.attach_to(parent, mountpoint)
+    root.attach_to(old.mount, old.dentry)
+    for other in world.fs_roots.values():
+        # chroot_fs_refs(): whoever had the old root has the new one.
+        if other.path == Path(root, root.root):
+            other.mount, other.dentry = new.mount, new.mount.root
 
 
 @carry_out.register
-def _move_beneath(operation: ops.MoveBeneath, world: World, actor: Viewpoint) -> None:
-    need(world.kernel_since(6, 5), "EINVAL")
+def _move_beneath(operation: ops.MoveBeneath, world: World, actor: FsRoot) -> None:
+    """move_mount(2) with MOVE_MOUNT_BENEATH (since 6.5): fs/namespace.c, do_move_mount()."""
+    require(world.kernel_since(6, 5), "EINVAL")
     target = lookup(world, actor, operation.target)
     source = lookup(world, actor, operation.source)
-    move(world, actor, source, target, beneath=True)
+    do_move_mount(world, actor, source, target, beneath=True)
 
 
 @carry_out.register
-def _set_group(operation: ops.SetGroup, world: World, actor: Viewpoint) -> None:
-    need(world.kernel_since(5, 15), "EINVAL")
+def _set_group(operation: ops.SetGroup, world: World, actor: FsRoot) -> None:
+    """move_mount(2) with MOVE_MOUNT_SET_GROUP (since 5.15): fs/namespace.c, do_set_group()."""
+    require(world.kernel_since(5, 15), "EINVAL")
     target = lookup(world, actor, operation.target)
     source = lookup(world, actor, operation.source)
-    giver, taker = source.node, target.node
-    need(source.is_mount_root and target.is_mount_root, "EINVAL")
-    need(giver.device == taker.device and under(taker.root, giver.root), "EINVAL")
-    need(not has_locked_child(world, giver, taker.root), "EINVAL")
-    need(taker.group is None and taker.master is None, "EINVAL")
-    need(giver.group is not None or giver.master is not None, "EINVAL")
-    taker.obey(giver.master)
+    giver, taker = source.mount, target.mount
+    require(source.is_mount_root and target.is_mount_root, "EINVAL")
+    require(giver.device == taker.device and under(taker.root, giver.root), "EINVAL")
+    require(not has_locked_children(world, giver, taker.root), "EINVAL")
+    require(taker.group is None and taker.master is None, "EINVAL")
+    require(giver.group is not None or giver.master is not None, "EINVAL")
+    taker.set_master(giver.master)
     if giver.group is not None:
-        taker.enter_group(giver.group)
+        taker.join_group(giver.group)
 
 
 @carry_out.register
-def _open_tree(operation: ops.OpenTree, world: World, actor: Viewpoint) -> None:
+def _open_tree(operation: ops.OpenTree, world: World, actor: FsRoot) -> None:
+    """open_tree(2) with OPEN_TREE_CLONE: fs/namespace.c, open_detached_copy()."""
     source = lookup(world, actor, operation.source)
-    tree = copied_for_bind(world, source, actor.space, recursive=operation.recursive)
-    hold(world, operation.handle, tree, actor.space)
+    check_new_handle(world, operation.handle)
+    tree = copy_for_bind(world, source, actor.namespace, recursive=operation.recursive)
+    hold(world, operation.handle, tree, actor.namespace)
 
 
 @carry_out.register
-def _new_detached(operation: ops.NewDetached, world: World, actor: Viewpoint) -> None:
-    hold(world, operation.handle, new_mount(world, operation.fstype, operation.source, (), None), actor.space)
+def _new_detached(operation: ops.NewDetached, world: World, actor: FsRoot) -> None:
+    """fsmount(2), of fs/namespace.c."""
+    check_new_handle(world, operation.handle)
+    hold(world, operation.handle, new_mount(world, operation.fstype, operation.source, (), None), actor.namespace)
 
 
 @carry_out.register
-def _attach(operation: ops.Attach, world: World, actor: Viewpoint) -> None:
+def _attach(operation: ops.Attach, world: World, actor: FsRoot) -> None:
+    """move_mount(2) of a detached tree: fs/namespace.c, do_move_mount()."""
     find = lookup if operation.beneath else lookup_target
     target = find(world, actor, operation.target)
-    node = held(world, operation.handle)
+    mount = held(world, operation.handle)
     doubt_detached(world)
-    move(world, actor, Found(node, node.root), target, beneath=operation.beneath)
-    world.viewpoints.pop(operation.handle, None)
+    do_move_mount(world, actor, Path(mount, mount.root), target, beneath=operation.beneath)
+    world.fs_roots.pop(operation.handle, None)
 
 
 @carry_out.register
-def _set_handle_propagation(operation: ops.SetHandlePropagation, world: World, actor: Viewpoint) -> None:
-    node = held(world, operation.handle)
-    assert node.space is not None
+def _set_handle_propagation(operation: ops.SetHandlePropagation, world: World, actor: FsRoot) -> None:
+    """mount_setattr(2) with AT_EMPTY_PATH: fs/namespace.c, do_mount_setattr()."""
+    mount = held(world, operation.handle)
+    assert mount.namespace is not None
     doubt_detached(world)
-    root_of_detached = node.space.detached and node.parent is None
-    need(in_space(node, actor.space) or root_of_detached, "EINVAL")
-    change_types(world, node, operation.type, recursive=operation.recursive)
+    root_of_detached = mount.namespace.anonymous and mount.parent is None
+    require(check_mnt(mount, actor.namespace) or root_of_detached, "EINVAL")
+    change_types(world, mount, operation.type, recursive=operation.recursive)
 
 
 @carry_out.register
-def _close_handle(operation: ops.CloseHandle, world: World, _: Viewpoint) -> None:
+def _close_handle(operation: ops.CloseHandle, world: World, _: FsRoot) -> None:
+    """close(2) of what may be a detached tree: fs/namespace.c, dissolve_on_fput()."""
     if operation.handle not in world.handles:
         raise no_handle(operation.handle)
-    node = world.handles.pop(operation.handle)
-    if node is not None and node.space is not None and node.space.detached:
-        remove(world, node.tree())
-        world.viewpoints.pop(operation.handle, None)
+    mount = world.handles.pop(operation.handle)
+    if mount is not None and mount.namespace is not None and mount.namespace.anonymous:
+        remove(world, mount.tree())
+        world.fs_roots.pop(operation.handle, None)
 
 
-def in_space(node: Node, space: Space) -> bool:
-    """fs/namespace.c, check_mnt()."""
-    return node.space is space
+@contextmanager
+def discarded_on_failure(world: World, copies: Iterable[KernelMount]) -> Iterator[None]:
+    """Take the trees of *copies* out of all groups again if what is done with them fails."""
+    try:
+        yield
+    except Errno:
+        remove(world, [mount for copy in copies for mount in copy.tree()])
+        raise
 
 
-def new_mount(world: World, fstype: str, source: str, options: tuple[str, ...], device: str | None) -> Node:
+def check_mnt(mount: KernelMount, namespace: MountNamespace) -> bool:
+    """Whether it is mounted in the caller's namespace: fs/namespace.c, check_mnt()."""
+    return mount.namespace is namespace
+
+
+def new_mount(world: World, fstype: str, source: str, options: tuple[str, ...], device: str | None) -> KernelMount:
     """A private mount of a new filesystem (or of the one on *device*), mounted nowhere yet."""
     number = world.new_id()
-    mount = Mount(
+    record = Mount(
         mount_id=number,
         parent_id=number,
         device=device or world.new_device(),
@@ -295,111 +290,108 @@ def new_mount(world: World, fstype: str, source: str, options: tuple[str, ...], 
         super_options=("rw",),
         lock=UNLOCKED,
     )
-    return Node(mount, "/", None)
+    return KernelMount(record, "/", namespace=None)
 
 
-def copied_for_bind(world: World, source: Found, space: Space, *, recursive: bool) -> Node:
+def copy_for_bind(world: World, source: Path, namespace: MountNamespace, *, recursive: bool) -> KernelMount:
     """The copy that a bind or an open_tree(2) makes: fs/namespace.c, __do_loopback()."""
-    node, place = source
-    need(not node.unbindable and in_space(node, space), "EINVAL")
+    mount, dentry = source
+    require(not mount.unbindable and check_mnt(mount, namespace), "EINVAL")
     if recursive:
-        return copy_tree(world, node, place, keep_namespace_files=True)[node]
-    need(not has_locked_child(world, node, place), "EINVAL")
-    return clone(world, node, place)
+        return copy_tree(world, mount, dentry, keep_mnt_ns_files=True)[mount]
+    require(not has_locked_children(world, mount, dentry), "EINVAL")
+    return clone_mnt(world, mount, dentry)
 
 
-def move(world: World, actor: Viewpoint, source: Found, target: Found, *, beneath: bool = False) -> None:
-    """fs/namespace.c, do_move_mount()."""
-    tree, (parent, place) = source.node, target
-    assert tree.space is not None
-    upper = target.node.top()
+def do_move_mount(world: World, actor: FsRoot, source: Path, target: Path, *, beneath: bool = False) -> None:
+    """Move what is mounted at *source*, or a detached tree, to *target*: fs/namespace.c, do_move_mount()."""
+    tree, (parent, mountpoint) = source.mount, target
+    assert tree.namespace is not None
+    top = target.mount.topmost_overmount()
     if beneath:
-        need(target.is_mount_root and upper.parent is not None, "EINVAL")
-        assert upper.parent is not None
-        parent, place = upper.parent, upper.place
-    need(source.is_mount_root and in_space(target.node, actor.space), "EINVAL")
-    if tree.space is actor.space:
-        need(tree.parent is not None and not world.is_locked(tree), "EINVAL")
+        require(target.is_mount_root and top.parent is not None, "EINVAL")
+        assert top.parent is not None
+        parent, mountpoint = top.parent, top.mountpoint
+    require(source.is_mount_root and check_mnt(target.mount, actor.namespace), "EINVAL")
+    if tree.namespace is actor.namespace:
+        require(tree.parent is not None and not world.is_locked(tree), "EINVAL")
         assert tree.parent is not None
-        need(tree.parent.group is None, "EINVAL")
+        require(tree.parent.group is None, "EINVAL")
     else:
-        need(tree.space.detached and tree.parent is None, "EINVAL")
-    need(is_file(world, source.place) == is_file(world, target.place), "EINVAL")
+        require(tree.namespace.anonymous and tree.parent is None, "EINVAL")
+    require(is_file(world, source.dentry) == is_file(world, target.dentry), "EINVAL")
     if beneath:
-        check_beneath(world, actor, tree, upper)
+        check_move_beneath(world, actor, tree, top)
     if parent.group is not None:
-        need(not any(node.unbindable for node in tree.tree()), "EINVAL")
-    need(not is_ancestor(tree, parent), "ELOOP")
-    tree.unhang()
-    attach(world, tree, parent, place, actor.space)
+        # What tree_contains_unbindable() asks.
+        require(not any(mount.unbindable for mount in tree.tree()), "EINVAL")
+    require(not mount_is_ancestor(tree, parent), "ELOOP")
+    attach_recursive_mnt(world, tree, parent, mountpoint, actor.namespace)
 
 
-def check_beneath(world: World, actor: Viewpoint, tree: Node, upper: Node) -> None:
-    """fs/namespace.c, can_move_mount_beneath(): nothing may end up covering what it was put below."""
-    parent = upper.parent
+def check_move_beneath(world: World, actor: FsRoot, tree: KernelMount, top: KernelMount) -> None:
+    """Nothing may end up covering what it was put below: fs/namespace.c, can_move_mount_beneath()."""
+    parent = top.parent
     assert parent is not None
-    need(not world.is_locked(upper), "EINVAL")
-    need(tree.over is None, "EINVAL")
-    need(upper is not actor.root and parent.parent is not None, "EINVAL")
-    need(not is_ancestor(upper, tree), "EINVAL")
-    need(not would_overmount(parent, upper, upper.place), "EINVAL")
-    if in_space(tree, actor.space):
-        need(not would_overmount(parent, tree, upper.place), "EINVAL")
+    require(not world.is_locked(top), "EINVAL")
+    require(tree.overmount is None, "EINVAL")
+    require(top is not actor.mount and parent.parent is not None, "EINVAL")
+    require(not mount_is_ancestor(top, tree), "EINVAL")
+    require(not propagation_would_overmount(parent, top, top.mountpoint), "EINVAL")
+    if check_mnt(tree, actor.namespace):
+        require(not propagation_would_overmount(parent, tree, top.mountpoint), "EINVAL")
 
 
-def would_overmount(parent: Node, node: Node, place: str) -> bool:
-    """Whether an event at *place* of *parent* would land on the root of *node*."""
-    if parent.group is None or node.device != parent.device or node.root != place:
+def propagation_would_overmount(origin: KernelMount, mount: KernelMount, mountpoint: str) -> bool:
+    """Whether an event at *mountpoint* of *origin* lands on the root of *mount*.
+
+    fs/pnode.c, propagation_would_overmount().
+    """
+    if origin.group is None or mount.device != origin.device or mount.root != mountpoint:
         return False
-    own = node.group or node.master
-    return own is not None and parent.group in own.dominant()
+    own = mount.group or mount.master
+    return own is not None and origin.group in own.dominant()
 
 
-def is_ancestor(node: Node, other: Node) -> bool:
-    """Whether *other* is *node* or mounted somewhere below it."""
-    step: Node | None = other
+def mount_is_ancestor(ancestor: KernelMount, mount: KernelMount) -> bool:
+    """Whether *mount* is *ancestor* or mounted somewhere below it: fs/namespace.c, mount_is_ancestor()."""
+    step: KernelMount | None = mount
     while step is not None:
-        if step is node:
+        if step is ancestor:
             return True
         step = step.parent
     return False
 
 
-def reaches(below: Found, above: Found) -> bool:
-    """fs/namespace.c, is_path_reachable(): whether *below* lies under *above*."""
-    node, place = below
-    while node is not above.node and node.parent is not None:
-        node, place = node.parent, node.place
-    return node is above.node and under(place, above.place)
+def is_path_reachable(path: Path, root: Path) -> bool:
+    """Whether *path* lies under *root*: fs/namespace.c, is_path_reachable()."""
+    mount, dentry = path
+    while mount is not root.mount and mount.parent is not None:
+        mount, dentry = mount.parent, mount.mountpoint
+    return mount is root.mount and under(dentry, root.dentry)
 
 
-def change_types(world: World, node: Node, kind: ops.PropagationType, *, recursive: bool) -> None:
+def change_types(world: World, mount: KernelMount, kind: ops.PropagationType, *, recursive: bool) -> None:
     """Change one mount, or the whole tree, parents first."""
-    for changed in list(node.tree()) if recursive else [node]:
-        change_type(world, changed, kind)
-
-
-def is_busy(world: World, node: Node) -> bool:
-    """fs/pnode.c, propagate_mount_busy(), as far as it is known what keeps a mount busy."""
-    if node.children or world.pinned(node):
-        return True
-    for copy in copies_of(world, node):
-        others = [child for child in copy.children if child is not copy.over]
-        if not others and world.pinned(copy):
-            return True
-    return False
+    for changed in list(mount.tree()) if recursive else [mount]:
+        change_mnt_propagation(world, changed, kind)
 
 
 def make_superblock_read_only(world: World, device: str) -> None:
-    """The superblock is one: every mount of it shows the change."""
-    spaces = {viewpoint.space: None for viewpoint in world.viewpoints.values()}
-    for node in (node for space in spaces for top in space.tops for node in top.tree()):
-        if node.device == device:
-            node.mount = replace(node.mount, super_options=with_access(node.mount.super_options, ro=True))
+    """As do_umount_root() of fs/namespace.c: the superblock is one, so every mount of it shows the change."""
+    namespaces = {root.namespace: None for root in world.fs_roots.values()}
+    for mount in (mount for namespace in namespaces for root in namespace.roots for mount in root.tree()):
+        if mount.device == device:
+            options = with_access(mount.record.super_options, ro=True)
+            mount.record = replace(mount.record, super_options=options)
+    world.changes.superblocks = True
 
 
 def remounted(options: tuple[str, ...], operation: ops.Remount) -> tuple[str, ...]:
-    """Field 6 after a remount: fs/namespace.c, path_mount(); what is kept is atime, and what it cannot set."""
+    """Field 6 after a remount: what is kept is atime, if none is given, and what it cannot set.
+
+    fs/namespace.c, path_mount().
+    """
     flags = set(operation.flags)
     if flags.isdisjoint(ATIME | {"strictatime"}):
         flags |= ATIME & {*options}
@@ -422,30 +414,37 @@ def doubt_detached(world: World) -> None:
         world.uncertain["before Linux 6.15 a detached tree could not be changed, or attached, in all these ways"] = None
 
 
-def hold(world: World, handle: str, tree: Node, owner: Space) -> None:
-    """Keep a detached tree by a descriptor."""
-    if handle in world.handles or handle in world.viewpoints:
+def check_new_handle(world: World, handle: str) -> None:
+    """Whether a handle can be named so.
+
+    :raises TargetError: something is.
+    """
+    if handle in world.handles or handle in world.fs_roots:
         raise TargetError(f"a handle named {handle!r} exists already", hint="choose another name")
-    space = Space(owner.user_namespace, detached=True)
-    space.tops[tree] = None
-    for node in tree.tree():
-        node.space = space
+
+
+def hold(world: World, handle: str, tree: KernelMount, owner: MountNamespace) -> None:
+    """Keep a detached tree by a descriptor."""
+    namespace = MountNamespace(owner.user_namespace, anonymous=True)
+    namespace.roots[tree] = None
+    for mount in tree.tree():
+        mount.namespace = namespace
     world.handles[handle] = tree
-    world.add_viewpoint(handle, space, tree, tree.root, Namespace(user_namespace=owner.user_namespace))
+    world.add_fs_root(handle, namespace, tree, tree.root, Namespace(user_namespace=owner.user_namespace))
 
 
-def held(world: World, handle: str) -> Node:
+def held(world: World, handle: str) -> KernelMount:
     """The mount that a handle names.
 
     :raises TargetError: there is no such handle.
-    :raises Failure: EINVAL, it was unmounted.
+    :raises Errno: EINVAL, it was unmounted.
     """
     if handle not in world.handles:
         raise no_handle(handle)
-    node = world.handles[handle]
-    if node is None:
-        raise Failure("EINVAL")
-    return node
+    mount = world.handles[handle]
+    if mount is None or mount.namespace is None:
+        raise Errno("EINVAL")
+    return mount
 
 
 def no_handle(handle: str) -> TargetError:

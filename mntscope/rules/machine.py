@@ -13,7 +13,7 @@ from mntscope.errors import MntscopeError
 from mntscope.graph import Leak, MountTree, PeerGraph, by_namespace, leaks_to
 from mntscope.graph.names import GroupNames
 from mntscope.model import Mount, Process, View
-from mntscope.propagation import Effect, Operation, simulate
+from mntscope.propagation import Effect, Operation, Simulation, simulate, simulate_all
 from mntscope.rules.roles import Role, role_of
 from mntscope.snapshot import Snapshot
 
@@ -159,6 +159,35 @@ class Machine:
         crossing.sort(key=lambda effect: effect.namespace != self.host.label)
         return tuple(crossing[:MOST_EFFECTS])
 
+    def predicted_in_turn(self, *operations: Operation) -> tuple[Effect, ...]:
+        """What the last of *operations*, all of one namespace, does to that and to the host, when all are carried out.
+
+        Nothing where one fails, or :meth:`may_simulate` says no.
+        """
+        pair = self._host_and(operations[0].ns)
+        if not self.may_simulate(pair, times=len(operations)):
+            return ()
+        try:
+            last = simulate_all(pair, operations)[-1]
+        except MntscopeError:
+            # Tables that no kernel wrote may hold paths that no system call takes.
+            return ()
+        return () if last.errno else last.effects
+
+    def repeated(self, operation: Operation) -> Iterator[View]:
+        """The namespace that an operation acts in, after each time that it is carried out there once more.
+
+        Until it fails, or :meth:`may_simulate` says no.
+        """
+        pair = self._host_and(operation.ns)
+        try:
+            simulation = Simulation(pair)
+            while self.may_simulate(pair) and simulation.carry_out(operation) is None:
+                yield simulation.view(operation.ns)
+        except MntscopeError:
+            # As above.
+            return
+
     def may_simulate(self, world: Snapshot | None = None, *, times: int = 1) -> bool:
         """Whether there is time for so many more predictions, which then counts as taken: :data:`SIMULATED`."""
         cost = times * (self._mounts if world is None else sum(len(view.mounts) for view in world.views))
@@ -166,6 +195,10 @@ class Machine:
             return False
         self._to_simulate -= cost
         return True
+
+    def _host_and(self, label: str) -> Snapshot:
+        """The host and one namespace: enough to see what these two do to each other."""
+        return self.snapshot.with_views(view for view in self.snapshot.views if view.label in (self.host.label, label))
 
     def _between(self, label: str) -> Snapshot | None:
         """The host, another namespace, and what is needed of others for all chains of groups to be whole.

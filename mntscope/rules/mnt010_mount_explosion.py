@@ -12,7 +12,6 @@ from mntscope.graph import Member, PeerGroup, Severity
 from mntscope.model import Mount, View
 from mntscope.propagation import Effect
 from mntscope.propagation.operations import MountNew, Umount
-from mntscope.rules.foresight import between, outcome
 from mntscope.rules.leaks import MOUNT_NAMESPACES, SHARED_SUBTREES
 from mntscope.rules.machine import Machine
 from mntscope.rules.rule import Evidence, Finding, Reference, Rule
@@ -113,9 +112,7 @@ def _effects(machine: Machine, view: View, mount: Mount) -> tuple[Effect, ...]:
     """What one more mount at the path does in the same namespace."""
     if mount.peer_group is None:
         return ()
-    operation = MountNew(view.label, "tmpfs", "example", mount.mount_point)
-    result = outcome(machine, between(machine, view.label), operation)
-    effects = result.effects if result is not None else ()
+    effects = machine.predicted_in_turn(MountNew(view.label, "tmpfs", "example", mount.mount_point))
     return tuple(effect for effect in effects if effect.change == "mount" and effect.namespace == view.label)
 
 
@@ -124,16 +121,14 @@ def _unstack(machine: Machine, view: View, stack: Stack) -> tuple[Command, ...]:
     command = machine.command(view.label, "umount", stack.path)
     if command is None:
         return ()
-    world, like, left = between(machine, view.label), _looks(stack.mounts[0]), len(stack.mounts)
+    like = _looks(stack.mounts[0])
     commands: list[Command] = []
-    while left > 1 and len(commands) < MOST_COMMANDS:
-        result = outcome(machine, world, Umount(view.label, stack.path))
-        if result is None:
-            break
-        world = result.snapshot
-        left = sum(mount.mount_point == stack.path and _looks(mount) == like for mount in world.view(view.label).mounts)
+    for after in machine.repeated(Umount(view.label, stack.path)):
+        left = sum(mount.mount_point == stack.path and _looks(mount) == like for mount in after.mounts)
         if left > 0:
             commands.append(command)
+        if left <= 1 or len(commands) == MOST_COMMANDS:
+            break
     return tuple(commands)
 
 

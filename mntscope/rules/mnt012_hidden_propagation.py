@@ -9,7 +9,6 @@ from mntscope.graph import Leak, Member
 from mntscope.model import Mount, View
 from mntscope.propagation import Effect
 from mntscope.propagation.operations import MountNew, Umount
-from mntscope.rules.foresight import between, outcome
 from mntscope.rules.leaks import MOUNT_NAMESPACES, Crossing, hidden_crossings, somewhere
 from mntscope.rules.machine import MOST_EFFECTS, Machine
 from mntscope.rules.rule import Evidence, Finding, Reference, Rule
@@ -53,11 +52,8 @@ def _finding(machine: Machine, view: View, crossing: Crossing, seen: Mount) -> F
 
 def _effects(machine: Machine, view: View, leak: Leak, seen: Mount) -> tuple[Effect, ...]:
     """What a mount there does to others once what is seen has been unmounted."""
-    uncovered = outcome(machine, between(machine, view.label), Umount(view.label, seen.mount_point, lazy=True))
-    if uncovered is None:
-        return ()
-    result = outcome(machine, uncovered.snapshot, MountNew(view.label, "tmpfs", "example", leak.path))
-    effects = result.effects if result is not None else ()
+    uncover = Umount(view.label, seen.mount_point, lazy=True)
+    effects = machine.predicted_in_turn(uncover, MountNew(view.label, "tmpfs", "example", leak.path))
     return tuple(effect for effect in effects if effect.crosses)[:MOST_EFFECTS]
 
 

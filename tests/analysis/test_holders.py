@@ -162,6 +162,17 @@ def test_a_lock_makes_removing_the_directory_the_better_way() -> None:
     assert holder.locked
 
 
+def test_what_would_only_go_if_it_is_not_locked_is_counted() -> None:
+    host = view("host", HOST + "22 21 8:17 / /data/sub rw shared:3", namespace=Namespace(user_namespace=4026531837))
+    below = "30 1 8:1 / / rw\n31 30 8:16 / /data rw master:2\n32 31 8:17 / /data/sub rw master:3"
+    box = view("box", below, namespace=Namespace(user_namespace=4026532999))
+    # /data of the box stays, so what is mounted in it goes with the host's only if it is not locked to it.
+    assert holders(Snapshot((host, box), "host"), "/data").notes == (
+        "1 mount of other user namespaces may be locked: taken to stay",
+    )
+    assert holders(Snapshot((host, replace(box, namespace=host.namespace)), "host"), "/data").notes == ()
+
+
 def test_the_ways_into_a_namespace_without_processes() -> None:
     def held(*holds: Hold) -> View:
         namespace = Namespace(inode=4026532568, holds=holds)

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from mntscope import MntscopeError, Snapshot
 from mntscope.model import View
-from mntscope.propagation import Outcome, in_turn, operation, simulate
-from mntscope.propagation.world import INITIAL_USER_NAMESPACE, World
+from mntscope.propagation import Outcome, operation, simulate, simulate_all
+from mntscope.propagation.reconstruct import reconstruct
+from mntscope.propagation.tables import write_snapshot
+from mntscope.propagation.world import INITIAL_USER_NAMESPACE
 from tests.support.strategies import views
 from tests.support.tables import hostile_views
 
@@ -61,7 +63,7 @@ def test_any_sequence_is_predicted_or_refused_but_never_a_crash(
 
 @given(WORLDS)
 def test_a_world_in_which_nothing_was_done_is_the_snapshot_it_was_made_of(world: Snapshot) -> None:
-    again = World(world).as_snapshot()
+    again = write_snapshot(reconstruct(world))
     for before, after in zip(world.views, again.views, strict=True):
         # propagate_from follows from the peer groups; a made-up table may claim otherwise.
         assert [_without_origin(before, n) for n in range(len(before.mounts))] == [
@@ -101,7 +103,7 @@ def test_operations_in_turn_are_predicted_or_refused_but_never_a_crash(
     world: Snapshot, sequence: list[dict[str, Any]]
 ) -> None:
     with suppress(MntscopeError):
-        outcomes = in_turn(world, [operation(described) for described in sequence])
+        outcomes = simulate_all(world, [operation(described) for described in sequence])
         assert all(outcome.errno is None for outcome in outcomes[:-1])
 
 
@@ -125,7 +127,7 @@ def test_operations_in_turn_are_simulated_one_after_the_other(
         with suppress(MntscopeError):
             world = simulate(world, described).snapshot
     # A table that claims what does not follow from its peer groups is set right by the first operation.
-    world = World(world).as_snapshot()
+    world = write_snapshot(reconstruct(world))
     mounts = world.view("host").mounts if "host" in {view.label for view in world.views} else ()
     umounts = [{"op": "umount", "ns": "host", "target": m.mount_point, "lazy": bool(m.mount_id % 2)} for m in mounts]
     for asked in (sequence, umounts[::-1], [*umounts[::-1], *sequence]):
@@ -133,7 +135,7 @@ def test_operations_in_turn_are_simulated_one_after_the_other(
             expected = _one_after_the_other(world, asked)
         except MntscopeError:
             continue
-        told = in_turn(world, [operation(described) for described in asked])
+        told = simulate_all(world, [operation(described) for described in asked])
         assert [replace(outcome, snapshot=world) for outcome in told] == [
             replace(outcome, snapshot=world) for outcome in expected
         ]

@@ -20,26 +20,30 @@ class Mutant:
 
 
 ATTACH = [
-    ("slaves receive nothing", "receivers = list(slave_receivers(world, parent.group, place))", "receivers = []"),
-    ("peers receive nothing", "if peer is not parent and _receives(peer, place))", "if False)"),
+    (
+        "slaves receive nothing",
+        "slaves = list(next_group(world, dest.group, mountpoint))",
+        "slaves: list[SlaveReceiver] = []",
+    ),
+    ("peers receive nothing", "if peer is not dest and need_secondary(peer, mountpoint)]", "if False]"),
     (
         "the root of a receiver does not matter",
-        "not node.space.detached and under(place, node.root)",
-        "not node.space.detached",
+        "not mount.namespace.anonymous and under(mountpoint, mount.root)",
+        "not mount.namespace.anonymous",
     ),
     (
         "a detached tree receives",
-        "node.space is not None and not node.space.detached and",
-        "node.space is not None and",
+        "mount.namespace is not None and not mount.namespace.anonymous and",
+        "mount.namespace is not None and",
     ),
     (
         "only the root of a tree becomes shared",
-        "            if node.group is None:\n                node.enter_group",
-        "            if node is tree and node.group is None:\n                node.enter_group",
+        "        if mount.group is None:\n            mount.join_group",
+        "        if mount is tree and mount.group is None:\n            mount.join_group",
     ),
     (
         "a copy for a slave's slave receives from the original",
-        "source = _source(first.master, made) or tree",
+        "source = find_master(first.master, copies) or tree",
         "source = tree",
     ),
     ("copies for a slave that shares are not shared", "slave=True, share=shared)", "slave=True)"),
@@ -50,29 +54,29 @@ ATTACH = [
     ),
     (
         "a copy receives from what its master's master got",
-        "while master is not None and master not in made:",
-        "while master is not None and (not passed or master not in made):",
+        "while master is not None and master not in copies:",
+        "while master is not None and (not passed or master not in copies):",
     ),
-    ("the copies in between are forgotten", "made[receiver.group] = copy", "pass"),
+    ("the copies in between are forgotten", "copies[receiver.group] = copy", "pass"),
     ("groups of slaves receive nothing", "for reached in group.reach():", "for reached in [group]:"),
-    ("copies for another user namespace are not locked", "        lock_tree(tree)\n", "        pass\n"),
+    ("copies for another user namespace are not locked", "        lock_mnt_tree(tree)\n", "        pass\n"),
     (
         "copies are locked in the caller's own user namespace",
-        "parent.space.user_namespace != caller.user_namespace",
-        "parent.space is not caller",
+        "parent.namespace.user_namespace != caller.user_namespace",
+        "parent.namespace is not caller",
     ),
 ]
 
 CLONE = [
     (
         "a slave copy of a slave is private",
-        "        new.obey(old.master)\n",
-        "        new.obey(None if slave else old.master)\n",
+        "        new.set_master(old.master)\n",
+        "        new.set_master(None if slave else old.master)\n",
     ),
     (
         "a plain copy of a slave is private",
-        "        new.obey(old.master)\n",
-        "        new.obey(old.master if slave else None)\n",
+        "        new.set_master(old.master)\n",
+        "        new.set_master(old.master if slave else None)\n",
     ),
     ("a slave copy is a peer too", "if old.group is not None and not slave:", "if old.group is not None:"),
     (
@@ -82,8 +86,8 @@ CLONE = [
     ),
     (
         "a tree is cut to the directory at every level",
-        "        stack.extend(reversed(old.children))\n",
-        "        stack.extend(child for child in reversed(old.children) if under(child.place, root))\n",
+        "        pending.extend(reversed(old.children))\n",
+        "        pending.extend(child for child in reversed(old.children) if under(child.mountpoint, root))\n",
     ),
     (
         "a tree is copied with what is unbindable",
@@ -94,68 +98,68 @@ CLONE = [
     ("the root of a copied tree stays locked", "new.lock = replace(old.lock, locked=False)", "new.lock = old.lock"),
     (
         "only what is locked on the directory itself counts",
-        "under(child.place, place) and world",
-        "child.place == place and world",
+        "under(child.mountpoint, dentry) and world",
+        "child.mountpoint == dentry and world",
     ),
     (
         "the root of a locked tree is locked to its place",
-        "locked=node.lock.locked if node is root else True",
+        "locked=mount.lock.locked if mount is root else True",
         "locked=True",
     ),
     ("read-only is not locked", 'LOCKABLE = ("ro", "nosuid",', 'LOCKABLE = ("nosuid",'),
 ]
 
 CHANGE_TYPE = [
-    ("the last of a group leaves its slaves to nobody", "hand_over(group, group.master)", "hand_over(group, None)"),
-    ("the last of a group keeps its slaves", "            hand_over(group, group.master)\n", ""),
+    ("the last of a group leaves its slaves to nobody", "move_slaves(group, group.master)", "move_slaves(group, None)"),
+    ("the last of a group keeps its slaves", "            move_slaves(group, group.master)\n", ""),
     (
         "a slave that shares is handed over without its group",
-        "            slave.group.master = heir\n",
+        "            slave.group.master = new_master\n",
         "            pass\n",
     ),
     ("the last of a group becomes a slave of it", "        if group.members:\n", "        if True:\n"),
     ("a mount that becomes private still receives", 'if kind != "slave":', 'if kind == "unbindable":'),
     (
         "a private mount stays unbindable",
-        'node.unbindable = kind == "unbindable"',
-        'node.unbindable |= kind == "unbindable"',
+        'mount.unbindable = kind == "unbindable"',
+        'mount.unbindable |= kind == "unbindable"',
     ),
     (
         "a slave that becomes shared receives no more",
-        "        if node.group is None:\n            node.enter_group(world.new_group())\n        return",
-        "        if node.group is None:\n            node.enter_group(world.new_group())\n            node.obey(None)\n        return",
+        "        if mount.group is None:\n            mount.join_group(world.new_group())\n        return",
+        "        if mount.group is None:\n            mount.join_group(world.new_group())\n            mount.set_master(None)\n        return",
     ),
     (
         "a make-slave of a private mount clears unbindable",
-        '    if kind != "slave":\n        node.obey(None)\n',
-        '    if kind != "slave":\n        node.obey(None)\n    if True:\n',
+        '    if kind != "slave":\n        mount.set_master(None)\n',
+        '    if kind != "slave":\n        mount.set_master(None)\n    if True:\n',
     ),
 ]
 
 UMOUNT = [
-    ("umount does not propagate", "        doomed.update(dict.fromkeys(its))\n", "        pass\n"),
+    ("umount does not propagate", "        to_umount.update(dict.fromkeys(its))\n", "        pass\n"),
     (
         "the copies of what is unmounted stay locked",
-        "        copy.lock = replace(copy.lock, locked=False)\n",
+        "        mount.lock = replace(mount.lock, locked=False)\n",
         "        pass\n",
     ),
-    ("a parent goes though something stays on it", "    _spare_parents_of_survivors(doomed, asked)\n", ""),
-    ("a locked mount goes without its parent", "    _spare_locked(world, doomed, asked)\n", ""),
-    ("what covered a removed mount is lost", "slid = _let_survivors_slide(doomed)", "slid = False"),
+    ("a parent goes though something stays on it", "    trim_ancestors(to_umount, umount_set)\n", ""),
+    ("a locked mount goes without its parent", "    handle_locked(world, to_umount, umount_set)\n", ""),
+    ("what covered a removed mount is lost", "reparented = reparent(to_umount)", "reparented: Mounts = {}"),
     (
         "what covered a stack slides down one step only",
-        "        while base.parent in doomed and base.place == base.parent.root:\n            base = base.parent\n",
+        "        while bottom.parent in to_umount and bottom.mountpoint == bottom.parent.root:\n            bottom = bottom.parent\n",
         "",
     ),
     (
         "a survivor that slides away still keeps the mount it covers",
-        "        while survivor is not None and survivor.parent in doomed and survivor.place == survivor.parent.root:\n            survivor = survivor.parent\n",
+        "        while survivor is not None and survivor.parent in to_umount and survivor.mountpoint == survivor.parent.root:\n            survivor = survivor.parent\n",
         "",
     ),
     (
         "slaves of a group that has gone are orphans",
-        "heir = heirs.get(above, above) if above is not None else None",
-        "heir = None",
+        "master = masters.get(above, above) if above is not None else None",
+        "master = None",
     ),
     ("umount does not reach groups of slaves", "for reached in group.reach():", "for reached in [group]:"),
     (
@@ -163,35 +167,45 @@ UMOUNT = [
         "        yield from (slave for slave in reached.slaves if slave.group is None)\n",
         "",
     ),
+    (
+        "a mount with mounts on it is not busy",
+        "if mount.children or world.is_pinned(mount):",
+        "if world.is_pinned(mount):",
+    ),
+    (
+        "a descriptor does not keep a mount busy",
+        "        if not others and world.is_pinned(child):\n            return True\n",
+        "        pass\n",
+    ),
 ]
 
-PATHS = [
+LOOKUP = [
     (
         "a lookup begins on top of what covers the root",
-        "here = Found(viewpoint.root, viewpoint.directory)",
-        "here = _topmost(Found(viewpoint.root, viewpoint.directory))",
+        "here = root.path",
+        "here = traverse_mounts(root.path)",
     ),
     (
         "a mount on / goes below what is there",
-        "return _topmost(lookup(world, viewpoint, path))",
-        "return lookup(world, viewpoint, path)",
+        "return traverse_mounts(lookup(world, root, path))",
+        "return lookup(world, root, path)",
     ),
     (
         "a lookup crosses one mount of a stack",
-        "    top = child.top()\n    return Found(top, top.root)\n",
-        "    return Found(child, child.root)\n",
+        "    top = child.topmost_overmount()\n    return Path(top, top.root)\n",
+        "    return Path(child, child.root)\n",
     ),
     (
         "a file is searched like a directory",
-        '        if is_file(world, here.place):\n            raise Failure("ENOTDIR")\n',
+        '        if is_file(world, here.dentry):\n            raise Errno("ENOTDIR")\n',
         "",
     ),
 ]
 
-WORLD = [
+TABLES = [
     (
         "propagate_from repeats the master",
-        "if dominant is not None and dominant is not node.master else None",
+        "if dominant is not None and dominant is not mount.master else None",
         "if dominant is not None else None",
     ),
     (
@@ -201,110 +215,109 @@ WORLD = [
     ),
     (
         "propagate_from names groups that the namespace does not show",
-        "        while dominant is not None and dominant not in shown:\n            walked",
-        "        if dominant is not None and dominant not in shown:\n            walked",
+        "    while dominant is not None and dominant not in shown:\n        walked",
+        "    if dominant is not None and dominant not in shown:\n        walked",
     ),
 ]
 
-NODES = [
-    ("an event ends at the slaves of slaves", "pending += below_it", "pending += below_it if group is self else []"),
+MOUNTS = [
+    (
+        "an event ends at the slaves of slaves",
+        "pending += slave_groups",
+        "pending += slave_groups if group is self else []",
+    ),
     (
         "what is tucked goes between the copies",
-        "            upper.hang(top, top.root)\n",
-        "            upper.hang(self, self.root)\n",
+        "            covering.attach_to(top, top.root)\n",
+        "            covering.attach_to(self, self.root)\n",
     ),
     (
         "nothing is tucked",
-        "elif upper.bottom is None:\n            upper.unhang()\n",
-        "elif upper.bottom is None:\n            pass\n",
+        "elif covering.stack_bottom is None:\n            covering.detach()\n",
+        "elif covering.stack_bottom is None:\n            pass\n",
     ),
     (
         "what is tucked into a stack goes between the copies",
-        "            top = self.top()\n            top.children",
+        "            top = self.topmost_overmount()\n            top.children",
         "            top = self\n            top.children",
     ),
     (
         "what is tucked into a stack comes on top of it",
-        "        if upper is None:\n            self.hang(parent, place)",
-        "        if upper is None or upper.bottom is not None:\n            self.hang(upper.top() if upper else parent, upper.top().root if upper else place)",
+        "        if covering is None:\n            self.attach_to(parent, mountpoint)",
+        "        if covering is None or covering.stack_bottom is not None:\n            top = covering.topmost_overmount() if covering else parent\n            self.attach_to(top, top.root if covering else mountpoint)",
     ),
     (
         "a shared mount can be unbindable",
         "        group.members[self] = None\n        self.unbindable = False\n",
         "        group.members[self] = None\n",
     ),
+    ("a new slave group has no master", "            group.master = self.master\n", "            pass\n"),
 ]
 
-SIMULATE = [
-    ("a mount may be moved from a shared parent", 'need(tree.parent.group is None, "EINVAL")', "pass"),
+SYSCALLS = [
+    ("a mount may be moved from a shared parent", 'require(tree.parent.group is None, "EINVAL")', "pass"),
     (
         "an unbindable mount may be moved to a shared one",
-        'need(not any(node.unbindable for node in tree.tree()), "EINVAL")',
+        'require(not any(mount.unbindable for mount in tree.tree()), "EINVAL")',
         "pass",
     ),
-    ("a mount may be moved into itself", '    need(not is_ancestor(tree, parent), "ELOOP")\n', ""),
+    ("a mount may be moved into itself", '    require(not mount_is_ancestor(tree, parent), "ELOOP")\n', ""),
     (
         "a locked mount may be moved",
-        'need(tree.parent is not None and not world.is_locked(tree), "EINVAL")',
-        'need(tree.parent is not None, "EINVAL")',
+        'require(tree.parent is not None and not world.is_locked(tree), "EINVAL")',
+        'require(tree.parent is not None, "EINVAL")',
     ),
     (
         "an unbindable mount may be bound",
-        'need(not node.unbindable and in_space(node, space), "EINVAL")',
-        'need(in_space(node, space), "EINVAL")',
+        'require(not mount.unbindable and check_mnt(mount, namespace), "EINVAL")',
+        'require(check_mnt(mount, namespace), "EINVAL")',
     ),
     (
         "a bind may show what a locked mount hides",
-        '    need(not has_locked_child(world, node, place), "EINVAL")\n    return',
+        '    require(not has_locked_children(world, mount, dentry), "EINVAL")\n    return',
         "    return",
     ),
     (
         "a new user namespace gets peers",
-        "copy_tree(world, top, top.root, slave=operation.new_userns,",
-        "copy_tree(world, top, top.root,",
+        "copy_tree(world, root, root.root, slave=operation.new_userns,",
+        "copy_tree(world, root, root.root,",
     ),
-    ("a new user namespace gets unlocked mounts", "            lock_tree(top)\n", "            pass\n"),
+    ("a new user namespace gets unlocked mounts", "            lock_mnt_tree(root)\n", "            pass\n"),
     (
         "a new user namespace may be made under a covered root",
-        '        need(actor.root.over is None and actor.directory == actor.root.root, "EPERM")\n',
+        '        require(actor.mount.overmount is None and actor.dentry == actor.mount.root, "EPERM")\n',
         "        pass\n",
     ),
-    ("a mount with mounts on it is not busy", "if node.children or world.pinned(node):", "if world.pinned(node):"),
     (
         "a mount may go below what it would cover again",
-        '    need(not would_overmount(parent, upper, upper.place), "EINVAL")\n',
+        '    require(not propagation_would_overmount(parent, top, top.mountpoint), "EINVAL")\n',
         "",
     ),
     (
         "a group may be given beyond its root",
-        'need(giver.device == taker.device and under(taker.root, giver.root), "EINVAL")',
-        'need(giver.device == taker.device, "EINVAL")',
+        'require(giver.device == taker.device and under(taker.root, giver.root), "EINVAL")',
+        'require(giver.device == taker.device, "EINVAL")',
     ),
-    ("a group is given without its master", "    taker.obey(giver.master)\n", ""),
+    ("a group is given without its master", "    taker.set_master(giver.master)\n", ""),
     (
         "pivot_root does not mind shared mounts",
-        '        need(node is None or node.group is None, "EINVAL")\n',
+        '        require(mount is None or mount.group is None, "EINVAL")\n',
         "        pass\n",
     ),
     (
         "a locked read-only mount may be made writable",
-        '            need(not world.is_flag_locked(node, flag), "EPERM")\n',
+        '            require(not world.is_flag_locked(mount, flag), "EPERM")\n',
         "            pass\n",
     ),
     (
         "a locked mount may be unmounted",
-        'and in_space(node, actor.space) and not world.is_locked(node), "EINVAL")',
-        'and in_space(node, actor.space), "EINVAL")',
+        'and check_mnt(mount, actor.namespace) and not world.is_locked(mount), "EINVAL")',
+        'and check_mnt(mount, actor.namespace), "EINVAL")',
     ),
     (
         "an unbindable mount stays unbindable in a new namespace",
         "new.unbindable = old.unbindable and not world.kernel_since(6, 17)",
         "new.unbindable = old.unbindable",
-    ),
-    (
-        "a descriptor does not keep a mount busy",
-        "        if not others and world.pinned(copy):\n            return True\n",
-        "        pass\n",
     ),
 ]
 
@@ -315,10 +328,10 @@ MUTANTS = [
         ("clone.py", CLONE),
         ("change_type.py", CHANGE_TYPE),
         ("umount.py", UMOUNT),
-        ("lookup.py", PATHS),
-        ("mounts.py", NODES),
-        ("world.py", WORLD),
-        ("syscalls.py", SIMULATE),
+        ("lookup.py", LOOKUP),
+        ("mounts.py", MOUNTS),
+        ("tables.py", TABLES),
+        ("syscalls.py", SYSCALLS),
     )
     for mistake, old, new in mistakes
 ]
