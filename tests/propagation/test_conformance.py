@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from mntscope.propagation import Simulation
 from mntscope.selftest.replay import MODES, Mode, Result, replay
 from mntscope.selftest.traces import State, read_traces
+from tests.support.recordings import OWN, first_mistake, recorded
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "conformance"
-OWN = Path(__file__).parents[1] / "data/recordings"
 
 RECORDINGS = [
     pytest.param(
@@ -44,6 +45,11 @@ def test_every_recorded_step_is_predicted(recording: Path, capsys: pytest.Captur
     # From the beginning of a trace all is known; from one state all but locks, which only a user namespace has.
     assert counts["in sequence"].keys() == {"exact"}
     assert doubted == []
+
+
+@pytest.mark.parametrize("recording", RECORDINGS)
+def test_one_simulation_follows_each_trace_to_its_end(recording: Path) -> None:
+    assert [mistake for trace in recorded(recording) if (mistake := first_mistake(trace, Simulation))] == []
 
 
 def owners(state: State) -> int:
