@@ -55,5 +55,5 @@ def _in_view(label: str, old: View | None, new: View | None, *, crosses: bool) -
 
 
 def facts(mount: Mount) -> tuple[int | None, int | None, bool]:
-    """What its propagation type says."""
+    """What its propagation type follows from: peer group, master, unbindable."""
     return mount.peer_group, mount.master, mount.unbindable

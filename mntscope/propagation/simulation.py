@@ -6,25 +6,28 @@ decides from what one operation did which is the next.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 from mntscope.base.display import Records
 from mntscope.base.paths import below, relative
 from mntscope.base.records import replace
 from mntscope.errors import MntscopeError
 from mntscope.model import Mount, View
+from mntscope.propagation import operations as ops
 from mntscope.propagation.effects import effects
 from mntscope.propagation.errno import Errno
 from mntscope.propagation.lookup import lookup_target
 from mntscope.propagation.mounts import FsRoot, KernelMount
-from mntscope.propagation.operations import Operation, Umount, operation
+from mntscope.propagation.operations import Operation, Umount
 from mntscope.propagation.outcome import Effect, Outcome
 from mntscope.propagation.reconstruct import reconstruct
 from mntscope.propagation.syscalls import carry_out
 from mntscope.propagation.tables import write_snapshot, write_view
 from mntscope.propagation.umount_effects import UmountEffects
 from mntscope.snapshot import Snapshot
+
+T = TypeVar("T")
 
 MOST_REBUILT = 300_000
 """Mounts of the worlds that :func:`simulate_all` builds anew for single operations. Each takes some 15 us, so all take
@@ -55,12 +58,13 @@ class Simulation:
     def snapshot(self) -> Snapshot:
         """The world as it is now; written down when it is first asked for."""
         if self._written is None:
-            self._written = write_snapshot(self._world)
+            self._written = self._apart(lambda: write_snapshot(self._world))
         return self._written
 
     def view(self, label: str) -> View:
         """What mountinfo shows now to the process of this view: cheaper than :attr:`snapshot`."""
-        return write_view(self._world, self._root(label))
+        root = self._root(label)
+        return self._apart(lambda: write_view(self._world, root))
 
     @property
     def uncertain(self) -> tuple[str, ...]:
@@ -72,28 +76,31 @@ class Simulation:
         """The mounts whose lock had to be assumed for the results so far."""
         return tuple(self._lock_doubts)
 
-    def run(self, described: Operation | Mapping[str, Any]) -> Outcome:
+    def run(self, operation: Operation | Mapping[str, Any]) -> Outcome:
         """Carry an operation out and tell all that it does; what locks would change is not in its ``uncertain``.
 
         :raises TargetError: there is no view or handle of that name.
         :raises UsageError: a dict that is no operation, or a path that is not absolute.
         :raises MntscopeError: it takes too long; the simulation is then of no more use.
         """
-        wanted, before = operation(described), self.snapshot
+        wanted, before = ops.operation(operation), self.snapshot
         errno = self.carry_out(wanted)
-        after = self.snapshot
-        found = Records(effects(before, after, wanted.ns), Effect)
-        return Outcome(wanted, errno, found, after, tuple(self._world.uncertain))
+        if errno is None:
+            self._written = write_snapshot(self._world)
+        # What has been told need not be followed further: the next may take as long.
+        self._world.steps = 0
+        found = Records(effects(before, self.snapshot, wanted.ns), Effect)
+        return Outcome(wanted, errno, found, self.snapshot, tuple(self._world.uncertain))
 
-    def carry_out(self, described: Operation | Mapping[str, Any]) -> str | None:
+    def carry_out(self, operation: Operation | Mapping[str, Any]) -> str | None:
         """Carry an operation out; its errno, or ``None`` for success. A failing operation changes nothing.
 
         :raises TargetError: there is no view or handle of that name.
         :raises UsageError: a dict that is no operation, or a path that is not absolute.
-        :raises MntscopeError: it takes too long. An umount has then changed nothing; after anything else the
-            simulation is of no more use.
+        :raises MntscopeError: it takes too long, with those carried out before. An umount has then changed nothing;
+            after anything else the simulation is of no more use.
         """
-        wanted, world = operation(described), self._world
+        wanted, world = ops.operation(operation), self._world
         world.uncertain, world.lock_doubts = dict(self._first_doubts), {}
         try:
             carry_out(wanted, world, self._root(wanted.ns))
@@ -143,6 +150,14 @@ class Simulation:
                     paths[inner] = path
                     yield path
 
+    def _apart(self, write: Callable[[], T]) -> T:
+        """Write something down, however often: what that takes does not count with what operations take."""
+        spent, self._world.steps = self._world.steps, 0
+        try:
+            return write()
+        finally:
+            self._world.steps = spent
+
     def _root(self, label: str) -> FsRoot:
         roots = self._world.fs_roots
         return roots[label] if label in roots else roots[self.snapshot.view(label).label]
@@ -151,7 +166,7 @@ class Simulation:
         return self._world.mounts.get(self._root(label).namespace, {}).get(mount_id)
 
 
-def simulate(snapshot: Snapshot, described: Operation | Mapping[str, Any]) -> Outcome:
+def simulate(snapshot: Snapshot, operation: Operation | Mapping[str, Any]) -> Outcome:
     """What the kernel does, in every namespace of *snapshot*, when an operation is carried out.
 
     A failing operation gives its errno and changes nothing. Where the result hangs on something that no table shows,
@@ -162,16 +177,16 @@ def simulate(snapshot: Snapshot, described: Operation | Mapping[str, Any]) -> Ou
     :raises MntscopeError: it would take too long.
     """
     simulation = Simulation(snapshot)
-    outcome = simulation.run(described)
+    outcome = simulation.run(operation)
     if simulation.lock_doubts:
         # Locks only ever make an operation do less, so if both extremes agree, so does all between them.
-        other = Simulation(snapshot, assume_locked=True).run(described)
+        other = Simulation(snapshot, assume_locked=True).run(operation)
         if (other.errno, other.snapshot) != (outcome.errno, outcome.snapshot):
             return replace(outcome, uncertain=(*outcome.uncertain, *simulation.lock_doubts))
     return outcome
 
 
-def simulate_all(snapshot: Snapshot, described: Sequence[Operation | Mapping[str, Any]]) -> tuple[Outcome, ...]:
+def simulate_all(snapshot: Snapshot, operations: Sequence[Operation | Mapping[str, Any]]) -> tuple[Outcome, ...]:
     """What operations do one after the other, up to the first that fails.
 
     As :func:`simulate` of each tells, carried out on what the one before has left; but the snapshot of every outcome
@@ -184,9 +199,9 @@ def simulate_all(snapshot: Snapshot, described: Sequence[Operation | Mapping[str
     :raises MntscopeError: they would take too long.
     """
     outcomes: list[Outcome] = []
-    umounts = UmountEffects(snapshot) if len(described) > 1 else None
+    umounts = UmountEffects(snapshot) if len(operations) > 1 else None
     rebuilt = 0
-    for wanted in map(operation, described):
+    for wanted in map(ops.operation, operations):
         outcome = umounts.outcome(wanted) if umounts and isinstance(wanted, Umount) else None
         if outcome is None:
             rebuilt += sum(len(view.mounts) for view in snapshot.views)
@@ -198,7 +213,7 @@ def simulate_all(snapshot: Snapshot, described: Sequence[Operation | Mapping[str
         outcomes.append(outcome)
         if outcome.errno:
             break
-        if umounts is None and len(outcomes) < len(described) - 1:
+        if umounts is None and len(outcomes) < len(operations) - 1:
             umounts = UmountEffects(snapshot)
     after = umounts.snapshot() if umounts else snapshot
     return tuple(replace(outcome, snapshot=after) for outcome in outcomes)

@@ -66,7 +66,8 @@ class World:
         """What a mount of unknown lock is taken to be; :attr:`lock_doubts` says whether that was ever needed."""
         self.lock_doubts: dict[str, None] = {}
         self.changes = Changes()
-        self._steps = 0
+        self.steps = 0
+        """How many it has taken so far: :meth:`count_steps`."""
         mounts = [mount for view in snapshot.views for mount in view.mounts]
         self._next_id = 1 + max((max(m.mount_id, m.parent_id) for m in mounts), default=0)
         self._next_minor = 1 + max((int(m.device.partition(":")[2]) for m in mounts), default=0)
@@ -111,8 +112,8 @@ class World:
 
         :raises MntscopeError: it has taken more than :data:`MOST_STEPS`.
         """
-        self._steps += steps
-        if self._steps > MOST_STEPS:
+        self.steps += steps
+        if self.steps > MOST_STEPS:
             hint = "ask for one mount at a time, or give a snapshot with fewer namespaces"
             raise MntscopeError("too many mounts receive each other's events for a prediction", hint=hint)
 

@@ -58,6 +58,16 @@ class TestGoingOn:
         assert simulation.view("jail").mounts == ()
         assert [simulation.is_mounted("jail", number) for number in (12, 14)] == [False, True]
 
+    def test_however_often_it_is_looked_at_it_goes_on(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("mntscope.propagation.world.MOST_STEPS", 1000)
+        simulation = Simulation(machine(host=SHARED, box=COPY))
+        for kind in ("private", "shared") * 20:
+            assert simulation.carry_out({"op": "propagation", "ns": "box", "target": "/a/b", "type": kind}) is None
+            assert (simulation.view("host"), len(simulation.snapshot.views)) == (simulation.snapshot.host, 2)
+        for _ in range(20):
+            assert simulation.run(Umount("box", "/a")).errno == "EBUSY"
+            assert simulation.run({"op": "propagation", "ns": "box", "target": "/a", "type": "shared"}).errno is None
+
     def test_a_new_namespace_can_act(self) -> None:
         simulation = Simulation(machine(host=SHARED))
         simulation.run({"op": "clone_ns", "ns": "host", "new": "box"})
