@@ -1,8 +1,24 @@
-"""Numbers of things, in sentences."""
+"""Numbers of things, in sentences: the one place that knows how English counts."""
 
 from __future__ import annotations
 
+_SIBILANTS = ("s", "x", "z", "ch", "sh")
+
 
 def counted(number: int, noun: str) -> str:
-    """``1 mount``, ``2 mounts``; *noun* is given in the singular, and its last word takes the plural."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    """``1 mount``, ``2 mounts``, ``3 more processes``; *noun* is given in the singular, its last word takes the plural."""
+    return f"{number} {noun if number == 1 else plural(noun)}"
+
+
+def plural(noun: str) -> str:
+    """Of a regular noun: ``mounts``, ``processes``, ``copies``."""
+    if noun.endswith(_SIBILANTS):
+        return f"{noun}es"
+    if noun.endswith("y") and noun[-2:-1] not in "aeiou":
+        return f"{noun[:-1]}ies"
+    return f"{noun}s"
+
+
+def agreeing(number: int, one: str, several: str) -> str:
+    """The number and the verb that goes with it: ``1 is``, ``3 are``."""
+    return f"{number} {one if number == 1 else several}"

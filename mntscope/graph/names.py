@@ -1,8 +1,9 @@
 """Names that people can follow, for namespaces and for peer groups: ``host``, ``web-1 (docker)``, ``host:/var``.
 
-A number like ``shared:237`` says nothing: what people ask is *who* shares. Names are of one snapshot, unique in it, and
-stay short however many there are. They are made of what containers and processes call themselves, so they are
-untrusted text like any path: a report makes them visible.
+A number like ``shared:237`` says nothing: what people ask is *who* shares. A namespace has one name, which
+:func:`namespace_name` makes; within a snapshot, :class:`GroupNames` keeps those apart that would be alike, and names
+mounts and peer groups by them. Names are made of what containers and processes call themselves, so they are untrusted
+text like any path: a report makes them visible.
 """
 
 from __future__ import annotations
@@ -12,10 +13,27 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 from mntscope.graph.peers import GroupKey, Member, PeerGraph
-from mntscope.model import Mount, View
+from mntscope.model import Mount, Process, View
 
 SHOWN = 3
 """How many namespaces are named before the rest is counted."""
+
+THE_HOST = "the host"
+
+
+def namespace_name(view: View) -> str:
+    """What the namespace of *view* is called: ``the host``, ``web-1 (docker)``, ``udevd.service``, ``4711 (sleep)``.
+
+    That is its owner, with the runtime (a unit of systemd needs none); where no owner is known, the process through
+    which it was read; else the view's label, such as ``mnt:[4026532568]`` or the name of a file. What part it plays
+    (``the target``) is said beside the name.
+    """
+    return THE_HOST if view.label == "host" else _name(view)
+
+
+def process_name(process: Process) -> str:
+    """What a process is called: ``4711 (sleep)``; ``4711`` where the name of its command is not known."""
+    return f"{process.pid} ({process.comm})" if process.comm else str(process.pid)
 
 
 class GroupNames:
@@ -34,8 +52,13 @@ class GroupNames:
         self._group_names: dict[GroupKey, str] = {}
 
     def view(self, label: str) -> str:
-        """The namespace a view shows, in words: ``host``, ``web-1 (docker)``, ``4711 (sleep)``."""
+        """The namespace that a view shows, as lists and JSON have it: ``host``, ``web-1 (docker)``."""
         return self._names[self._first[self._graph.number(label)]]
+
+    def in_words(self, label: str) -> str:
+        """The same for a sentence, where the host is ``the host``."""
+        name = self.view(label)
+        return THE_HOST if name == "host" else name
 
     def mount(self, label: str, mount: Mount) -> str:
         """A mount of a view: ``web-1 (docker):/data``."""
@@ -124,7 +147,7 @@ def listed(names: Iterable[str], count: int, shown: int = SHOWN) -> str:
 
 def _names(views: Sequence[View], first: list[int], host: int) -> Iterator[tuple[int, str]]:
     """A unique name for the first view of each namespace."""
-    names = {number: _words(views[number]) for number in set(first)}
+    names = {number: _name(views[number]) for number in set(first)}
     # Whoever plays the host is called so, unless another view bears that label.
     kept = next((first[number] for number, view in enumerate(views) if view.label == "host"), host)
     names[kept] = "host"
@@ -146,16 +169,12 @@ def _with(name: str, word: str) -> str:
     return f"{name[:-1]}, {word})" if name.endswith(")") else f"{name} ({word})"
 
 
-def _words(view: View) -> str:
-    """What a namespace is called: its owner's name and kind, or a process of it, or the view's label."""
+def _name(view: View) -> str:
+    """The name of a namespace, the host's like any other."""
     owner = view.namespace.owner
-    if owner is None or owner.kind == "process":
-        return _process(view)
-    name = owner.name[:12] if len(owner.name) == len(owner.id) == 64 else owner.name
-    return name if owner.kind in ("unit", "") else f"{name} ({owner.kind})"
-
-
-def _process(view: View) -> str:
+    if owner is not None and owner.known:
+        name = owner.name[:12] if len(owner.name) == len(owner.id) == 64 else owner.name
+        return name if owner.kind in ("unit", "") else f"{name} ({owner.kind})"
     of_label = (process for process in view.namespace.processes if str(process.pid) == view.label)
     process = next(of_label, view.process)
     return f"{view.label} ({process.comm})" if process and process.comm else view.label

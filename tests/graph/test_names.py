@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 
 from mntscope.graph import GroupNames, PeerGraph
-from mntscope.graph.names import listed
+from mntscope.graph.names import listed, namespace_name, process_name
 from mntscope.model import Namespace, Owner, Process, View
 from tests.support import strategies
 from tests.support.tables import at, hostile_views, view
@@ -45,6 +45,29 @@ def test_a_namespace_is_called_as_its_owner() -> None:
     assert known.view("103") == "103 (sleep)"
     assert known.view("104") == "104 (vim)"
     assert known.view("mnt:[4026532568]") == "mnt:[4026532568]"
+
+
+def test_a_namespace_has_the_same_name_where_no_other_is_known() -> None:
+    views = (
+        container("100", "web-1"),
+        container("101", "f" * 64, kind="containerd", known_as="f" * 64),
+        container("102", "udevd.service", kind="unit"),
+        container("103", "sleep", kind="process"),
+        View("mnt:[4026532568]", ()),
+    )
+    known = names(HOST, *views)
+    assert [namespace_name(each) for each in views] == [known.view(each.label) for each in views]
+
+
+def test_the_host_is_called_the_host_in_sentences() -> None:
+    known = names(HOST, container("100", "web-1"))
+    assert [known.in_words("host"), known.in_words("100")] == ["the host", "web-1 (docker)"]
+    assert namespace_name(HOST) == "the host"
+
+
+def test_a_process_is_called_by_its_pid_and_its_command() -> None:
+    assert process_name(Process(4711, comm="sleep")) == "4711 (sleep)"
+    assert process_name(Process(4711)) == "4711"
 
 
 def test_those_that_are_called_alike_are_told_apart() -> None:
