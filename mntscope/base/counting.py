@@ -6,7 +6,7 @@ _SIBILANTS = ("s", "x", "z", "ch", "sh")
 
 
 def counted(number: int, noun: str) -> str:
-    """``1 mount``, ``2 mounts``, ``3 more processes``; *noun* is given in the singular, its last word takes the plural."""
+    """``1 mount``, ``2 more processes``; *noun* is given in the singular, its last word takes the plural."""
     return f"{number} {noun if number == 1 else plural(noun)}"
 
 

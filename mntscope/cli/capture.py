@@ -10,7 +10,7 @@ from mntscope.cli.output_options import page, progress, write_standard_output
 
 HELP = "write what can be seen of this machine to a snapshot file"
 
-FORMATS = ("table", "json")
+FORMATS = ("table", "json", "markdown", "html")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

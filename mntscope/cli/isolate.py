@@ -72,18 +72,18 @@ def run(arguments: argparse.Namespace) -> int:
             journal=arguments.journal,
         )
     except (RefusedError, RolledBackError) as error:
-        told = Isolating(
+        refused = Isolating(
             arguments.target,
             refused=str(error),
             plan=error.plan if isinstance(error, RolledBackError) else None,
             journal=error.journal if isinstance(error, RolledBackError) else None,
         )
         if arguments.format != "table":
-            write_output(arguments, WRITERS[arguments.format](told, page(arguments)))
+            write_output(arguments, WRITERS[arguments.format](refused, page(arguments)))
         raise
     try:
-        told = Isolating(arguments.target, done, dry_run=arguments.dry_run)
-        write_output(arguments, WRITERS[arguments.format](told, page(arguments)))
+        report = Isolating(arguments.target, done, dry_run=arguments.dry_run)
+        write_output(arguments, WRITERS[arguments.format](report, page(arguments)))
     except (MntscopeError, BrokenPipeError) as error:
         if not done.applied:
             raise

@@ -21,7 +21,7 @@ Columns:
   WORST LEAK  how bad, and where in the namespace; `mntscope diff` says more
 """
 
-FORMATS = ("table", "json", "csv")
+FORMATS = ("table", "json", "csv", "markdown", "html")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -24,7 +24,7 @@ COMMAND is a command line of mount(8), umount(8) or unshare(1), as words or as o
 Nothing is carried out.
 """
 
-FORMATS = ("table", "json")
+FORMATS = ("table", "json", "markdown", "html")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -22,7 +22,7 @@ Exit code: that of COMMAND; 128 and the number of the signal that ended it; 127 
 2 not run, for the reason given
 """
 
-FORMATS = ("table", "json")
+FORMATS = ("table", "json", "markdown", "html")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

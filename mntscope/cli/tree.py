@@ -9,12 +9,12 @@ from mntscope.cli.output_options import TARGETS, add_against, add_output_options
 from mntscope.errors import UsageError
 
 if TYPE_CHECKING:
+    from mntscope.analysis.listing import Listing
     from mntscope.cli.targets import Resolved
-    from mntscope.output.tree import Listing
 
 HELP = "the mount tree, with the peers and the master of each mount by name"
 
-FORMATS = ("table", "json", "csv")
+FORMATS = ("table", "json", "csv", "markdown", "html")
 ONLY = ("leaking", "shared", "slave", "private", "unbindable", "hidden")
 
 COLUMNS = """\
@@ -56,6 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def result(arguments: argparse.Namespace) -> Listing:
     """What there is to show."""
+    from mntscope.analysis.listing import listing
     from mntscope.output import tree
 
     target, path = arguments.target, arguments.path
@@ -69,7 +70,7 @@ def result(arguments: argparse.Namespace) -> Listing:
     except KeyError as error:
         raise UsageError(f"no column {error.args[0]!r}", hint=f"there are {', '.join(tree.COLUMNS)}") from None
     resolved = _resolve(arguments.snapshot, target, arguments.against)
-    return tree.listing(resolved.snapshot, resolved.target, path, arguments.only, chosen or None)
+    return listing(resolved.snapshot, resolved.target, path, arguments.only, chosen or None)
 
 
 def _resolve(file: str | None, target: str, against: str) -> Resolved:

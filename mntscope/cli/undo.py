@@ -17,7 +17,7 @@ else can put another in its place. What it says is compared with what is there b
 Exit codes: 0 all is as it was before (a second time too), or listed; 2 it cannot be, and why
 """
 
-FORMATS = ("table", "json")
+FORMATS = ("table", "json", "markdown", "html")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -39,15 +39,15 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("undo takes a JOURNAL or --list", hint="isolate says where it wrote the journal")
     if arguments.list:
         from mntscope.isolate.undo import journals
-        from mntscope.output.undo import FORMATS as LISTS
+        from mntscope.output.undo import LIST_FORMATS
 
-        write_output(arguments, LISTS[arguments.format](journals(), page(arguments)))
+        write_output(arguments, LIST_FORMATS[arguments.format](journals(), page(arguments)))
         return 0
     from mntscope.cli.targets import resolve
     from mntscope.isolate import put_back
-    from mntscope.output.isolate import UNDO_FORMATS
+    from mntscope.output.undo import FORMATS as WRITERS
 
     look = partial(resolve, everything=True)
     undoing = put_back(arguments.journal, look=look, in_host_namespace=arguments.in_host_namespace)
-    write_output(arguments, UNDO_FORMATS[arguments.format](undoing, page(arguments)))
+    write_output(arguments, WRITERS[arguments.format](undoing, page(arguments)))
     return 0

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
+from mntscope.graph.namespaces import first_of_namespace
 from mntscope.graph.peers import GroupKey, Member, PeerGraph
 from mntscope.model import Mount, Process, View
 
@@ -34,6 +35,14 @@ def namespace_name(view: View) -> str:
 def process_name(process: Process) -> str:
     """What a process is called: ``4711 (sleep)``; ``4711`` where the name of its command is not known."""
     return f"{process.pid} ({process.comm})" if process.comm else str(process.pid)
+
+
+def namespace_names(views: Sequence[View], host: str) -> dict[str, str]:
+    """What the namespaces of a snapshot are called, in words, by the labels of its views; no two are called alike."""
+    first = first_of_namespace(views)
+    labels = [view.label for view in views]
+    names = dict(_names(views, first, first[labels.index(host)]))
+    return {label: THE_HOST if (name := names[at]) == "host" else name for label, at in zip(labels, first, strict=True)}
 
 
 class GroupNames:

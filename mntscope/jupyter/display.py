@@ -1,9 +1,9 @@
 """How the objects show themselves in a notebook: Jupyter, VS Code, and what is exported from them.
 
 The last expression of a cell that is a snapshot, a view, a mount, a diff, a prediction, a finding .. is shown as a
-document: who it is about, what matters of it first, and the rest folded away. It is the same document as text, as
-Markdown, as HTML, and where it fits as a picture (:func:`mimebundle`); nothing in it runs, and nothing untrusted is
-obeyed. Large objects are shortened and say so: ``.frame()`` has all of them.
+document: who it is about, what matters of it first, and the rest folded away. It is the document that a command
+writes, made short, as text, as Markdown, as HTML, and where it fits as a picture (:func:`mimebundle`); nothing in it
+runs, and nothing untrusted is obeyed. What is left out is counted: ``.frame()`` has all of it.
 """
 
 from __future__ import annotations
@@ -12,12 +12,25 @@ from collections.abc import Callable, Collection
 from functools import cache
 from typing import Any
 
+from mntscope.analysis.diff import Change, Diff
+from mntscope.analysis.holders import Holders
+from mntscope.analysis.listing import Listing
+from mntscope.analysis.namespaces import NamespaceList, NamespaceStatus
+from mntscope.analysis.predict import Prediction
+from mntscope.base.counting import counted
 from mntscope.base.display import Records
-from mntscope.output.document import Document
-from mntscope.output.writers.markdown import as_markdown
-from mntscope.output.writers.notebook import as_blocks, as_html
-from mntscope.output.writers.plain import as_text
-from mntscope.output.writers.told import Told
+from mntscope.graph import Leak, PeerGraph, PeerGroup
+from mntscope.isolate import Plan
+from mntscope.model import Mount, View
+from mntscope.output import diff, holders, isolate, namespaces, phrases, predict, tree
+from mntscope.output.audit import findings
+from mntscope.output.document import Document, Table, Words, name
+from mntscope.output.graph import sharing
+from mntscope.output.writers.notebook import FRAME, NotebookCell, as_html, as_markdown, as_text
+from mntscope.output.writers.page import Page
+from mntscope.propagation import Effect, Outcome
+from mntscope.rules import Finding
+from mntscope.snapshot import Snapshot
 
 Bundle = dict[str, str]
 """Representations by media type."""
@@ -30,44 +43,96 @@ def mimebundle(thing: object, include: Collection[str] | None = None, exclude: C
 
     :raises TypeError: it is nothing that shows itself.
     """
-    told = _told(thing)
-    made: dict[str, Callable[[Told], str]] = {"text/plain": as_text, "text/markdown": _markdown, "text/html": as_html}
-    if told.picture is not None and told.picture.alone:
+    cell = _cell(thing)
+    made: dict[str, Callable[[NotebookCell], str]] = {
+        "text/plain": as_text,
+        "text/markdown": as_markdown,
+        "text/html": as_html,
+    }
+    if cell.picture is not None and cell.picture.alone:
         made["image/svg+xml"] = _picture
     return {
-        media: make(told)
+        media: make(cell)
         for media, make in made.items()
         if (not include or media in include) and media not in (exclude or ())
     }
 
 
-def _told(thing: object) -> Told:
-    tellers = _tellers()
+def _picture(cell: NotebookCell) -> str:
+    assert cell.picture is not None
+    return cell.picture.alone
+
+
+def _cell(thing: object) -> NotebookCell:
+    known = kinds()
     for kind in type(thing).__mro__:
-        if kind in tellers:
-            told: Told = tellers[kind](thing)
-            return told
+        if kind in known:
+            return known[kind](thing)
     raise TypeError(f"{type(thing).__name__} does not show itself in notebooks")
 
 
 @cache
-def _tellers() -> dict[type, Callable[[Any], Told]]:
-    """Who tells of what; imported when something is shown first."""
-    from mntscope.jupyter import records
-    from mntscope.output import machines, mounts, results
-    from mntscope.output.audit import findings
-    from mntscope.output.graph import sharing
+def kinds() -> dict[type, Callable[[Any], NotebookCell]]:
+    """What shows itself, and as what."""
+    return {
+        Mount: _written(tree.mount_document),
+        View: _written(tree.view_document),
+        Listing: _written(tree.document, rest="--format csv has all of them"),
+        NamespaceList: _written(namespaces.document),
+        NamespaceStatus: _written(namespaces.status_document),
+        Holders: _written(holders.document),
+        Change: lambda change: NotebookCell(_of_one(Change, change, f"{change.kind}: {change.path}")),
+        Effect: lambda effect: NotebookCell(
+            _of_one(Effect, effect, f"{effect.change} in {effect.namespace}: {effect.path}")
+        ),
+        Outcome: _written(predict.outcome_document, rest=".effects.frame() has all of them"),
+        Prediction: _written(predict.document, rest=".effects.frame() has all of them"),
+        Plan: _written(isolate.plan_document),
+        Diff: _diff,
+        Snapshot: _snapshot,
+        Records: _records,
+        **findings.TELLERS,
+        **sharing.TELLERS,
+    }
 
-    modules = (findings, machines, mounts, results, sharing)
-    return {kind: teller for module in modules for kind, teller in module.TELLERS.items()} | {Records: records.records}
+
+def _written(document: Callable[[Any, Page], Document], rest: str = FRAME) -> Callable[[Any], NotebookCell]:
+    """A cell that shows the document of a thing."""
+    return lambda thing: NotebookCell(document(thing, Page()), rest=rest)
 
 
-def _markdown(told: Told) -> str:
-    # A document's title is a heading, which an output must not have: this one has none.
-    _, _, text = as_markdown(Document("", tuple(as_blocks(told)))).partition("\n\n")
-    return text
+def _diff(found: Diff) -> NotebookCell:
+    picture = None
+    if found.leaks:
+        picture = sharing.drawn(PeerGraph.of([found.host, found.target]), found.host.label, folded=True)
+    rest = ".leaks.frame(), .changes.frame() have all of them"
+    return NotebookCell(diff.document(found, Page()), picture, rest)
 
 
-def _picture(told: Told) -> str:
-    assert told.picture is not None
-    return told.picture.alone
+def _snapshot(snapshot: Snapshot) -> NotebookCell:
+    document = namespaces.snapshot_document(snapshot, Page())
+    picture = sharing.drawn(PeerGraph.of(snapshot.views), snapshot.host_label, folded=True)
+    return NotebookCell(document, picture, ".namespaces.frame() has all of them")
+
+
+_ROWS: dict[type, tuple[str, tuple[str, ...], Callable[[Any], tuple[Words, ...]]]] = {
+    Mount: ("mount", tree.MOUNTS, tree.row),
+    NamespaceStatus: ("mount namespace", namespaces.HEADINGS, namespaces.row),
+    PeerGroup: ("peer group", sharing.GROUP_COLUMNS, sharing.group_row),
+    Leak: ("leak", sharing.LEAK_COLUMNS, sharing.leak_row),
+    Change: ("change", diff.CHANGES[:2], diff.change_row),
+    Effect: ("effect", predict.EFFECTS, predict.effect_row),
+    Finding: ("finding", findings.COLUMNS, findings.row),
+}
+
+
+def _records(several: Records[Any]) -> NotebookCell:
+    """How many there are, and the first of them."""
+    noun, columns, row = _ROWS.get(several.kind, ("record", ("What",), lambda one: (name(repr(one)),)))
+    blocks = phrases.rows(columns, several, row, Page())
+    return NotebookCell(Document(counted(len(several), noun), tuple(blocks)))
+
+
+def _of_one(kind: type, thing: object, title: str) -> Document:
+    _, columns, row = _ROWS[kind]
+    return Document(title, (Table(columns, (row(thing),)),))

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
+from mntscope.base.counting import counted
 from mntscope.base.records import dataclass
+from mntscope.graph.names import namespace_name
 from mntscope.model import View
-from mntscope.output.escape import visible
-from mntscope.output.formats import Format
+from mntscope.output import phrases
+from mntscope.output.document import Block, Document, Entries, Entry, Paragraph, name
+from mntscope.output.formats import Format, documents, table
 from mntscope.output.writers.json import json_text
 from mntscope.output.writers.page import Page
 from mntscope.snapshot import Snapshot
 
-SHOWN = 4
-"""How many of a kind are named before the rest is counted."""
+OWNERS = ("Owner", "Mount namespaces", "", "")
+MANY = 4
+"""How many owners of a kind are named before the rest is counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,47 +40,43 @@ class Captured:
         return sum(len(view.namespace.processes) for view in self.snapshot.views)
 
 
-def as_table(captured: Captured, page: Page) -> str:
-    """A line on how much was written, one on whose namespaces it is, and one for each thing that was not seen."""
-    views = captured.snapshot.views
+def document(captured: Captured, page: Page) -> Document:
+    """How much was written, whose namespaces it is, and what was not seen."""
+    return Document(captured.file, tuple(_blocks(captured, page)))
+
+
+def _blocks(captured: Captured, page: Page) -> Iterator[Block]:
     counts = (
-        _count(len(views), "mount namespace"),
-        _count(captured.mounts, "mount"),
-        _count(captured.processes, "process", "es"),
+        counted(len(captured.snapshot.views), "mount namespace"),
+        counted(captured.mounts, "mount"),
+        counted(captured.processes, "process"),
     )
-    lines = [f"{visible(captured.file)}: {', '.join(counts)}"]
-    lines += [f"  {visible(line)}" for line in _owners(captured.snapshot, page)]
-    lines += [f"not seen: {visible(str(problem))}" for problem in captured.snapshot.not_seen]
-    return "".join(f"{line}\n" for line in lines)
+    yield Paragraph((name(captured.file), f": {', '.join(counts)}"))
+    yield Entries(OWNERS, _owners(captured.snapshot, page))
+    yield from phrases.unseen(captured.snapshot.not_seen, page)
 
 
-def _owners(snapshot: Snapshot, page: Page) -> list[str]:
-    """``docker: web-1, web-2`` for each kind of owner, the host first and namespaces of nobody last."""
+def _owners(snapshot: Snapshot, page: Page) -> Iterator[Entry]:
+    """The names of each kind of owner, the host first and namespaces of nobody last."""
     kinds: dict[str, Counter[str]] = {}
     for view in snapshot.views:
         if view.label != snapshot.host_label:
             owner = view.namespace.owner
-            kinds.setdefault(owner.kind or "unknown" if owner else "", Counter())[_name(view)] += 1
-    lines = [f"host: {_count(len(snapshot.host.namespace.processes), 'process', 'es')}"]
-    for kind, names in sorted(kinds.items(), key=lambda item: (item[0] == "", item[0])):
-        known = sorted(names)
-        some = [f"{name} ({names[name]})" if names[name] > 1 else name for name in known]
-        if len(some) > SHOWN and not page.everything:
-            rest = sum(names[name] for name in known[SHOWN:])
-            some[SHOWN:] = [f"and {rest} more"]
-        lines.append(f"{kind or 'of nobody known'}: {', '.join(some)}".replace(", and", " and"))
-    return lines
+            kinds.setdefault(owner.kind or "unknown" if owner else "", Counter())[_called(view)] += 1
+    yield Entry("host", counted(len(snapshot.host.namespace.processes), "process"))
+    for kind, several in sorted(kinds.items(), key=lambda item: (item[0] == "", item[0])):
+        found = sorted(several)
+        kept = phrases.shown(found, page, MANY)
+        words = ", ".join(f"{each} ({several[each]})" if several[each] > 1 else each for each in kept)
+        yield Entry(kind or "nobody", phrases.and_more(words, sum(several[each] for each in found[len(kept) :])))
 
 
-def _name(view: View) -> str:
+def _called(view: View) -> str:
+    """The name of the owner, without its kind, which stands beside it."""
     owner = view.namespace.owner
-    if owner is None:
-        return view.label
+    if owner is None or not owner.known:
+        return namespace_name(view)
     return str(owner).removeprefix(f"{owner.kind} ")
-
-
-def _count(number: int, noun: str, plural: str = "s") -> str:
-    return f"{number} {noun}{'' if number == 1 else plural}"
 
 
 def as_json(captured: Captured, _: Page) -> str:
@@ -105,4 +106,4 @@ def _view_json(view: View) -> dict[str, Any]:
     }
 
 
-FORMATS: dict[str, Format[Captured]] = {"table": as_table, "json": as_json}
+FORMATS: dict[str, Format[Captured]] = {"table": table(document), "json": as_json, **documents(document)}

@@ -1,27 +1,47 @@
 """A report without a format: sentences, tables and commands, for each writer to set in its own way.
 
-:mod:`mntscope.output.writers` write it. A string here is text and nothing else: whatever it holds (names come from
-anyone who may mount), the writers see to it that it is only read.
+Every result becomes one document, by the function ``document`` of its module, and :mod:`mntscope.output.writers` write
+it. A string here is text and nothing else: whatever it holds (names come from anyone who may mount), the writers see
+to it that it is only read.
+
+There are seven kinds of blocks. A few of them have a kind of their own below (:class:`Verdict` is a paragraph,
+:class:`Entries` and :class:`Tree` are tables), which says more than a writer must know: the terminal sets it in
+another way, all others as what it is.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
-from mntscope.base.records import dataclass
+from mntscope.base.records import NamedTuple, dataclass
 from mntscope.output.escape import shortened, visible
 
-Style = Literal["name", "command", "strong", "dim", "critical", "high", "medium", "low", "good"]
+Style = Literal["name", "command", "strong", "dim", "critical", "high", "medium", "low", "good", "linked"]
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """Text that stands out: a ``name`` as the machine has it, a ``command`` for a shell (quoted already) ..."""
+    """Text that stands out: a ``name`` as the machine has it, a ``command`` for a shell (quoted already) ..
+
+    A severity, ``good`` or ``strong`` say how much it matters, ``dim`` that it matters least, ``linked`` that a mount
+    is in a peer group or has a master.
+    """
 
     text: str
     style: Style = "name"
+
+
+class More(Word):
+    """How many things are left out, beside those that are told of."""
+
+    __slots__ = ("count",)
+    count: int
+
+    def __init__(self, count: int) -> None:
+        super().__init__(f"and {count} more (--all)", "dim")
+        object.__setattr__(self, "count", count)
 
 
 Words = str | Word | tuple[str | Word, ...]
@@ -52,10 +72,124 @@ class Items:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of as many cells as there are *columns*."""
+    """Rows of as many cells as there are *columns*; the other fields name some of these."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Words, ...], ...]
+    right: tuple[str, ...] = ()
+    """Those that are aligned on the right, as numbers are."""
+    firm: tuple[str, ...] = ()
+    """Those that are cut off last where there is not room for all; and"""
+    spare: tuple[str, ...] = ()
+    """those that are left out there, the first of them first."""
+
+
+class Verdict(Paragraph):
+    """What it comes to, in a word that a reader cannot miss, and in a sentence."""
+
+    __slots__ = ()
+
+    def __init__(self, word: str, style: Style, *sentence: Words) -> None:
+        super().__init__((Word(word, style), ": ", *together(*sentence)))
+
+    @property
+    def word(self) -> str | Word:
+        """What it comes to."""
+        return parts(self.words)[0]
+
+    @property
+    def sentence(self) -> Words:
+        """The same in words."""
+        return parts(self.words)[2:]
+
+
+class Entry(NamedTuple):
+    """One thing: a word on it, what there is to say, what that means, and what can be done about it."""
+
+    lead: str | Word
+    words: Words
+    note: Words = ""
+    commands: tuple[str, ...] = ()
+
+
+class Entries(Table):
+    """Things of which each takes a sentence or more, and may have commands; *fields* name those of an entry.
+
+    A column in which no entry says anything is none.
+    """
+
+    __slots__ = ("entries", "fields")
+    fields: tuple[str, str, str, str]
+    entries: tuple[Entry, ...]
+
+    def __init__(self, fields: tuple[str, str, str, str], entries: Iterable[Entry]) -> None:
+        found = tuple(entries)
+        cells = [(entry.lead, entry.words, entry.note, _cell(entry.commands)) for entry in found]
+        super().__init__(*with_content(fields, cells))
+        object.__setattr__(self, "fields", fields)
+        object.__setattr__(self, "entries", found)
+
+
+def _cell(commands: tuple[str, ...]) -> Words:
+    return listed((Word(command, "command") for command in commands), between="; ") if commands else ""
+
+
+class Tree(Table):
+    """A table of things of which each stands below another; a terminal draws the branches before the column *drawn*.
+
+    There may be a million rows, so it is told column by column: *cells* has the texts of each. *below* gives for each
+    row the row it stands below, or a negative number where there is none; *marks* the style of a cell in the columns
+    *marked*, by the first word in it.
+    """
+
+    __slots__ = ("below", "cells", "drawn", "marked", "marks")
+    cells: Mapping[str, Sequence[str]]
+    below: Sequence[int]
+    drawn: str
+    marked: tuple[str, ...]
+    marks: Mapping[str, Style]
+
+    def __init__(
+        self,
+        cells: Mapping[str, Sequence[str]],
+        below: Sequence[int],
+        *,
+        drawn: str,
+        marked: tuple[str, ...],
+        marks: Mapping[str, Style],
+        right: tuple[str, ...] = (),
+        firm: tuple[str, ...] = (),
+        spare: tuple[str, ...] = (),
+    ) -> None:
+        fields: dict[str, object] = {"columns": tuple(cells), "right": right, "firm": firm, "spare": spare}
+        fields |= {"cells": cells, "below": below, "drawn": drawn, "marked": marked, "marks": marks}
+        for field, value in fields.items():
+            object.__setattr__(self, field, value)
+
+    @property
+    def rows(self) -> tuple[tuple[Words, ...], ...]:
+        """Its rows, for who sets it as any table: the terminal has no use for them."""
+        return tuple(zip(*(self._words(column, texts) for column, texts in self.cells.items()), strict=True))
+
+    def _words(self, column: str, texts: Sequence[str]) -> Iterator[Words]:
+        if column == self.drawn:
+            return map(Word, texts)
+        if column in self.marked:
+            return (Word(text, mark) if (mark := self.marks.get(text.split(" ", 1)[0])) else text for text in texts)
+        return iter(texts)
+
+    def first(self, count: int) -> Tree:
+        """Its first rows, in which what is long has lost its middle."""
+        return Tree(
+            {column: list(map(shortened, texts[:count])) for column, texts in self.cells.items()},
+            self.below[:count],
+            drawn=self.drawn,
+            marked=self.marked,
+            marks=self.marks,
+            right=self.right,
+            firm=self.firm,
+            spare=self.spare,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +225,24 @@ def parts(words: Words) -> tuple[str | Word, ...]:
 def name(text: str) -> Word:
     """A name, as it is."""
     return Word(text)
+
+
+def together(*words: Words) -> tuple[str | Word, ...]:
+    """One sentence of several pieces."""
+    return tuple(part for piece in words for part in parts(piece))
+
+
+def with_content(
+    columns: tuple[str, ...], rows: Iterable[tuple[Words, ...]]
+) -> tuple[tuple[str, ...], tuple[tuple[Words, ...], ...]]:
+    """Columns and rows of a table without the columns in which no row says anything."""
+    found = tuple(rows)
+    kept = [at for at in range(len(columns)) if any(map(_says, (row[at] for row in found)))]
+    return tuple(columns[at] for at in kept), tuple(tuple(row[at] for at in kept) for row in found)
+
+
+def _says(words: Words) -> bool:
+    return any(part if isinstance(part, str) else part.text for part in parts(words))
 
 
 def listed(things: Iterable[Words], between: str = ", ") -> tuple[str | Word, ...]:

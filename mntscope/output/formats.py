@@ -32,7 +32,7 @@ def later(module: str, function: str) -> Format[Any]:
 
 
 def documents(document: Callable[[Result, Page], Document]) -> dict[str, Format[Result]]:
-    """The formats of a report that is a *document*, too: Markdown for a ticket, and a page for a folder."""
+    """The formats that every report has that is a *document*: Markdown for a ticket, and a page for a folder."""
 
     def as_markdown(result: Result, page: Page) -> str:
         from mntscope.output.writers.markdown import as_markdown
@@ -45,3 +45,14 @@ def documents(document: Callable[[Result, Page], Document]) -> dict[str, Format[
         return as_html(document(result, page))
 
     return {"markdown": as_markdown, "html": as_html}
+
+
+def table(document: Callable[[Result, Page], Document]) -> Format[Result]:
+    """The format ``table`` of a report that is a *document*: what a terminal shows of it."""
+
+    def as_table(result: Result, page: Page) -> str:
+        from mntscope.output.writers.terminal import as_text
+
+        return as_text(document(result, page), page)
+
+    return as_table

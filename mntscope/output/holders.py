@@ -5,31 +5,38 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 from mntscope.analysis.holders import Holder, Holders
+from mntscope.base.counting import counted
 from mntscope.graph import GroupNames
-from mntscope.graph.names import listed
+from mntscope.graph.names import process_name
 from mntscope.graph.peers import GroupKey
 from mntscope.model import Hold
-from mntscope.output.escape import shell_word, visible
-from mntscope.output.formats import Format, documents
+from mntscope.output import phrases
+from mntscope.output.document import (
+    Block,
+    Commands,
+    Document,
+    Entries,
+    Entry,
+    Heading,
+    Paragraph,
+    Style,
+    Verdict,
+    name,
+)
+from mntscope.output.escape import shell_word
+from mntscope.output.formats import Format, documents, table
 from mntscope.output.shell import shell
 from mntscope.output.writers.json import json_text, mount_json, problems_json
 from mntscope.output.writers.page import Page
-from mntscope.output.writers.terminal import Text
 
-if TYPE_CHECKING:
-    from mntscope.output.document import Block, Document, Style, Words
+MOUNTS = ("Mount point", "Namespace", "How it got there", "What frees it")
+MANY = 12
+"""How many mounts of a kind are told of before the rest is counted."""
 
-T = TypeVar("T")
-
-SHOWN = 12
-"""How many mounts of a kind are listed before the rest is counted."""
-
-_STYLES = {"BUSY": "bold red", "HELD": "bold yellow", "FREE": "bold green"}
-
-_BADGES: dict[str, Style] = {"BUSY": "critical", "HELD": "medium", "FREE": "good"}
+_STYLES: dict[str, Style] = {"BUSY": "critical", "HELD": "medium", "FREE": "good"}
 
 STAY = "Would stay when the host has unmounted its own"
 LEFT = "Still mounted, and out of the reach of the host's umount"
@@ -37,8 +44,8 @@ OWN = "The host's own"
 GO = "Go with the host's umount"
 
 
-class _Told:
-    """A holding in words; the words are not yet fit for a terminal."""
+class _InWords:
+    """Who holds it, in words; the names of namespaces and groups are made once."""
 
     def __init__(self, holding: Holders, page: Page) -> None:
         self.holding = holding
@@ -82,22 +89,18 @@ class _Told:
         ]
         return [(heading, holders) for heading, holders in found if holders]
 
-    def shown(self, things: Sequence[T]) -> Sequence[T]:
-        """As many as the page is to show."""
-        return things if self.page.everything else things[:SHOWN]
-
     def who(self, holder: Holder) -> str:
-        """The namespace, and by what it lives: ``web-1 (docker), pid 4711 nginx and 3 more``."""
-        name = self.names.view(holder.view.label)
+        """The namespace, and by what it lives: ``web-1 (docker), 4711 (nginx) and 3 more processes``."""
+        called = self.names.in_words(holder.view.label)
         processes, holds = holder.view.namespace.processes, holder.view.namespace.holds
         if holder.via == "host":
-            return name
+            return called
         if processes:
-            first = "" if str(processes[0].pid) == holder.view.label else f", {processes[0].pid} {processes[0].comm}"
-            others = len(processes) - 1
-            return f"{name}{first.rstrip()}" + (f" and {others} more process{'es' * (others > 1)}" if others else "")
-        kept = listed(map(_hold, holds), len(holds), shown=1)
-        return f"{name}, no process, kept by {kept}" if kept else name
+            first = process_name(processes[0])
+            lives = called if called == first else f"{called}, {first}"
+            return phrases.and_more(lives, len(processes) - 1, "process")
+        kept = phrases.and_more(phrases.held_by(holds[0]), len(holds) - 1) if holds else ""
+        return f"{called}, no process, kept by {kept}" if kept else called
 
     def chain(self, holder: Holder) -> list[str]:
         """The groups on its way, by name."""
@@ -145,7 +148,7 @@ class _Told:
     def removable(self) -> list[str]:
         """The commands that remove directories on which something would stay, those first that free the most."""
         ways = Counter(way.command for holder in self.staying for way in holder.ways if way.kind == "rmdir")
-        return [shell(command) for command, _ in ways.most_common(None if self.page.everything else SHOWN)]
+        return [shell(command) for command, _ in ways.most_common(None if self.page.everything else MANY)]
 
     @property
     def removal(self) -> str:
@@ -162,7 +165,7 @@ class _Told:
             return f"it goes when the processes of its namespace end: {_pids(holder)}"
         openers = [hold.process for hold in namespace.holds if hold.process]
         if openers:
-            return f"it goes when process {openers[0].pid} ({openers[0].comm}) lets go of its namespace"
+            return f"it goes when process {process_name(openers[0])} lets go of its namespace"
         return "no way into its namespace was seen: it goes when whatever keeps the namespace ends"
 
     @property
@@ -180,46 +183,44 @@ def commands(holder: Holder) -> list[str]:
     return [f"{shell(way.command)}{words[way.kind]}" for way in holder.ways if way.kind in words]
 
 
-def as_table(holding: Holders, page: Page) -> str:
+def document(holding: Holders, page: Page) -> Document:
     """What a tired reader needs, in the order in which it is needed."""
-    return page.draw(*_blocks(_Told(holding, page)))
+    return Document(f"Who holds {holding.wanted}", tuple(_blocks(_InWords(holding, page))))
 
 
-def _blocks(told: _Told) -> Iterator[Text]:
-    word, sentence = told.verdict
-    yield Text((word, _STYLES[word]), f"  {visible(sentence)}")
-    for heading, holders in told.sections:
-        yield Text("\n", (f"{heading}:", "bold"))
-        for holder in told.shown(holders):
-            yield Text((visible(holder.mount.mount_point), "bold"), f"  {visible(told.who(holder))}", indent="  ")
-            if holder.via == "host":
-                continue
-            yield Text((visible(told.why(holder)), "dim"), indent="    ")
-            yield from (Text((command, "cyan"), indent="    ", whole=True) for command in commands(holder))
-            if not holder.receives and not commands(holder):
-                yield Text(visible(told.nothing_helps(holder)), indent="    ")
-        if len(told.shown(holders)) < len(holders):
-            yield Text((f"and {len(holders) - SHOWN} more (--all)", "dim"), indent="  ")
-        if holders is told.staying and told.removable:
-            yield Text(f"\n{told.removal}")
-            for command in told.removable:
-                yield Text((command, "cyan"), indent="  ", whole=True)
-    if told.hint:
-        yield Text(f"\n{told.hint}")
-    for note in told.holding.notes[:SHOWN]:
-        yield Text(f"\nNote: {visible(note)}.")
-    unseen = told.shown(told.holding.not_seen)
-    if unseen:
-        yield Text("")
-    for problem in unseen:
-        yield Text((f"Not seen: {visible(str(problem))}.", "dim"))
-    if len(unseen) < len(told.holding.not_seen):
-        yield Text((f"and {len(told.holding.not_seen) - SHOWN} more (--all)", "dim"))
+def _blocks(words: _InWords) -> Iterator[Block]:
+    word, sentence = words.verdict
+    yield Verdict(word, _STYLES[word], sentence)
+    for heading, holders in words.sections:
+        kept = phrases.shown(holders, words.page, MANY)
+        yield Heading(heading)
+        yield Entries(MOUNTS, (_entry(holder, words) for holder in kept))
+        yield from phrases.more(holders, kept)
+        if holders is words.staying and words.removable:
+            yield Paragraph(words.removal)
+            yield Commands(tuple(words.removable))
+    hints = [words.hint] if words.hint else []
+    yield from phrases.noted("Notes", [*hints, *(f"{note}." for note in words.holding.notes)], words.page)
+    yield from phrases.unseen(words.holding.not_seen, words.page)
+
+
+def _entry(holder: Holder, words: _InWords) -> Entry:
+    """A mount, whose it is, how it got there, and what frees it."""
+    lead, who = name(holder.mount.mount_point), words.who(holder)
+    if holder.via == "host":
+        return Entry(lead, who)
+    what, note = commands(holder), words.why(holder)
+    if not holder.receives and not what:
+        note += f"; {words.nothing_helps(holder)}"
+    return Entry(lead, who, note, tuple(what))
+
+
+# ---- for programs ----
 
 
 def as_json(holding: Holders, page: Page) -> str:
     """The document ``mntscope.holders/1``."""
-    told = _Told(holding, page)
+    words = _InWords(holding, page)
     return json_text(
         "holders",
         {
@@ -227,28 +228,28 @@ def as_json(holding: Holders, page: Page) -> str:
             "device": holding.devices[0] if holding.devices else None,
             "devices": list(holding.devices),
             "host": holding.host.label,
-            "verdict": told.verdict[0].lower(),
-            "holders": [_holder_json(holder, told) for holder in holding.holders],
+            "verdict": words.verdict[0].lower(),
+            "holders": [_holder_json(holder, words) for holder in holding.holders],
             "notes": list(holding.notes),
             "not_seen": problems_json(holding.not_seen),
         },
     )
 
 
-def _holder_json(holder: Holder, told: _Told) -> dict[str, Any]:
+def _holder_json(holder: Holder, words: _InWords) -> dict[str, Any]:
     namespace = holder.view.namespace
     return {
         "namespace": holder.view.label,
         "inode": namespace.inode,
-        "name": told.names.view(holder.view.label),
+        "name": words.names.view(holder.view.label),
         "owner": str(namespace.owner) if namespace.owner else None,
         "pids": [process.pid for process in namespace.processes],
         "held_by": [_hold(hold) for hold in namespace.holds],
         "path": holder.mount.mount_point,
         "via": holder.via,
-        "chain": told.chain(holder),
+        "chain": words.chain(holder),
         "receives_host_umount": holder.receives,
-        "why": "" if holder.via == "host" else told.why(holder),
+        "why": "" if holder.via == "host" else words.why(holder),
         "remedy": shell(holder.ways[0].command) if holder.ways else None,
         "remedies": [{"kind": way.kind, "command": shell(way.command)} for way in holder.ways],
         "covered": holder.covered,
@@ -257,38 +258,8 @@ def _holder_json(holder: Holder, told: _Told) -> dict[str, Any]:
     }
 
 
-def document(holding: Holders, page: Page) -> Document:
-    """The holding as a document."""
-    from mntscope.output.document import Commands, Document, Heading, Items, Paragraph, Table, Word
-
-    told = _Told(holding, page)
-    blocks: list[Block] = []
-    word, sentence = told.verdict
-    blocks.append(Paragraph((Word(word, _BADGES[word]), f"  {sentence}")))
-    for heading, holders in told.sections:
-        blocks.append(Heading(heading))
-        rows: list[tuple[Words, ...]] = [
-            (Word(holder.mount.mount_point), told.who(holder), "" if holder.via == "host" else told.why(holder))
-            for holder in told.shown(holders)
-        ]
-        blocks.append(Table(("Mount point", "Namespace", "How it got there"), tuple(rows)))
-        if len(rows) < len(holders):
-            blocks.append(Paragraph(f"and {len(holders) - len(rows)} more"))
-        if holders is told.staying:
-            blocks.append(Commands(tuple(line for holder in told.shown(holders) for line in commands(holder))))
-            if told.removable:
-                blocks += [Paragraph(told.removal), Commands(tuple(told.removable))]
-    notes = [f"Note: {note}." for note in told.holding.notes[:SHOWN]]
-    blocks += [Paragraph(text) for text in (told.hint, *notes) if text]
-    unseen = told.holding.not_seen
-    if unseen:
-        more = [f"and {len(unseen) - SHOWN} more"] if len(told.shown(unseen)) < len(unseen) else []
-        blocks += [Heading("Not seen"), Items((*map(str, told.shown(unseen)), *more))]
-    return Document(f"Who holds {told.holding.wanted}", tuple(blocks))
-
-
 FORMATS: dict[str, Format[Holders]] = {
-    "table": as_table,
+    "table": table(document),
     "json": as_json,
     **documents(document),
 }
@@ -297,8 +268,9 @@ FORMATS: dict[str, Format[Holders]] = {
 def _count(holders: Sequence[Holder]) -> str:
     """``mounted 3 times, in 2 namespaces``."""
     namespaces = len(Counter(holder.view.label for holder in holders))
-    times = "once" if len(holders) == 1 else f"{len(holders)} times, in {namespaces} namespace{'s' * (namespaces > 1)}"
-    return f"mounted {times}" if len(holders) > 1 else "mounted in one namespace"
+    if len(holders) == 1:
+        return "mounted in one namespace"
+    return f"mounted {len(holders)} times, in {counted(namespaces, 'namespace')}"
 
 
 def _hold(hold: Hold) -> str:

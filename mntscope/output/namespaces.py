@@ -1,4 +1,4 @@
-"""Every mount namespace in one table."""
+"""Every mount namespace of a machine: whose it is, what keeps it alive, and how it stands with the host."""
 
 from __future__ import annotations
 
@@ -7,124 +7,144 @@ from collections.abc import Iterator
 from typing import Any
 
 from mntscope.analysis.diff import Verdict
-from mntscope.analysis.namespaces import NamespaceList, NamespaceStatus
-from mntscope.model import Hold, Process
-from mntscope.output.escape import visible
-from mntscope.output.formats import Format
-from mntscope.output.writers.columns import Column, columns_text
+from mntscope.analysis.namespaces import NamespaceList, NamespaceStatus, namespaces
+from mntscope.base.counting import agreeing, counted
+from mntscope.graph.names import namespace_name, process_name
+from mntscope.model import Hold, Process, View
+from mntscope.output import phrases
+from mntscope.output.document import Block, Document, Paragraph, Style, Table, Word, Words, name
+from mntscope.output.formats import Format, documents, table
 from mntscope.output.writers.csv import csv_text
 from mntscope.output.writers.json import json_text, problems_json
 from mntscope.output.writers.page import Page
+from mntscope.snapshot import Snapshot
 
-SHOWN = 100
-"""How many namespaces are listed before the rest is counted; and"""
-UNSEEN = 6
-"""how many of the things that were not seen."""
-
-_WORDS = {"same-namespace": "the host", "leaks": "leaks", "receives": "receives", "isolated": "isolated"}
-_STYLES = {"leaks": "bold red", "receives": "yellow", "isolated": "green"}
-
-
-def as_table(census: NamespaceList, page: Page) -> str:
-    """A line a namespace, the worst first; at the end how many there are of each kind."""
-    standings = census.namespaces if page.everything else census.namespaces[:SHOWN]
-    unseen = census.not_seen if page.everything else census.not_seen[:UNSEEN]
-    columns = (
-        Column("NAMESPACE", firm=True),
-        Column("INODE", right=True, firm=True, spare=True),
-        Column("PROCESSES", right=True, firm=True),
-        Column("KEPT BY"),
-        Column("MOUNTS", right=True, firm=True),
-        Column("SHARED", right=True, firm=True),
-        Column("VERDICT", firm=True, style=lambda word: _STYLES.get(word, "")),
-        Column("WORST LEAK"),
-    )
-    lines = [columns_text(columns, [_row(standing) for standing in standings], page)]
-    if len(standings) < len(census.namespaces):
-        lines.append(f"and {len(census.namespaces) - len(standings)} more (--all)\n")
-    lines.append(f"\n{_summary(census)}\n")
-    lines += [f"Not seen: {visible(str(problem))}.\n" for problem in unseen]
-    if len(unseen) < len(census.not_seen):
-        lines.append(f"and {len(census.not_seen) - len(unseen)} more (--all)\n")
-    return "".join(lines)
+HEADINGS = ("Namespace", "Inode", "Processes", "Kept by", "Mounts", "Shared", "Verdict", "Worst leak")
+_RIGHT = ("Inode", "Processes", "Mounts", "Shared")
+_FIRM = ("Namespace", "Verdict", *_RIGHT)
+_SPARE = ("Inode",)
+_STYLES: dict[str, Style] = {"leaks": "critical", "receives": "medium", "isolated": "good"}
 
 
-def _row(standing: NamespaceStatus) -> tuple[str, ...]:
-    inode = standing.view.namespace.inode
+def document(found: NamespaceList, page: Page) -> Document:
+    """A row a namespace, the worst first; at the end how many there are of each kind."""
+    return Document(counted(len(found.namespaces), "mount namespace"), tuple(_blocks(found, page)))
+
+
+def _blocks(found: NamespaceList, page: Page) -> Iterator[Block]:
+    yield from _rows(found, page)
+    yield Paragraph(_summary(found))
+    yield from phrases.unseen(found.not_seen, page)
+
+
+def _rows(found: NamespaceList, page: Page) -> Iterator[Block]:
+    kept = phrases.shown(found.namespaces, page, phrases.ROWS)
+    yield Table(HEADINGS, tuple(map(row, kept)), _RIGHT, _FIRM, _SPARE)
+    yield from phrases.more(found.namespaces, kept)
+
+
+def row(status: NamespaceStatus) -> tuple[Words, ...]:
+    """A namespace in a table of :data:`HEADINGS`."""
+    host, inode = status.verdict == "same-namespace", status.view.namespace.inode
     return (
-        visible(standing.name),
+        status.name,
         "" if inode is None else str(inode),
-        str(len(standing.processes)),
-        visible(_kept_by(standing)),
-        str(len(standing.view.mounts)),
-        "" if standing.verdict == "same-namespace" else str(standing.shared_groups),
-        _WORDS[standing.verdict],
-        visible(_worst(standing)),
+        str(len(status.processes)),
+        _kept_by(status),
+        str(len(status.view.mounts)),
+        "" if host else str(status.shared_groups),
+        "the host" if host else Word(status.verdict, _STYLES[status.verdict]),
+        _worst(status),
     )
 
 
-def _kept_by(standing: NamespaceStatus) -> str:
-    """``4711 nginx``; where no process lives in it, ``mount /run/snapd/ns/foo.mnt``."""
-    if standing.processes:
-        return _process(standing.processes[0])
-    if not standing.view.namespace.holds:
-        return ""
-    first, *others = standing.view.namespace.holds
-    return f"{_hold(first)} and {len(others)} more" if others else _hold(first)
+def _kept_by(status: NamespaceStatus) -> str:
+    """``4711 (nginx)``; where no process lives in it, ``mount /run/snapd/ns/foo.mnt``."""
+    if status.processes:
+        return process_name(status.processes[0])
+    holds = status.view.namespace.holds
+    return phrases.and_more(phrases.held_by(holds[0]), len(holds) - 1) if holds else ""
 
 
-def _hold(hold: Hold) -> str:
-    """``mount /run/ns/kept``, ``fd /proc/4711/fd/7 (sleep)``, ``thread 4712 (worker)``."""
-    who = hold.label if hold.kind == "mount" and hold.label != "host" else hold.process.comm if hold.process else ""
-    return f"{hold.kind} {hold.where}{f' ({who})' if who else ''}"
-
-
-def _process(process: Process) -> str:
-    return f"{process.pid} {process.comm}".rstrip()
-
-
-def _worst(standing: NamespaceStatus) -> str:
-    outward = [leak for leak in standing.leaks if leak.direction != "in"]
+def _worst(status: NamespaceStatus) -> Words:
+    outward = [leak for leak in status.leaks if leak.direction != "in"]
     if not outward:
         return ""
-    more = f" and {len(outward) - 1} more" if len(outward) > 1 else ""
-    return f"{outward[0].severity} {outward[0].path}{more}"
+    worst = outward[0]
+    return Word(worst.severity, worst.severity), " ", name(worst.path), phrases.and_more("", len(outward) - 1)
 
 
-def _summary(census: NamespaceList) -> str:
+def _summary(found: NamespaceList) -> str:
     """``12 mount namespaces: the host's, 2 leak to it, 4 receive from it, 5 are isolated.`` as far as there are any."""
-    counts = Counter(standing.verdict for standing in census.namespaces)
+    counts = Counter(status.verdict for status in found.namespaces)
     words: dict[Verdict, tuple[str, str]] = {
         "leaks": ("leaks to it", "leak to it"),
         "receives": ("receives from it", "receive from it"),
         "isolated": ("is isolated", "are isolated"),
     }
-    said = [
-        f"{counts[kind]} {one if counts[kind] == 1 else more}" for kind, (one, more) in words.items() if counts[kind]
-    ]
-    total = len(census.namespaces)
+    said = [agreeing(counts[kind], one, several) for kind, (one, several) in words.items() if counts[kind]]
     kinds = ", ".join(["the host's", *said])
-    return f"{total} mount namespace{'' if total == 1 else 's'}: {kinds}."
+    return f"{counted(len(found.namespaces), 'mount namespace')}: {kinds}."
 
 
-def as_json(census: NamespaceList, _: Page) -> str:
+def status_document(status: NamespaceStatus, page: Page) -> Document:  # noqa: ARG001 - as any document
+    """One namespace."""
+    verdict = "" if status.verdict == "same-namespace" else f": {status.verdict}"
+    return Document(f"Mount namespace of {status.name}{verdict}", (Table(HEADINGS, (row(status),), _RIGHT),))
+
+
+def snapshot_document(snapshot: Snapshot, page: Page) -> Document:
+    """A whole machine as it was captured: its namespaces, with what leaks where that is told soon enough."""
+    mounts = sum(len(view.mounts) for view in snapshot.views)
+    title = f"Snapshot of {counted(len(snapshot.views), 'view')}, {counted(mounts, 'mount')}"
+    return Document(title, tuple((_sizes if mounts > phrases.QUICK else _verdicts)(snapshot, page)))
+
+
+def _verdicts(snapshot: Snapshot, page: Page) -> Iterator[Block]:
+    found = namespaces(snapshot)
+    yield Paragraph(f"{_circumstances(snapshot)}{_summary(found)}")
+    yield from _rows(found, page)
+    yield from phrases.unseen(found.not_seen, page)
+
+
+def _sizes(snapshot: Snapshot, page: Page) -> Iterator[Block]:
+    yield Paragraph(f"{_circumstances(snapshot)}It is large: what leaks is left out here. .namespaces works it out.")
+    largest = sorted(snapshot.views, key=lambda view: -len(view.mounts))
+    yield from phrases.rows(("Namespace", "Processes", "Mounts"), largest, _size, page)
+    yield from phrases.unseen(snapshot.not_seen, page)
+
+
+def _circumstances(snapshot: Snapshot) -> str:
+    kernel = f"Linux {snapshot.kernel}. " if snapshot.kernel else ""
+    host = f"{namespace_name(snapshot.host)} plays the host. " if snapshot.host_label != "host" else ""
+    return kernel + host
+
+
+def _size(view: View) -> tuple[Words, ...]:
+    return namespace_name(view), str(len(view.namespace.processes)), str(len(view.mounts))
+
+
+# ---- for programs ----
+
+
+def as_json(found: NamespaceList, _: Page) -> str:
     """The document ``mntscope.ns/1``."""
     return json_text(
         "ns",
         {
-            "host": census.host,
-            "namespaces": [_standing_json(standing) for standing in census.namespaces],
-            "unreadable": problems_json(census.not_seen),
+            "host": found.host,
+            "namespaces": [_status_json(status) for status in found.namespaces],
+            "unreadable": problems_json(found.not_seen),
         },
     )
 
 
-def _standing_json(standing: NamespaceStatus) -> dict[str, Any]:
-    namespace = standing.view.namespace
+def _status_json(status: NamespaceStatus) -> dict[str, Any]:
+    namespace = status.view.namespace
     owner = namespace.owner
     return {
-        "label": standing.view.label,
-        "name": standing.name,
+        "label": status.view.label,
+        "name": status.name,
         "inode": namespace.inode,
         "id": namespace.id,
         "user_namespace": namespace.user_namespace,
@@ -133,15 +153,15 @@ def _standing_json(standing: NamespaceStatus) -> dict[str, Any]:
         "owner_name": owner.name if owner else None,
         "owner_id": owner.id or None if owner else None,
         "pod": owner.pod or None if owner else None,
-        "processes": [_process_json(process) for process in standing.processes],
-        "roots": list(standing.roots),
+        "processes": [_process_json(process) for process in status.processes],
+        "roots": list(status.roots),
         "holds": [_hold_json(hold) for hold in namespace.holds],
-        "mounts": len(standing.view.mounts),
-        "groups_shared_with_host": standing.shared_groups,
-        "verdict": standing.verdict,
-        "severity": standing.severity,
-        "leaks_out": sum(leak.direction != "in" for leak in standing.leaks),
-        "leaks_in": sum(leak.direction != "out" for leak in standing.leaks),
+        "mounts": len(status.view.mounts),
+        "groups_shared_with_host": status.shared_groups,
+        "verdict": status.verdict,
+        "severity": status.severity,
+        "leaks_out": sum(leak.direction != "in" for leak in status.leaks),
+        "leaks_in": sum(leak.direction != "out" for leak in status.leaks),
     }
 
 
@@ -171,15 +191,20 @@ COLUMNS = (
 """``processes`` is how many there are."""
 
 
-def as_csv(census: NamespaceList, page: Page) -> str:
+def as_csv(found: NamespaceList, page: Page) -> str:
     """A row of :data:`COLUMNS` a namespace."""
-    return csv_text(COLUMNS, _csv_rows(census), page)
+    return csv_text(COLUMNS, _csv_rows(found), page)
 
 
-def _csv_rows(census: NamespaceList) -> Iterator[list[str]]:
-    for standing in census.namespaces:
-        row = {**_standing_json(standing), "processes": len(standing.processes), "kept_by": _kept_by(standing)}
+def _csv_rows(found: NamespaceList) -> Iterator[list[str]]:
+    for status in found.namespaces:
+        row = {**_status_json(status), "processes": len(status.processes), "kept_by": _kept_by(status)}
         yield ["" if row[column] is None else str(row[column]) for column in COLUMNS]
 
 
-FORMATS: dict[str, Format[NamespaceList]] = {"table": as_table, "json": as_json, "csv": as_csv}
+FORMATS: dict[str, Format[NamespaceList]] = {
+    "table": table(document),
+    "json": as_json,
+    "csv": as_csv,
+    **documents(document),
+}

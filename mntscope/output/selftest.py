@@ -1,12 +1,13 @@
-"""How a self-test came out: for a person, and for a program."""
+"""How a self-test came out: the counts; then the smallest sequence of operations that was predicted wrongly, if any."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-from mntscope.output.escape import visible
-from mntscope.output.formats import Format
+from mntscope.base.counting import counted
+from mntscope.output.document import Block, Document, Heading, Items, Paragraph, Table, Verdict, name
+from mntscope.output.formats import Format, documents, table
 from mntscope.output.writers.json import json_text
 from mntscope.output.writers.page import Page
 from mntscope.propagation.operations import Operation
@@ -16,12 +17,43 @@ from mntscope.selftest.run import Case, Tally
 RESULTS: tuple[Result, ...] = ("exact", "uncertain", "wrong")
 
 
-def table(tally: Tally, _: Page) -> str:
-    """The counts; then the smallest sequence of operations that was predicted wrongly, if one was."""
-    return "".join(f"{visible(line)}\n" for line in _lines(tally))
+def document(tally: Tally, page: Page) -> Document:  # noqa: ARG001 - as any document
+    """Whether the kernel did what was predicted, and where it did not."""
+    return Document("Predictions compared with the kernel", tuple(_blocks(tally)))
 
 
-def json(tally: Tally, _: Page) -> str:
+def _blocks(tally: Tally) -> Iterator[Block]:
+    live = f" on Linux {tally.kernel}, seed {tally.seed}" if tally.kernel else ""
+    extent = f"{counted(tally.operations, 'operation')} in {counted(tally.traces, 'trace')}{live}"
+    if tally.cases:
+        yield Verdict("WRONG", "critical", f"{counted(tally.results['wrong'], 'prediction')}; {extent}.")
+    else:
+        yield Verdict("RIGHT", "good", f"no prediction was wrong; {extent}.")
+    counts = (*tally.by_mode.items(), ("operations", tally.results))
+    rows = tuple((mode, *(str(results[result]) for result in RESULTS)) for mode, results in counts)
+    yield Table(("", *RESULTS), rows, right=RESULTS)
+    if tally.reasons:
+        kinds = ", ".join(f"{count} {operation}" for operation, count in tally.reasons.most_common())
+        yield Paragraph(f"Uncertain, as they hang on what no table shows, and said so: {kinds}.")
+    if tally.cases:
+        yield from _case(min(tally.cases, key=lambda case: len(case.operations)))
+
+
+def _case(case: Case) -> Iterator[Block]:
+    yield Heading("The smallest sequence that was predicted wrongly")
+    yield Paragraph(f"Trace {case.trace}, step {case.step}, predicted {case.judgement.mode}.")
+    yield Items(tuple(name(_spelled(op)) for op in case.operations))
+    for view in case.before.views:
+        yield Heading(f"Before the last of them: {view.label}")
+        yield Items(tuple(map(name, _mountinfo(case, view.label))))
+    yield Heading("What differs after it: - as predicted, + as it is")
+    yield Items(tuple(name(line) for mismatch in case.judgement.mismatches for line in mismatch.lines()))
+
+
+# ---- for programs ----
+
+
+def as_json(tally: Tally, page: Page) -> str:  # noqa: ARG001
     """The document ``mntscope.selftest/1``."""
     return json_text(
         "selftest",
@@ -36,43 +68,6 @@ def json(tally: Tally, _: Page) -> str:
             "mismatches": [_case_json(case) for case in tally.cases],
         },
     )
-
-
-FORMATS: dict[str, Format[Tally]] = {"table": table, "json": json}
-
-
-def _lines(tally: Tally) -> Iterator[str]:
-    live = f" on Linux {tally.kernel}, seed {tally.seed}" if tally.kernel else ""
-    yield f"{tally.operations} operations in {tally.traces} traces{live}"
-    yield ""
-    yield f"{'':14}{''.join(f'{result:>11}' for result in RESULTS)}"
-    for mode, counts in (*tally.by_mode.items(), ("operations", tally.results)):
-        yield f"{mode:14}{''.join(f'{counts[result]:>11}' for result in RESULTS)}"
-    yield ""
-    if tally.reasons:
-        kinds = ", ".join(f"{count} {name}" for name, count in tally.reasons.most_common())
-        yield f"Uncertain, as they hang on what no table shows, and said so: {kinds}."
-    if not tally.cases:
-        yield "No prediction was wrong."
-        return
-    yield f"WRONG: {tally.results['wrong']} operations. The smallest sequence found:"
-    yield ""
-    yield from _case_lines(min(tally.cases, key=lambda case: len(case.operations)))
-
-
-def _case_lines(case: Case) -> Iterator[str]:
-    yield f"trace {case.trace}, step {case.step}, predicted {case.judgement.mode}"
-    yield ""
-    yield from (f"  {_spelled(op)}" for op in case.operations)
-    yield ""
-    yield "before the last of them:"
-    for view in case.before.views:
-        yield f"  {view.label}"
-        yield from (f"    {line}" for line in _mountinfo(case, view.label))
-    yield ""
-    yield "what differs after it (- as predicted, + as it is):"
-    for mismatch in case.judgement.mismatches:
-        yield from (f"  {line}" for line in mismatch.lines())
 
 
 def _case_json(case: Case) -> dict[str, Any]:
@@ -95,9 +90,12 @@ def _mountinfo(case: Case, label: str) -> list[str]:
 def _spelled(op: Operation) -> str:
     """``A: bind source=/a target=/b recursive``."""
     words = []
-    for name, value in op.to_dict().items():
+    for field, value in op.to_dict().items():
         if value is True:
-            words.append(name)
-        elif value and name not in ("op", "ns"):
-            words.append(f"{name}={value}")
+            words.append(field)
+        elif value and field not in ("op", "ns"):
+            words.append(f"{field}={value}")
     return f"{op.ns}: {op.op} {' '.join(words)}"
+
+
+FORMATS: dict[str, Format[Tally]] = {"table": table(document), "json": as_json, **documents(document)}

@@ -1,165 +1,88 @@
-"""The mount tree of a view: propagation, and whom each mount shares with and receives from, by name.
+"""The mount tree of a namespace: propagation, and whom each mount shares with and receives from, by name.
 
 Everything here takes time linear in the mounts, the largest tables included.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from mntscope.base.display import Shown
-from mntscope.base.paths import normal, under
-from mntscope.base.records import NamedTuple, dataclass
-from mntscope.graph import GroupNames, Leak, PeerGraph, leaks_in, leaks_to
-from mntscope.graph.names import listed
-from mntscope.model import Mount, Problem, View
-from mntscope.output.escape import visible
-from mntscope.output.formats import Format
-from mntscope.output.writers.columns import Column, set_columns
+from mntscope.analysis.listing import BOUND, FEW, NOWHERE, Crossing, Listing, Row
+from mntscope.base.counting import agreeing, counted
+from mntscope.graph import MountTree
+from mntscope.graph.names import listed, namespace_name
+from mntscope.model import Mount, View
+from mntscope.output import phrases
+from mntscope.output.document import (
+    Block,
+    Document,
+    Heading,
+    Paragraph,
+    Style,
+    Table,
+    Tree,
+    Word,
+    Words,
+    name,
+)
+from mntscope.output.formats import Format, documents, table
+from mntscope.output.phrases import filesystem, tags
 from mntscope.output.writers.csv import csv_text
-from mntscope.output.writers.indented import encoded, indented
-from mntscope.output.writers.json import json_text, mount_json, problems_json
+from mntscope.output.writers.json import encoder, indented, json_text, mount_json, problems_json
 from mntscope.output.writers.page import Page
-from mntscope.snapshot import Snapshot
+from mntscope.parse import format_mountinfo
 
-BOUND = 100_000
-"""About how many peers, and how many leaks, are listed one by one. n mounts can have n² of each."""
-FEW = 3
-"""No mount's share of these is smaller."""
 PLACES = 8
-"""No more landing places of one leak are listed."""
+"""In JSON no more landing places of one leak are listed; and"""
 DEEPEST = 12
-"""In JSON nothing is nested deeper: what lies below is listed in one ``children``, in which ``parent_id`` tells more.
+"""nothing is nested deeper: what lies below is listed in one ``children``, in which ``parent_id`` tells more.
 (A stack of mounts can be as deep as there are mounts.)"""
-INDENTED = 48
-"""In text no line is indented further."""
-UNSEEN = 6
-"""How many of the things that were not seen are told before the rest is counted."""
 
-NOWHERE = -1
 _NULL = "null"
 
 
-class Crossing(NamedTuple):
-    """A leak, and the labels of the views it leads from and to."""
-
-    source: str
-    to: str
-    leak: Leak
+def document(listing: Listing, page: Page) -> Document:
+    """A row a mount, below that of the mount in which it is; then what is to be known about the whole."""
+    at = f" at {listing.path}" if listing.path else ""
+    return Document(f"Mounts of {listing.in_words}{at}", tuple(_blocks(listing, page)))
 
 
-class Row(NamedTuple):
-    """A mount of the tree."""
-
-    mount: Mount
-    parent: int
-    """The row of the nearest mount above it that is shown; :data:`NOWHERE` if there is none."""
-    state: str
-    """``overmounted`` by a mount on its root; ``hidden`` by one on a directory above it; else empty."""
-    crossings: tuple[Crossing, ...]
-    """Of a mount of the host what reaches it, of another what leaves it for the host; the first of them."""
-    crossing_count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Listing(Shown):
-    """What is to be shown."""
-
-    view: View
-    host: str
-    names: GroupNames
-    path: str | None
-    only: tuple[str, ...]
-    rows: tuple[Row, ...]
-    not_seen: tuple[Problem, ...]
-    chosen: tuple[str, ...] | None = None
-    """The columns that were asked for."""
-
-    @property
-    def name(self) -> str:
-        """The namespace, in words; of the host, which only plays it where it is a file, the view's label."""
-        return self.host if self.view.label == self.host else self.names.view(self.view.label)
-
-
-ONLY: Mapping[str, Callable[[Row], bool]] = {
-    "leaking": lambda row: row.crossing_count > 0,
-    "shared": lambda row: row.mount.peer_group is not None,
-    "slave": lambda row: row.mount.master is not None,
-    "private": lambda row: row.mount.propagation == "private",
-    "unbindable": lambda row: row.mount.unbindable,
-    "hidden": lambda row: bool(row.state),
-}
-"""The kinds of mounts that can be asked for."""
-
-
-def listing(
-    snapshot: Snapshot,
-    label: str,
-    path: str | None = None,
-    only: Collection[str] = (),
-    chosen: tuple[str, ...] | None = None,
-) -> Listing:
-    """The mounts of a view: all, or those at and below *path* and the one that contains it; *only* of these kinds."""
-    graph = PeerGraph.of(snapshot.views)
-    tree = graph.tree(label)
-    crossings, counts = _crossings(graph, label, snapshot.host_label)
-    path = None if path is None else normal(path)
-    containing = None if path is None else tree.containing(path)
-    rows: list[Row] = []
-    # For each depth of the tree the last row that was shown at that depth or, where none was, above.
-    above: list[int] = []
-    for depth, mount, covered, hidden in tree.walk_states():
-        del above[depth:]
-        parent = above[-1] if above else NOWHERE
-        state = "overmounted" if covered else "hidden" if hidden else ""
-        count = counts.get(mount.mount_id, 0)
-        row = Row(mount, parent, state, tuple(crossings[mount.mount_id]) if count else (), count)
-        here = path is None or under(mount.mount_point, path) or mount is containing
-        if here and (not only or any(ONLY[kind](row) for kind in only)):
-            above.append(len(rows))
-            rows.append(row)
-        else:
-            above.append(parent)
-    view = snapshot.view(label)
-    problems = [*snapshot.not_seen, *view.problems]
-    if sum(counts.values()) >= BOUND:
-        problems.append(Problem("there are more leaks than are listed", where=label))
-    return Listing(
-        view, snapshot.host_label, GroupNames(graph, snapshot.host_label), path, tuple(only), tuple(rows),
-        tuple(problems), chosen,
-    )  # fmt: skip
-
-
-def _crossings(graph: PeerGraph, label: str, host: str) -> tuple[Mapping[int, list[Crossing]], Mapping[int, int]]:
-    """By mount ID the leaks that concern a mount of the view, as many as are its share; and how many there are."""
-    if graph.same_namespace(label, host):
-        pairs = (
-            (mount.mount_id, Crossing(source, host, leak))
-            for source, found in leaks_to(graph, host).items()
-            for leak in found
-            if leak.direction != "in"
-            for mount in leak.host_mounts
+def _blocks(listing: Listing, page: Page) -> Iterator[Block]:
+    cells = {column: COLUMNS[column](listing) for column in listing.chosen or (*DEFAULT, *TELLING)}
+    if listing.chosen is None:
+        cells = {column: texts for column, texts in cells.items() if column in DEFAULT or any(texts)}
+    if listing.rows:
+        yield Tree(
+            cells,
+            [row.parent for row in listing.rows],
+            drawn="TARGET",
+            marked=("PROPAGATION", "STATE", "LEAKS"),
+            marks=_MARKS,
+            right=_NUMBERS,
+            firm=("TARGET", "PROPAGATION", "STATE", *_NUMBERS),
+            spare=("SOURCE", "FSTYPE") if listing.chosen is None else (),
         )
-    else:
-        pairs = (
-            (leak.mount.mount_id, Crossing(label, host, leak))
-            for leak in leaks_in(graph, label, host)
-            if leak.direction != "in"
-        )
-    share = max(FEW, BOUND // max(1, len(graph.views[graph.number(label)].mounts)))
-    crossings: defaultdict[int, list[Crossing]] = defaultdict(list)
-    counts: defaultdict[int, int] = defaultdict(int)
-    for mount_id, crossing in islice(pairs, BOUND):
-        counts[mount_id] += 1
-        if counts[mount_id] <= share:
-            crossings[mount_id].append(crossing)
-    return crossings, counts
+    yield Paragraph(_summary(listing))
+    yield from phrases.unseen(listing.not_seen, page)
 
 
-# Columns
+def _summary(listing: Listing) -> str:
+    """``41 of the 54 mounts of web-1 (docker); 3 are hidden.``: how many, and of whom."""
+    rows, total = listing.rows, len(listing.view.mounts)
+    count = counted(total, "mount") if len(rows) == total else f"{len(rows)} of the {counted(total, 'mount')}"
+    below = f" at or below {listing.path}" if listing.path else ""
+    kinds = f" {'is' if len(rows) == 1 else 'are'} {' or '.join(listing.only)}" if listing.only else ""
+    states = Counter(row.state for row in rows if row.state)
+    # Where the hidden ones were asked for, that has been said.
+    known = states if set(listing.only) != {"hidden"} else {}
+    also = ", ".join(f"{agreeing(number, 'is', 'are')} {state}" for state, number in known.items())
+    return f"{count} of {listing.in_words}{below}{kinds}{f'; {also}' if also else ''}."
+
+
+# ---- columns ----
 
 
 def _sources(listing: Listing) -> list[str]:
@@ -221,17 +144,18 @@ TELLING = ("PEERS", "MASTER", "STATE", "LEAKS")
 """those that are if they have something to tell."""
 
 _NUMBERS = ("ID", "PARENT", "GROUP", "MASTER-GROUP")
-_STYLES = {
-    "shared": "cyan",
-    "shared,slave": "cyan",
-    "slave": "cyan",
-    "overmounted": "magenta",
-    "hidden": "magenta",
-    "critical": "bold red",
-    "high": "red",
-    "medium": "yellow",
-    "from": "red",
+_MARKS: dict[str, Style] = {
+    "shared": "linked",
+    "shared,slave": "linked",
+    "slave": "linked",
+    "overmounted": "dim",
+    "hidden": "dim",
+    "critical": "critical",
+    "high": "high",
+    "medium": "medium",
+    "from": "high",
 }
+"""How the first word of a cell stands out, in the columns that say how a mount stands with others."""
 
 
 def columns_chosen(text: str) -> tuple[str, ...]:
@@ -239,80 +163,90 @@ def columns_chosen(text: str) -> tuple[str, ...]:
 
     :raises KeyError: there is no such column; its argument is the name.
     """
-    names = [name.upper() for name in text.removeprefix("+").split(",") if name]
-    for name in names:
-        if name not in COLUMNS:
-            raise KeyError(name)
+    columns = [column.upper() for column in text.removeprefix("+").split(",") if column]
+    for column in columns:
+        if column not in COLUMNS:
+            raise KeyError(column)
     usual = (*DEFAULT, *TELLING) if text.startswith("+") else ()
-    return tuple(dict.fromkeys((*usual, *names)))
+    return tuple(dict.fromkeys((*usual, *columns)))
 
 
-# Formats
+# ---- a mount, a view ----
+
+MOUNTS = ("Mount point", "Filesystem", "Options", "Propagation")
 
 
-def as_table(listing: Listing, page: Page) -> str:
-    """A line a mount, below the line of the mount in which it is; then what is to be known about the whole."""
-    cells = {name: _visible(COLUMNS[name](listing)) for name in listing.chosen or (*DEFAULT, *TELLING)}
-    if listing.chosen is None:
-        cells = {name: column for name, column in cells.items() if name in DEFAULT or any(column)}
-    if "TARGET" in cells:
-        cells["TARGET"] = [
-            f"{branch}{path}" for branch, path in zip(_branches(listing.rows), cells["TARGET"], strict=True)
-        ]
-    columns = [
-        Column(
-            name,
-            right=name in _NUMBERS,
-            firm=name in ("TARGET", "PROPAGATION", "STATE", *_NUMBERS),
-            spare=name in ("SOURCE", "FSTYPE") and listing.chosen is None,
-            style=_style if name in ("PROPAGATION", "STATE", "LEAKS") else None,
-        )
-        for name in cells
-    ]
-    text = set_columns(columns, list(cells.values()), page) if listing.rows else ""
-    unseen = listing.not_seen if page.everything else listing.not_seen[:UNSEEN]
-    lines = [_summary(listing), *(f"Not seen: {visible(str(problem))}." for problem in unseen)]
-    if len(unseen) < len(listing.not_seen):
-        lines.append(f"and {len(listing.not_seen) - len(unseen)} more (--all)")
-    return text + ("\n" if text else "") + "".join(f"{line}\n" for line in lines)
+def row(mount: Mount) -> tuple[Words, ...]:
+    """A mount in a table of :data:`MOUNTS`."""
+    return name(mount.mount_point), name(filesystem(mount)), ",".join(mount.options), tags(mount)
 
 
-def _visible(cells: list[str]) -> list[str]:
-    """Cells made fit to be shown; most are, and many are alike."""
-    together = "".join(cells)
-    if together.isascii() and together.isprintable() and " " not in together:
-        return cells
-    known = {cell: visible(cell) for cell in set(cells)}
-    return [known[cell] for cell in cells]
+def mount_document(mount: Mount, page: Page) -> Document:  # noqa: ARG001 - as any document
+    """All that its line of mountinfo says, and what that means."""
+    facts: tuple[tuple[Words, ...], ...] = (
+        ("Mount point", name(mount.mount_point)),
+        ("Filesystem", (name(mount.fs_type), " from ", name(mount.source or '""'), ", device ", name(mount.device))),
+        ("Shows", (name(mount.root), " of it")),
+        ("Options", (name(",".join(mount.options)), "; of the superblock ", name(",".join(mount.super_options)))),
+        ("Propagation", f"{tags(mount)}: {_meaning(mount)}"),
+        ("Mount ID", f"{mount.mount_id}, mounted on {mount.parent_id}"),
+    )
+    line = format_mountinfo([mount]).decode("utf-8", "surrogateescape").removesuffix("\n")
+    return Document(
+        f"{mount.mount_point}: {mount.fs_type}, {mount.propagation}",
+        (Table(("Field", "Value"), facts), Heading("As a line of mountinfo"), Paragraph(name(line))),
+    )
 
 
-def _style(cell: str) -> str:
-    return _STYLES.get(cell.split(" ", 1)[0], "")
+def _meaning(mount: Mount) -> str:
+    """What the propagation type means for it."""
+    said = []
+    if mount.peer_group is not None:
+        said.append("what is mounted here is mounted at every peer, and the other way round")
+    if mount.master is not None:
+        said.append("what its master group mounts arrives here, and nothing goes back")
+    if not said:
+        said.append("nothing that is mounted here leaves, and nothing arrives")
+    if mount.unbindable:
+        said.append("it cannot be bind mounted")
+    return "; ".join(said)
 
 
-def _branches(rows: Sequence[Row]) -> Iterator[str]:
-    """What is drawn before each row's path: ``│ ├─``."""
-    last = {row.parent: index for index, row in enumerate(rows)}
-    trunks: list[str] = []
-    for index, row in enumerate(rows):
-        if row.parent == NOWHERE:
-            trunks.append("")
-            yield ""
-            continue
-        trunk, ends = trunks[row.parent], last[row.parent] == index
-        deeper = trunk + ("  " if ends else "│ ")
-        trunks.append(deeper if len(deeper) <= INDENTED else f"…{deeper[1 - INDENTED :]}")
-        yield trunk + ("└─" if ends else "├─")
+def view_document(view: View, page: Page) -> Document:
+    """What is known of a namespace, and its mounts in the order of the table."""
+    return Document(f"Mounts of {namespace_name(view)}", tuple(_view_blocks(view, page)))
 
 
-def _summary(listing: Listing) -> str:
-    """``41 of the 54 mounts of web-1 (docker), 3 of them hidden.``: how many, and of whom."""
-    shown, total = len(listing.rows), len(listing.view.mounts)
-    hidden = sum(bool(row.state) for row in listing.rows)
-    count = f"{shown} of the {total} mounts" if shown != total else f"{total} mount{'' if total == 1 else 's'}"
-    below = f" at or below {visible(listing.path)}" if listing.path else ""
-    kinds = f" {'is' if shown == 1 else 'are'} {' or '.join(listing.only)}" if listing.only else ""
-    return f"{count} of {visible(listing.name)}{below}{kinds}{f', {hidden} of them hidden' if hidden else ''}."
+def _view_blocks(view: View, page: Page) -> Iterator[Block]:
+    kinds = Counter(mount.propagation for mount in view.mounts)
+    counts = ", ".join(f"{number} {kind}" for kind, number in kinds.most_common())
+    yield Paragraph(f"{counted(len(view.mounts), 'mount')}{f': {counts}' if counts else ''}.")
+    if described := ", ".join(_namespace(view)):
+        yield Paragraph(f"{described}.")
+    whole = MountTree.of(view) if len(view.mounts) <= phrases.QUICK else None
+
+    def with_state(mount: Mount) -> tuple[Words, ...]:
+        return *row(mount), Word("hidden", "dim") if whole and whole.hidden(mount) else ""
+
+    yield Heading("Mounts, in the order of the table")
+    yield from phrases.rows((*MOUNTS, "State"), view.mounts, with_state, page)
+    yield from phrases.unseen(view.problems, page)
+
+
+def _namespace(view: View) -> Iterator[str]:
+    """What is known of the namespace."""
+    namespace = view.namespace
+    if view.detached:
+        yield "A detached tree, in no namespace"
+    if namespace.inode is not None:
+        yield f"Mount namespace {namespace.inode}"
+    if namespace.processes:
+        yield counted(len(namespace.processes), "process")
+    if namespace.holds:
+        yield f"kept by {phrases.and_more(phrases.held_by(namespace.holds[0]), len(namespace.holds) - 1)}"
+
+
+# ---- for programs ----
 
 
 def as_json(listing: Listing, _: Page) -> str:
@@ -360,6 +294,7 @@ class _Nodes:
 
     def __init__(self, listing: Listing) -> None:
         self.label, self.names = listing.view.label, listing.names
+        self.encoded = encoder()
         self.share = max(FEW, BOUND // max(1, len(listing.view.mounts)))
         self.lines = ["\n" + " " * (4 + 4 * depth) for depth in range(DEEPEST + 1)]
         """How a line begins with which a node of each depth begins or ends."""
@@ -373,7 +308,7 @@ class _Nodes:
 
     def node(self, row: Row, depth: int) -> str:
         """The text of a node of this depth, up to its children."""
-        mount, names = row.mount, self.names
+        mount, names, encoded = row.mount, self.names, self.encoded
         line = f"{self.lines[depth]}  "
         peer_count = names.member_count(self.label, mount)
         return self.templates[depth] % (
@@ -447,4 +382,9 @@ def as_csv(listing: Listing, page: Page) -> str:
     return csv_text(names, zip(*(COLUMNS[name](listing) for name in names), strict=True), page)
 
 
-FORMATS: dict[str, Format[Listing]] = {"table": as_table, "json": as_json, "csv": as_csv}
+FORMATS: dict[str, Format[Listing]] = {
+    "table": table(document),
+    "json": as_json,
+    "csv": as_csv,
+    **documents(document),
+}

@@ -1,28 +1,59 @@
-"""The journals of a directory, for people and for programs."""
+"""What undo puts back, and the journals that it could."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from mntscope.isolate import Undoing
 from mntscope.isolate.undo import Listed
-from mntscope.output.escape import visible
-from mntscope.output.formats import Format
-from mntscope.output.writers.columns import Column, columns_text
+from mntscope.output import phrases
+from mntscope.output.document import Block, Document, Items, Table, Verdict
+from mntscope.output.formats import Format, documents, table
 from mntscope.output.writers.json import json_text
 from mntscope.output.writers.page import Page
-from mntscope.output.writers.terminal import Text
 
-COLUMNS = (Column("TIME"), Column("TARGET"), Column("STATE"), Column("TO UNDO"), Column("JOURNAL", firm=True))
-
-
-def journals_table(listed: Sequence[Listed], page: Page) -> str:
-    """A line each, the oldest first."""
-    if not listed:
-        return page.draw(Text(("NO JOURNALS", "bold green"), "  isolate has changed nothing that undo knows of."))
-    return columns_text(COLUMNS, [[visible(cell) for cell in _cells(journal)] for journal in listed], page)
+JOURNALS = ("Time", "Target", "State", "To undo", "Journal")
 
 
-def journals_json(listed: Sequence[Listed], page: Page) -> str:  # noqa: ARG001
+def document(undoing: Undoing, page: Page) -> Document:
+    """What was put back."""
+    return Document("What was undone", tuple(_blocks(undoing, page)))
+
+
+def _blocks(undoing: Undoing, page: Page) -> Iterator[Block]:
+    if undoing.done:
+        yield Verdict("UNDONE", "good", "all is as it was before.")
+        yield Items(undoing.done)
+    else:
+        yield Verdict("NOTHING TO UNDO", "good", "all is as it was before already.")
+    yield from phrases.noted("Notes", [f"{note}." for note in undoing.notes], page)
+
+
+def journals_document(journals: Sequence[Listed], page: Page) -> Document:  # noqa: ARG001 - as any document
+    """A row each, the oldest first."""
+    block: Block = Table(JOURNALS, tuple(map(_row, journals)), firm=("Journal",))
+    if not journals:
+        block = Verdict("NO JOURNALS", "good", "isolate has changed nothing that undo knows of.")
+    return Document("Journals of isolate", (block,))
+
+
+def _row(journal: Listed) -> tuple[str, ...]:
+    target = f"mnt:[{journal.namespace}]" if journal.pid is None else f"process {journal.pid}"
+    to_undo = "yes" if journal.to_undo else f"no: {journal.why}" if journal.why else "no"
+    if journal.state is None:
+        return "-", "-", "-", to_undo, journal.journal
+    return journal.time, target, journal.state, to_undo, journal.journal
+
+
+# ---- for programs ----
+
+
+def undoing_json(undoing: Undoing, page: Page) -> str:  # noqa: ARG001
+    """The document ``mntscope.undo/1``."""
+    return json_text("undo", {"journal": undoing.journal, "done": list(undoing.done), "notes": list(undoing.notes)})
+
+
+def journals_json(journals: Sequence[Listed], page: Page) -> str:  # noqa: ARG001
     """The document ``mntscope.undo/1``, with nothing done."""
     rows = [
         {
@@ -34,17 +65,14 @@ def journals_json(listed: Sequence[Listed], page: Page) -> str:  # noqa: ARG001
             "to_undo": journal.to_undo,
             "why": journal.why or None,
         }
-        for journal in listed
+        for journal in journals
     ]
     return json_text("undo", {"journal": None, "done": [], "notes": [], "journals": rows})
 
 
-FORMATS: dict[str, Format[Sequence[Listed]]] = {"table": journals_table, "json": journals_json}
-
-
-def _cells(journal: Listed) -> list[str]:
-    target = f"mnt:[{journal.namespace}]" if journal.pid is None else f"process {journal.pid}"
-    to_undo = "yes" if journal.to_undo else f"no: {journal.why}" if journal.why else "no"
-    if journal.state is None:
-        return ["-", "-", "-", to_undo, journal.journal]
-    return [journal.time, target, journal.state, to_undo, journal.journal]
+FORMATS: dict[str, Format[Undoing]] = {"table": table(document), "json": undoing_json, **documents(document)}
+LIST_FORMATS: dict[str, Format[Sequence[Listed]]] = {
+    "table": table(journals_document),
+    "json": journals_json,
+    **documents(journals_document),
+}

@@ -214,23 +214,24 @@ def test_the_table() -> None:
         == """\
 BUSY  when the host has unmounted /data (8:16, tmpfs), it is still mounted in one namespace.
 
-Would stay when the host has unmounted its own:
-  /data  web-1 (docker) and 1 more process
-    no group links it to the host's: copied and made private, or mounted there
-    umount --namespace 4711 /data
+Would stay when the host has unmounted its own
+  /data  web-1 (docker), 4711 (nginx) and 1 more process
+         no group links it to the host's: copied and made private, or mounted there
+         umount --namespace 4711 /data
 
-Or remove its directory, once the host has unmounted its own: every namespace then lets go of what it has
-mounted there.
-  rmdir /data
+  Or remove its directory, once the host has unmounted its own: every namespace then lets go of what it has
+  mounted there.
+    rmdir /data
 
-The host's own:
-  /data  host
+The host's own
+  /data  the host
 
-Go with the host's umount:
+Go with the host's umount
   /data  100
-    a slave of host:/data
+         a slave of host:/data
 
-If umount says busy, a process has something open in it, in whatever namespace: fuser -vm /data
+Notes
+  If umount says busy, a process has something open in it, in whatever namespace: fuser -vm /data
 """
     )
 

@@ -17,7 +17,8 @@ from mntscope.analysis.diff import diff
 from mntscope.analysis.namespaces import NamespaceList, namespaces
 from mntscope.cli import main
 from mntscope.model import Hold, Namespace, Owner, Problem, Process, View
-from mntscope.output.namespaces import COLUMNS, FORMATS, SHOWN
+from mntscope.output.namespaces import COLUMNS, FORMATS
+from mntscope.output.phrases import ROWS
 from mntscope.output.writers.page import Page
 from mntscope.snapshot import Snapshot
 from tests.support import scenes, strategies
@@ -88,8 +89,8 @@ def test_a_namespace_that_several_views_show_is_one_with_the_processes_of_all() 
 def test_the_table_is_a_line_a_namespace_and_what_keeps_it() -> None:
     lines = [re.split(" {2,}", line.strip()) for line in table(namespaces(ALL)).splitlines()]
     assert lines[0] == ["NAMESPACE", "INODE", "PROCESSES", "KEPT BY", "MOUNTS", "SHARED", "VERDICT", "WORST LEAK"]
-    assert lines[1] == ["host", "100", "1", "1 systemd", "3", "the host"]
-    assert lines[2] == ["30 (nginx)", "101", "2", "30 nginx", "2", "2", "leaks", "critical / and 1 more"]
+    assert lines[1] == ["host", "100", "1", "1 (systemd)", "3", "the host"]
+    assert lines[2] == ["30 (nginx)", "101", "2", "30 (nginx)", "2", "2", "leaks", "critical / and 1 more"]
     assert lines[4] == ["mnt:[103]", "103", "0", "mount /run/ns/kept", "1", "0", "isolated"]
     assert lines[-1] == ["4 mount namespaces: the host's, 1 leaks to it, 1 receives from it, 1 is isolated."]
 
@@ -141,11 +142,11 @@ def test_csv_has_a_row_a_namespace() -> None:
 
 
 def test_many_are_counted_the_worst_are_shown() -> None:
-    many = [view(str(n), f"{n} 9 8:1 / / rw master:1") for n in range(1000, 1000 + 2 * SHOWN)]
+    many = [view(str(n), f"{n} 9 8:1 / / rw master:1") for n in range(1000, 1000 + 2 * ROWS)]
     census = namespaces(Snapshot((HOST, *many, LEAKING), "host"))
     lines = table(census).splitlines()
     assert lines[2].startswith("30 (nginx)")
-    assert lines[SHOWN + 1] == f"and {SHOWN + 2} more (--all)"
+    assert lines[ROWS + 1] == f"and {ROWS + 2} more (--all)"
     assert len(table(census, everything=True).splitlines()) == len(census.namespaces) + 3
 
 

@@ -12,7 +12,7 @@ import pytest
 from mntscope import capture, load
 from mntscope.archive import save
 from mntscope.model import Namespace, Owner, Process
-from mntscope.output.capture import Captured, as_json, as_table
+from mntscope.output.capture import FORMATS, Captured
 from mntscope.output.writers.page import Page
 from mntscope.snapshot import Snapshot
 from tests.support import scenes
@@ -24,7 +24,7 @@ def test_what_is_written_is_what_is_seen(machine: Host, tmp_path: Path) -> None:
     target = machine.unshare("slave")
     done = machine.mntscope("capture", target.inner, "-o", tmp_path / "a.gz")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith(f"{tmp_path}/a.gz: 2 mount namespaces, ")
+    assert " ".join(done.stdout.split()).startswith(f"{tmp_path}/a.gz: 2 mount namespaces, ")
     snapshot = load(tmp_path / "a.gz")
     assert [view.label for view in snapshot.views] == ["host", str(target.inner)]
     assert snapshot.mountinfo("host") == machine.mountinfo()
@@ -85,19 +85,19 @@ def several() -> Snapshot:
 
 @pytest.mark.parametrize(("everything", "docker"), [(False, "web-0, web-1, web-2, web-3 and 2 more"), (True, "")])
 def test_who_was_captured(everything: bool, docker: str) -> None:
-    lines = as_table(Captured(several(), "f"), Page(everything=everything)).splitlines()
+    lines = FORMATS["table"](Captured(several(), "f"), Page(everything=everything)).splitlines()
     assert lines == [
         "f: 11 mount namespaces, 11 mounts, 11 processes",
-        "  host: 1 process",
-        f"  docker: {docker or 'web-0, web-1, web-2, web-3, web-4, web-5'}",
-        "  snap: a\\x1b[31m",
-        "  unit: cups.service (2)",
-        "  of nobody known: mnt:[9]",
+        "host    1 process",
+        f"docker  {docker or 'web-0, web-1, web-2, web-3, web-4, web-5'}",
+        "snap    a\\x1b[31m",
+        "unit    cups.service (2)",
+        "nobody  mnt:[9]",
     ]
 
 
 def test_who_was_captured_for_programs() -> None:
-    document = json.loads(as_json(Captured(several(), "f"), Page()))
+    document = json.loads(FORMATS["json"](Captured(several(), "f"), Page()))
     assert document["schema"] == "mntscope.capture/1"
     assert document["views"][1] == {"label": "w0", "owner": "docker web-0", "processes": 1, "mounts": 1}
     assert document["views"][-2]["owner"] is None

@@ -99,11 +99,12 @@ def _parse(snapshot: Snapshot) -> Ask:
 
 
 def _tree(format_: str) -> Prepare:
+    from mntscope.analysis.listing import listing
     from mntscope.output import tree
 
     def prepare(snapshot: Snapshot) -> Ask:
         label = snapshot.views[-1].label
-        return lambda: tree.FORMATS[format_](tree.listing(snapshot, label, None, (), None), _page())
+        return lambda: tree.FORMATS[format_](listing(snapshot, label, None, (), None), _page())
 
     return prepare
 
@@ -158,11 +159,11 @@ def _audit(format_: str) -> Prepare:
 
 def _predict(command: str) -> Prepare:
     from mntscope.analysis.predict import predict_commands
-    from mntscope.output.foretold import as_table
+    from mntscope.output.predict import FORMATS
 
     def prepare(snapshot: Snapshot) -> Ask:
         label = snapshot.views[-1].label
-        return lambda: as_table(predict_commands(snapshot, label, command), _page())
+        return lambda: FORMATS["table"](predict_commands(snapshot, label, command), _page())
 
     return prepare
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 
 from mntscope.graph import GroupNames, PeerGraph
-from mntscope.graph.names import listed, namespace_name, process_name
+from mntscope.graph.names import listed, namespace_name, namespace_names, process_name
 from mntscope.model import Namespace, Owner, Process, View
 from tests.support import strategies
 from tests.support.tables import at, hostile_views, view
@@ -63,6 +63,12 @@ def test_the_host_is_called_the_host_in_sentences() -> None:
     known = names(HOST, container("100", "web-1"))
     assert [known.in_words("host"), known.in_words("100")] == ["the host", "web-1 (docker)"]
     assert namespace_name(HOST) == "the host"
+
+
+def test_the_names_of_a_snapshot_need_no_graph() -> None:
+    views = HOST, container("100", "bwrap", kind="bwrap"), container("101", "bwrap", kind="bwrap")
+    known = names(*views)
+    assert namespace_names(views, "host") == {each.label: known.in_words(each.label) for each in views}
 
 
 def test_a_process_is_called_by_its_pid_and_its_command() -> None:

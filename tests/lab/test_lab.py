@@ -157,7 +157,7 @@ def test_the_table_tells_the_story(story: Story) -> None:
     for performance in story.performances:
         assert f"Act {performance.act.number}. {performance.act.title}" in shown
         for step in (*performance.steps, *performance.undone):
-            assert f"\n  $ {step.command}" in shown
+            assert f"$  {step.command}\n" in shown
     assert "the host's /proc is BROKEN" in shown
     assert "the host's /proc is back" in shown
     assert "the host's own /proc was shared and is private" in shown

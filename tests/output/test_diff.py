@@ -155,12 +155,12 @@ def test_the_worst_leak_comes_next_with_where_it_lands_why_and_the_command_that_
     ]
     assert places == sorted(places)
     assert compared(LEAKING).leaks[0].why in " ".join(shown.split())
-    assert "\n          mount --make-private /proc\n" in shown
-    assert shown.endswith("\n  mount --make-rslave /\n")
+    assert "\n            mount --make-private /proc\n" in shown
+    assert shown.endswith("\n    mount --make-rslave /\n")
 
 
 def test_a_leak_elsewhere_says_where() -> None:
-    assert "high      /data -> /srv on the host" in text(compared(MIXED))
+    assert "\n  high  /data -> /srv on the host\n" in text(compared(MIXED))
 
 
 def test_what_only_receives_is_one_line() -> None:
@@ -177,11 +177,11 @@ def test_a_question_about_a_path_is_answered_about_that_path() -> None:
 
 def test_changes_are_grouped_by_kind() -> None:
     shown = text(compared(MIXED))
-    assert "Compared with the host: 1 added, 1 moved, 1 remounted, 2 propagation-changed." in shown
-    assert "\nmoved        /data  ext4, on the host at /srv\n" in shown
-    assert "\nremounted    /proc  proc  rw -> ro\n" in shown
-    assert "\npropagation  shared -> slave: /\n" in shown
-    assert "\npropagation  shared -> private: /proc\n" in shown
+    assert "\nCompared with the host: 1 added, 1 moved, 1 remounted, 2 propagation-changed\n" in shown
+    assert "\n  moved        /data  ext4, on the host at /srv\n" in shown
+    assert "\n  remounted    /proc  proc  rw -> ro\n" in shown
+    assert "\n  propagation  shared -> slave: /\n" in shown
+    assert "\n  propagation  shared -> private: /proc\n" in shown
 
 
 def test_long_lists_are_counted_unless_all_is_asked_for() -> None:
@@ -203,7 +203,7 @@ def test_damage_is_told_before_the_leaks() -> None:
 def test_what_was_not_seen_is_said() -> None:
     result = compared(LEAKING.replace(b"shared:3", b"master:99"))
     assert result.not_seen
-    assert "\nNot seen: " in text(result)
+    assert "\nNot seen\n  no view shows a member of master group 99" in text(result)
     assert "not_seen" in [row["record"] for row in rows(result)]
     assert document(result)["not_seen"]
 

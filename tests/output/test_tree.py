@@ -15,14 +15,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from mntscope.analysis.listing import ONLY, listing
 from mntscope.cli import main
 from mntscope.cli.tree import COLUMNS as HELP
 from mntscope.cli.tree import ONLY as CHOICES
 from mntscope.graph import MountTree
 from mntscope.kernel import syscalls
 from mntscope.model import Mount, Namespace, Owner, Problem, View
-from mntscope.output.tree import COLUMNS, DEEPEST, FORMATS, INDENTED, ONLY, PLACES, columns_chosen, listing
+from mntscope.output.tree import COLUMNS, DEEPEST, FORMATS, PLACES, columns_chosen
 from mntscope.output.writers.page import Page
+from mntscope.output.writers.terminal import TRUNK
 from mntscope.snapshot import Snapshot
 from tests.support import strategies
 from tests.support.tables import hostile_views, view
@@ -90,7 +92,7 @@ def test_peers_and_masters_have_names_and_what_hides_is_told() -> None:
     assert heading == ["TARGET", "SOURCE", "FSTYPE", "PROPAGATION", "PEERS", "STATE", "LEAKS"]
     assert lines[1] == ["├─/proc", "proc", "proc", "shared", "overmounted"]
     assert lines[3] == ["├─/srv/share", "/dev/vdb", "ext4", "shared", "web-1 (docker):/data", "from web-1 (docker)"]
-    assert lines[-1] == ["5 mounts of host, 1 of them hidden."]
+    assert lines[-1] == ["5 mounts of the host; 1 is overmounted."]
     heading, *lines = table("30")
     assert heading == ["TARGET", "SOURCE", "FSTYPE", "PROPAGATION", "PEERS", "MASTER", "LEAKS"]
     assert lines[1] == [
@@ -134,7 +136,7 @@ def test_only_mounts_of_a_kind(only: list[str], targets: list[str]) -> None:
     lines = table("host", only=only)
     shown = [line[0] for line in lines[1 : lines.index([""])]] if [""] in lines else []
     assert shown == targets
-    assert lines[-1][0].startswith(f"{len(targets)} of the 5 mounts of host ")
+    assert lines[-1][0].startswith(f"{len(targets)} of the 5 mounts of the host ")
 
 
 def test_a_path_gives_the_mount_that_contains_it_and_what_lies_below() -> None:
@@ -162,7 +164,7 @@ def test_a_page_that_is_a_terminal_gets_lines_that_fit() -> None:
 def test_what_was_not_seen_is_told() -> None:
     unseen = Snapshot((HOST,), "host", not_seen=tuple(Problem(f"gone {n}") for n in range(9)))
     lines = table(snapshot=unseen)
-    assert lines[-3:] == [["Not seen: gone 4."], ["Not seen: gone 5."], ["and 3 more (--all)"]]
+    assert lines[-3:] == [["", "gone 4"], ["", "gone 5"], ["", "and 3 more (--all)"]]
 
 
 # JSON and CSV
@@ -207,7 +209,7 @@ def test_a_deep_stack_is_nested_and_indented_only_so_far() -> None:
         node, depth = node["children"][0], depth + 1
     assert depth == DEEPEST
     lines = table(snapshot=stack(height))
-    assert max(len(line[0]) for line in lines) <= INDENTED + len("└─/mnt")
+    assert max(len(line[0]) for line in lines) <= TRUNK + len("└─/mnt")
 
 
 def test_the_peers_of_a_large_group_are_counted() -> None:
@@ -291,7 +293,7 @@ def test_a_file_is_its_own_host(tmp_path: Path, capsys: pytest.CaptureFixture[st
 def test_views_of_a_directory_of_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "host.mountinfo").write_text("1 0 0:1 / / rw shared:1 - tmpfs none rw\n")
     (tmp_path / "web.mountinfo").write_text("5 0 0:1 / /x rw master:1 - tmpfs none rw\n")
-    assert "\n1 mount of host.\n" in run(capsys, "--snapshot", str(tmp_path))
+    assert "\n1 mount of the host.\n" in run(capsys, "--snapshot", str(tmp_path))
     by_label = run(capsys, "web", "--snapshot", str(tmp_path))
     assert "  host:/\n" in by_label
     assert run(capsys, f"snapshot:{tmp_path}#web") == by_label

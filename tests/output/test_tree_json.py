@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mntscope.analysis.listing import BOUND, FEW, NOWHERE, Listing, Row, listing
 from mntscope.model import View
-from mntscope.output.tree import BOUND, DEEPEST, FEW, FORMATS, NOWHERE, PLACES, Listing, Row, listing
-from mntscope.output.writers.indented import indented
-from mntscope.output.writers.json import mount_json
+from mntscope.output.tree import DEEPEST, FORMATS, PLACES
+from mntscope.output.writers.json import indented, mount_json
 from mntscope.output.writers.page import Page
 from mntscope.snapshot import Snapshot
 from tests.support import strategies

@@ -6,15 +6,13 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from mntscope.analysis.holders import Holders
-from mntscope.output import holders
 from mntscope.output.audit import Told as Audited
 from mntscope.output.audit import document as blocks
 from mntscope.output.audit.table import as_table
-from mntscope.output.document import Block, Heading, Items, Paragraph, Prose, Table, Word, Words, name
-from mntscope.output.machines import unseen
+from mntscope.output.document import Block, Document, Heading, Items, Paragraph, Prose, Table, Word, Words, name
+from mntscope.output.phrases import rows, unseen
+from mntscope.output.writers.notebook import NotebookCell
 from mntscope.output.writers.page import Page
-from mntscope.output.writers.told import Told, tabled
 from mntscope.rules import Audit, Finding
 
 COLUMNS = ("Severity", "Rule", "Namespace", "What", "Confidence")
@@ -33,13 +31,13 @@ def row(finding: Finding, where: str = "") -> tuple[Words, ...]:
     )
 
 
-def _audit(audit: Audit) -> Told:
+def _audit(audit: Audit) -> NotebookCell:
     # The moment is part of a report, not of what is shown of it.
     told = Audited(audit, subject="", when=datetime.now(UTC))
     found: list[Block] = [
         Paragraph((Word(told.verdict, "critical" if told.failing else "good"), f": {told.sentence} {told.extent}."))
     ]
-    found += tabled(COLUMNS, audit.findings, lambda finding: row(finding, told.where(finding)))
+    found += rows(COLUMNS, audit.findings, lambda finding: row(finding, told.where(finding)), Page())
     for finding in audit.findings[:WORST]:
         found.append(
             Heading((Word(finding.severity, finding.severity), f" {finding.rule.id} in {told.where(finding)}"))
@@ -49,14 +47,12 @@ def _audit(audit: Audit) -> Told:
         found += blocks.evidence(finding, told)
     if told.notes:
         found += [Heading("Notes"), Items(told.notes)]
-    return Told("Audit", (*found, *unseen(audit.not_seen)), text=as_table(told, Page()))
+    return NotebookCell(Document("Audit", (*found, *unseen(audit.not_seen, Page()))), text=as_table(told, Page()))
 
 
-def _finding(finding: Finding) -> Told:
-    return Told(
-        (Word(finding.severity, finding.severity), f": {finding.rule.id} {finding.rule.name} in {finding.subject}"),
-        tuple(_about(finding)),
-    )
+def _finding(finding: Finding) -> NotebookCell:
+    title = f"{finding.severity}: {finding.rule.id} {finding.rule.name} in {finding.subject}"
+    return NotebookCell(Document(title, tuple(_about(finding))), rest=".evidence has all of it")
 
 
 def _about(finding: Finding) -> Iterator[Block]:
@@ -66,27 +62,21 @@ def _about(finding: Finding) -> Iterator[Block]:
     yield Heading("Evidence")
     if evidence.facts:
         yield Table(("What", "Seen"), tuple((fact, name(value)) for fact, value in evidence.facts))
-    yield from tabled(
+    yield from rows(
         ("View", "Mount point", "Propagation"),
         evidence.mounts,
         lambda member: (member.label, name(member.mount.mount_point), blocks.tags(member.mount)),
-        ".evidence has all of it",
+        Page(),
     )
-    yield from tabled(
+    yield from rows(
         ("Events arrive in", "At"),
         evidence.lands_at,
         lambda place: (place[0], name(place[1])),
-        ".evidence has all of it",
+        Page(),
     )
     yield Heading("Why it matters")
     yield Prose(finding.rule.why)
     yield from blocks.references(finding.rule)
 
 
-def _holding(holding: Holders) -> Told:
-    page = Page(everything=True)
-    document = holders.document(holding, page)
-    return Told(document.title, document.blocks, text=holders.as_table(holding, Page()))
-
-
-TELLERS: dict[type, Callable[[Any], Told]] = {Audit: _audit, Finding: _finding, Holders: _holding}
+TELLERS: dict[type, Callable[[Any], NotebookCell]] = {Audit: _audit, Finding: _finding}

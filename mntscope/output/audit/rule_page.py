@@ -15,9 +15,9 @@ from mntscope.output.escape import visible
 from mntscope.output.formats import Format
 from mntscope.output.writers.html import as_html
 from mntscope.output.writers.json import json_text
+from mntscope.output.writers.lines import Text
 from mntscope.output.writers.markdown import as_markdown
 from mntscope.output.writers.page import Page
-from mntscope.output.writers.terminal import Text
 from mntscope.rules import RULES, Rule
 
 _STYLES = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "dim"}

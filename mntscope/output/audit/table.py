@@ -9,8 +9,8 @@ from mntscope.base.counting import counted
 from mntscope.output.audit.result import Told
 from mntscope.output.escape import shortened, visible
 from mntscope.output.shell import shell
+from mntscope.output.writers.lines import Text
 from mntscope.output.writers.page import Page
-from mntscope.output.writers.terminal import Text
 from mntscope.rules import Finding
 
 SHOWN = 5

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
+from mntscope.base.counting import counted
 from mntscope.graph import GroupNames, Leak, Member, PeerGraph, PeerGroup
-from mntscope.output.document import Block, Heading, Paragraph, Table, Word, Words, listed, name
+from mntscope.output.document import Block, Document, Heading, Paragraph, Table, Word, Words, listed, name, together
 from mntscope.output.escape import shell_word
 from mntscope.output.graph import Sharing
 from mntscope.output.graph.captions import summary
 from mntscope.output.graph.svg import as_svg, element, svg
 from mntscope.output.graph.table import as_table
+from mntscope.output.phrases import QUICK, filesystem, rows, tags
+from mntscope.output.writers.notebook import FRAME, NotebookCell, Picture
 from mntscope.output.writers.page import Page
-from mntscope.output.writers.told import FRAME, QUICK, Picture, Told, counted, filesystem, tabled, tags, together
 from mntscope.snapshot import Snapshot
 
 GROUP_COLUMNS = ("Group", "Device", "Members", "In namespaces", "Slaves", "Receives from", "Best known member")
@@ -54,24 +57,22 @@ def places(paths: tuple[str, ...]) -> Words:
     return (*listed(map(name, paths[:PLACES])), *more)
 
 
-def _leak(leak: Leak) -> Told:
-    word = Word("receives", "medium") if leak.direction == "in" else Word(f"{leak.severity} leak", leak.severity)
+def _leak(leak: Leak) -> NotebookCell:
+    word = "receives" if leak.direction == "in" else f"{leak.severity} leak"
     facts: list[tuple[Words, ...]] = [
         ("Comes from" if leak.direction == "in" else "Lands on the host at", places(leak.lands_at)),
         ("Through", f"{leak.via} in group {leak.peer_group}"),
-        ("Mount", together(name(leak.mount.mount_point), " ", filesystem(leak.mount), f", {tags(leak.mount)}")),
+        ("Mount", together(name(leak.mount.mount_point), " ", name(filesystem(leak.mount)), f", {tags(leak.mount)}")),
     ]
     if leak.direction != "in":
         command = f"mount --{leak.remedy} {shell_word(leak.remedy_path or '')}"
         remedy: Words = Word(command, "command") if leak.remedy_path else "no path leads to the mount"
         facts.append(("Remedy, in its namespace", remedy))
-    return Told(
-        (word, ": ", name(leak.path)),
-        (Paragraph(f"{leak.why[:1].upper()}{leak.why[1:]}."), Table(("", ""), tuple(facts))),
-    )
+    blocks = (Paragraph(f"{leak.why[:1].upper()}{leak.why[1:]}."), Table(("", ""), tuple(facts)))
+    return NotebookCell(Document(f"{word}: {leak.path}", blocks))
 
 
-def _group(group: PeerGroup) -> Told:
+def _group(group: PeerGroup) -> NotebookCell:
     master = f", which receives from group {group.master}" if group.master is not None else ""
     lead = f"What is mounted at one of its {counted(len(group.members), 'member')} is mounted at all{master}."
     if group.external:
@@ -80,24 +81,25 @@ def _group(group: PeerGroup) -> Told:
     for heading, found in (("Members", group.members), ("Slaves, which only receive", group.slaves)):
         if found:
             blocks.append(Heading(heading))
-            blocks += tabled(MEMBER_COLUMNS, found, _member_row, ".members and .slaves have all of them")
-    return Told(f"Peer group {group.number} of device {group.device}", tuple(blocks))
+            blocks += rows(MEMBER_COLUMNS, found, _member_row, Page())
+    title = f"Peer group {group.number} of device {group.device}"
+    return NotebookCell(Document(title, tuple(blocks)), rest=".members and .slaves have all of them")
 
 
 def _member_row(member: Member) -> tuple[Words, ...]:
     mount = member.mount
-    return member.label, name(mount.mount_point), name(mount.root), filesystem(mount), tags(mount)
+    return member.label, name(mount.mount_point), name(mount.root), name(filesystem(mount)), tags(mount)
 
 
-def _graph(graph: PeerGraph) -> Told:
+def _graph(graph: PeerGraph) -> NotebookCell:
     # A graph does not know who plays the host: as in a snapshot, it is the first, unless one is called so.
     labels = [view.label for view in graph.views]
     if not labels:
-        return Told("Peer graph", (Paragraph("No views."),))
+        return NotebookCell(Document("Peer graph", (Paragraph("No views."),)))
     return _sharing(Sharing(Snapshot(graph.views, "host" if "host" in labels else labels[0]), graph), FRAME)
 
 
-def _sharing(sharing: Sharing, rest: str = ".graph.frame() has all of them") -> Told:
+def _sharing(sharing: Sharing, rest: str = ".graph.frame() has all of them") -> NotebookCell:
     chosen = [sharing.graph.groups[key] for key in sharing.groups]
     chosen.sort(key=lambda group: -len(group.members) - len(group.slaves))
     picture = None
@@ -106,9 +108,9 @@ def _sharing(sharing: Sharing, rest: str = ".graph.frame() has all of them") -> 
         picture = Picture("Who shares with whom", made, alone=as_svg(sharing, Page()))
     blocks: list[Block] = [Paragraph(" ".join(summary(sharing)).replace(" (--all)", ""))]
     if chosen:
-        blocks += [Heading("Groups, the largest first"), *tabled(GROUP_COLUMNS, chosen, group_row, rest)]
+        blocks += [Heading("Groups, the largest first"), *rows(GROUP_COLUMNS, chosen, group_row, Page())]
     title = f"Peer groups around {sharing.about}" if sharing.about else "Peer groups"
-    return Told(title, tuple(blocks), picture, as_table(sharing, Page()))
+    return NotebookCell(Document(title, tuple(blocks)), picture, rest, as_table(sharing, Page()))
 
 
 def names(snapshot: Snapshot) -> Callable[[str], str]:
@@ -128,4 +130,9 @@ def drawn(graph: PeerGraph, host: str, *, folded: bool) -> Picture | None:
     return Picture("Who shares with whom", made, folded) if made else None
 
 
-TELLERS = {Leak: _leak, PeerGroup: _group, PeerGraph: _graph, Sharing: _sharing}
+TELLERS: dict[type, Callable[[Any], NotebookCell]] = {
+    Leak: _leak,
+    PeerGroup: _group,
+    PeerGraph: _graph,
+    Sharing: _sharing,
+}

@@ -12,8 +12,8 @@ from mntscope.graph.names import listed
 from mntscope.graph.peers import GroupKey
 from mntscope.output.escape import shortened, visible
 from mntscope.output.graph.captions import Row, caption, rows, summary
+from mntscope.output.writers.lines import Piece, Text
 from mntscope.output.writers.page import Page
-from mntscope.output.writers.terminal import Piece, Text
 
 FEW = 2
 """The members of a node's groups are named if there are no more groups, or everything is wanted."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from mntscope.base.records import dataclass
+from mntscope.output.writers.lines import cells, painted
 from mntscope.output.writers.page import Page
-from mntscope.output.writers.terminal import cells, painted
 
 GAP = 2
 """Blanks between columns."""

@@ -1,8 +1,11 @@
-"""JSON as other programs may rely on it: ``schema`` first, ASCII only, keys in a fixed order."""
+"""JSON as other programs may rely on it: ``schema`` first, ASCII only, keys in a fixed order.
+
+The standard library's json is loaded when JSON is written: every command imports this file.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from mntscope.model import Mount, Problem
@@ -55,6 +58,42 @@ def json_text(command: str, document: Mapping[str, Any]) -> str:
     Everything outside ASCII is escaped: a byte that is not UTF-8 survives as ``\udcff`` (surrogateescape), and
     nothing in it can move a terminal.
     """
-    from mntscope.output.writers.indented import indented
-
     return indented({"schema": f"mntscope.{command}/1", **document}) + "\n"
+
+
+def encoder() -> Callable[[str], str]:
+    """What makes JSON of a text."""
+    from json.encoder import encode_basestring_ascii
+
+    return encode_basestring_ascii
+
+
+def indented(value: Any, line: str = "\n") -> str:
+    """What ``json.dumps(value, indent=2)`` gives; each *line* but the first begins so.
+
+    With an indent, json encodes in Python, through a generator a level: of long lists that takes most of the time.
+    """
+    return _indented(value, line, encoder())
+
+
+def _indented(value: Any, line: str, encoded: Callable[[str], str]) -> str:
+    kind = type(value)
+    if kind is str:
+        return encoded(value)
+    if value is None:
+        return "null"
+    if kind is int:
+        return str(value)
+    if kind is bool:
+        return "true" if value else "false"
+    deeper = f"{line}  "
+    if kind is list:
+        if not value:
+            return "[]"
+        return f"[{deeper}{f',{deeper}'.join([_indented(item, deeper, encoded) for item in value])}{line}]"
+    if kind is dict and value and all(type(key) is str for key in value):
+        items = [f"{encoded(key)}: {_indented(item, deeper, encoded)}" for key, item in value.items()]
+        return f"{{{deeper}{f',{deeper}'.join(items)}{line}}}"
+    import json
+
+    return json.dumps(value, indent=2).replace("\n", line)

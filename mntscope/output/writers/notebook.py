@@ -1,4 +1,4 @@
-"""What is told, as HTML for a cell's output.
+"""A document as the output of a notebook's cell: made short, and as HTML, Markdown or text.
 
 A page holds many outputs, and belongs to somebody else: each bears its own style sheet, whose every rule is confined
 to it, and no headings, which would end up in the notebook's table of contents. There is no script. What is folded away
@@ -11,12 +11,241 @@ another way, and elsewhere only the reader's own preference is known. So the gro
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
-from mntscope.output.document import Block, Heading, Paragraph, Word, Words, parts
+from mntscope.base.counting import counted
+from mntscope.base.records import dataclass
+from mntscope.output.document import (
+    Block,
+    Commands,
+    Document,
+    Entries,
+    Entry,
+    Heading,
+    Items,
+    More,
+    Paragraph,
+    Table,
+    Tree,
+    Word,
+    Words,
+    parts,
+    with_content,
+)
+from mntscope.output.escape import shortened
+from mntscope.output.writers import markdown
 from mntscope.output.writers.html import inline, markup
 from mntscope.output.writers.markup import DARK, LIGHT, PICTURE, escape
-from mntscope.output.writers.told import Picture, Told, shortened
+from mntscope.output.writers.page import Page
+from mntscope.output.writers.terminal import blocks_text
+
+T = TypeVar("T")
+
+ROWS = 12
+"""How many rows of a table, or items of a list, are shown before the rest is counted."""
+LONGEST = 2000
+"""Characters of a command."""
+SECTIONS = 12
+"""How many parts under a heading of their own are shown before the rest is counted."""
+FRAME = ".frame() has all of them"
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A drawing."""
+
+    caption: str
+    svg: str
+    """An element of :mod:`mntscope.output.graph.svg`."""
+    folded: bool = False
+    alone: str = ""
+    """The same as a file of its own; empty where it only goes with the words."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotebookCell:
+    """What a cell shows of a result: its document, made short, and a picture where there is one."""
+
+    document: Document
+    picture: Picture | None = None
+    rest: str = FRAME
+    """Where to find what is left out."""
+    text: str = ""
+    """What a terminal shows of it, where that is more than the document says: a drawing in characters."""
+
+
+# ---- as text, Markdown and HTML ----
+
+
+def as_text(cell: NotebookCell) -> str:
+    """For consoles, and wherever else an output is read without markup."""
+    if cell.text and len(cell.text) <= 20_000:
+        return cell.text.removesuffix("\n")
+    title = blocks_text([Paragraph(cell.document.title)], Page())
+    return f"{title}{blocks_text(_short(cell), Page())}".removesuffix("\n")
+
+
+def as_markdown(cell: NotebookCell) -> str:
+    """Without headings: those would be headings of the notebook."""
+    blocks = [Paragraph(_strong(cell.document.title)), *map(_without_heading, _short(cell))]
+    # A document's title is a heading, too: this one has none.
+    return markdown.as_markdown(Document("", tuple(blocks))).partition("\n\n")[2]
+
+
+def as_html(cell: NotebookCell) -> str:
+    """One element, with its style sheet."""
+    lead, sections = _sections(_short(cell))
+    title = [f'<p class="title">{inline(cell.document.title)}</p>', markup(lead)]
+    folded = [_folded(heading, blocks, opened=number == 0) for number, (heading, blocks) in enumerate(sections)]
+    drawn = [_drawn(cell.picture)] if cell.picture is not None else []
+    parts = [*title, *folded, *drawn] if cell.picture is not None and cell.picture.folded else [*title, *drawn, *folded]
+    style = _WORDS if cell.picture is None else _WORDS + _DRAWING
+    body = "\n".join(part for part in parts if part)
+    return f'<div class="{CLASS}">\n<style>\n{style}</style>\n{body}\n</div>'
+
+
+def _sections(blocks: tuple[Block, ...]) -> tuple[list[Block], list[tuple[Heading, list[Block]]]]:
+    """What stands before the first heading, and each heading of level 2 with what follows it."""
+    lead: list[Block] = []
+    sections: list[tuple[Heading, list[Block]]] = []
+    for block in blocks:
+        if isinstance(block, Heading) and block.level == 2:
+            sections.append((block, []))
+        else:
+            (sections[-1][1] if sections else lead).append(_without_heading(block))
+    return lead, sections
+
+
+def _without_heading(block: Block) -> Block:
+    return Paragraph(_strong(block.words)) if isinstance(block, Heading) else block
+
+
+def _strong(words: Words) -> Words:
+    """The sentence, all of it but names standing out."""
+    strong: list[Word] = []
+    for part in parts(words):
+        if isinstance(part, Word) and part.style in ("name", "command"):
+            strong.append(part)
+            continue
+        text = part if isinstance(part, str) else part.text
+        if strong and strong[-1].style == "strong":
+            text = strong.pop().text + text
+        strong.append(Word(text, "strong"))
+    return tuple(strong)
+
+
+def _folded(heading: Heading, blocks: list[Block], *, opened: bool) -> str:
+    inner = markup(blocks)
+    return f"<details{' open' if opened else ''}><summary>{inline(heading.words)}</summary>\n{inner}\n</details>"
+
+
+def _drawn(picture: Picture) -> str:
+    drawing = f'<div class="picture">\n{picture.svg}\n</div>'
+    if not picture.folded:
+        return drawing
+    return f"<details><summary>{escape(picture.caption)}</summary>\n{drawing}\n</details>"
+
+
+# ---- made short ----
+
+
+def _short(cell: NotebookCell) -> tuple[Block, ...]:
+    """The blocks without what is too much for a cell; they say what is left out, and where it is to be found."""
+    blocks: list[Block] = []
+    sections = 0
+    for block in cell.document.blocks:
+        if isinstance(block, Heading) and block.level == 2:
+            sections += 1
+        if sections <= SECTIONS:
+            blocks += _cut(block)
+    if sections > SECTIONS:
+        blocks.append(Paragraph(Word(f"and {counted(sections - SECTIONS, 'more section')}", "dim")))
+    return tuple(_counted_once(blocks, cell.rest))
+
+
+def _cut(block: Block) -> Iterator[Block]:
+    """The block, or its beginning and how much more there is of it."""
+    match block:
+        case Entries():
+            yield Entries(block.fields, map(_short_entry, _first(block.entries)))
+            yield from _left(block.entries)
+        case Tree():
+            yield block.first(len(_first(block.below)))
+            yield from _left(block.below)
+        case Table(columns, rows):
+            kept = with_content(columns, (tuple(map(_short_words, row)) for row in _first(rows)))
+            yield Table(*kept, block.right, block.firm, block.spare)
+            yield from _left(rows)
+        case Items(items):
+            yield Items(tuple(map(_short_words, _first(items))))
+            yield from _left(items)
+        case Commands(lines):
+            yield Commands(_short_lines(_first(lines)))
+            yield from _left(lines)
+        case _:
+            yield block
+
+
+def _first(things: Sequence[T]) -> Sequence[T]:
+    return things if len(things) <= ROWS + 1 else things[:ROWS]
+
+
+def _left(things: Sequence[object]) -> Iterator[Block]:
+    kept = _first(things)
+    if len(kept) < len(things):
+        yield Paragraph(More(len(things) - len(kept)))
+
+
+def _short_entry(entry: Entry) -> Entry:
+    (lead,) = _short_words(entry.lead)
+    note = _short_words(entry.note) if entry.note else ""
+    return Entry(lead, _short_words(entry.words), note, _short_lines(entry.commands))
+
+
+def _short_lines(lines: Sequence[str]) -> tuple[str, ...]:
+    return tuple(line if len(line) <= LONGEST else f"# {_too_long(line)}" for line in lines)
+
+
+def _short_words(words: Words) -> tuple[str | Word, ...]:
+    return tuple(map(_short_part, parts(words)))
+
+
+def _short_part(part: str | Word) -> str | Word:
+    """A name is cut in its middle; a command is not: where it is too long for a cell, only that is said."""
+    if isinstance(part, str):
+        return shortened(part)
+    if isinstance(part, More):
+        return Word(f"and {part.count} more", "dim")
+    if part.style == "command":
+        return part if len(part.text) <= LONGEST else Word(_too_long(part.text), "dim")
+    return Word(shortened(part.text), part.style)
+
+
+def _too_long(command: str) -> str:
+    return f"a command of {len(command)} characters: too long to be shown here"
+
+
+def _counted_once(blocks: Sequence[Block], rest: str) -> Iterator[Block]:
+    """The blocks; what the document and this writer leave out of one of them is counted together."""
+    left, of = 0, ""
+    for block, following in zip(blocks, [*blocks[1:], None], strict=False):
+        if not (count := _count(block)):
+            of = f": {rest}" if isinstance(block, Table) else ""
+            yield block
+            continue
+        left += count
+        if not _count(following):
+            yield Paragraph(Word(f"and {left} more{of}", "dim"))
+            left = 0
+
+
+def _count(block: Block | None) -> int:
+    """How much a block says is left out; 0 for one that says something else."""
+    return block.words.count if isinstance(block, Paragraph) and isinstance(block.words, More) else 0
+
+
+# ---- how it looks ----
 
 CLASS = "mntscope"
 
@@ -89,63 +318,3 @@ def _confined(style: str) -> tuple[str, str]:
 
 
 _WORDS, _DRAWING = _confined(STYLE)
-
-
-def as_html(told: Told) -> str:
-    """The whole output: one element, with its style sheet."""
-    lead, sections = _sections(shortened(told))
-    parts = [f'<p class="title">{inline(told.title)}</p>', markup(lead)]
-    folded = [_folded(heading, blocks, opened=number == 0) for number, (heading, blocks) in enumerate(sections)]
-    drawn = [_drawn(told.picture)] if told.picture is not None else []
-    parts += [*folded, *drawn] if told.picture is not None and told.picture.folded else [*drawn, *folded]
-    style = _WORDS if told.picture is None else _WORDS + _DRAWING
-    body = "\n".join(part for part in parts if part)
-    return f'<div class="{CLASS}">\n<style>\n{style}</style>\n{body}\n</div>'
-
-
-def _sections(blocks: tuple[Block, ...]) -> tuple[list[Block], list[tuple[Heading, list[Block]]]]:
-    """What stands before the first heading, and each heading of level 2 with what follows it."""
-    lead: list[Block] = []
-    sections: list[tuple[Heading, list[Block]]] = []
-    for block in blocks:
-        if isinstance(block, Heading) and block.level == 2:
-            sections.append((block, []))
-        else:
-            (sections[-1][1] if sections else lead).append(_without_heading(block))
-    return lead, sections
-
-
-def _without_heading(block: Block) -> Block:
-    return Paragraph(_strong(block.words)) if isinstance(block, Heading) else block
-
-
-def _strong(words: Words) -> Words:
-    """The sentence, all of it but names standing out."""
-    strong: list[Word] = []
-    for part in parts(words):
-        if isinstance(part, Word) and part.style in ("name", "command"):
-            strong.append(part)
-            continue
-        text = part if isinstance(part, str) else part.text
-        if strong and strong[-1].style == "strong":
-            text = strong.pop().text + text
-        strong.append(Word(text, "strong"))
-    return tuple(strong)
-
-
-def _folded(heading: Heading, blocks: list[Block], *, opened: bool) -> str:
-    inner = markup(blocks)
-    return f"<details{' open' if opened else ''}><summary>{inline(heading.words)}</summary>\n{inner}\n</details>"
-
-
-def _drawn(picture: Picture) -> str:
-    drawing = f'<div class="picture">\n{picture.svg}\n</div>'
-    if not picture.folded:
-        return drawing
-    return f"<details><summary>{escape(picture.caption)}</summary>\n{drawing}\n</details>"
-
-
-def as_blocks(told: Told) -> Iterator[Block]:
-    """All of it without headings, for Markdown in an output: those would be headings of the notebook."""
-    yield Paragraph(_strong(told.title))
-    yield from map(_without_heading, shortened(told))

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from mntscope.base.records import NamedTuple
-from mntscope.output.writers.terminal import Text, painted
+from mntscope.output.writers.lines import Text, painted
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -1,121 +1,224 @@
-"""Styled text for a page: where its lines are broken, and what stands before each.
+"""A document as a terminal, or a file of text, shows it: the verdict first, sections indented, commands to be copied.
 
-rich draws what is more than lines, such as tables, and knows how wide a character is. It takes longer to load than most
-commands take to run: text in ASCII needs none of it. Lines are broken where rich breaks them.
+The title is left out: it is what was asked. What is untrusted is made visible, and is never cut, but in the cells of a
+table that would not fit a terminal.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
-Piece = tuple[str, str]
-"""Text, and its style (as rich has them); empty for none."""
+from mntscope.output.document import (
+    Block,
+    Commands,
+    Document,
+    Entries,
+    Entry,
+    Heading,
+    Items,
+    More,
+    Paragraph,
+    Prose,
+    Table,
+    Tree,
+    Verdict,
+    Word,
+    Words,
+    parts,
+)
+from mntscope.output.escape import visible
+from mntscope.output.writers.lines import Piece, Text, cells
+from mntscope.output.writers.page import Page
 
-# A word, with the blanks that follow it; the first one with those before it too.
-_WORD = r"\s*\S+\s*"
+ASIDE = 13
+"""Columns: where no lead of an entry is longer, what it says stands aside of it, aligned with that of the others."""
+TRUNK = 48
+"""Columns: no branch of a tree begins further on the right."""
 
-_CODES = {
-    "bold": "1",
-    "dim": "2",
-    "underline": "4",
-    "red": "31",
-    "green": "32",
-    "yellow": "33",
-    "magenta": "35",
-    "cyan": "36",
+_SECTION = "  "
+_STYLES = {
+    "name": "bold",
+    "command": "cyan",
+    "strong": "bold",
+    "dim": "dim",
+    "critical": "bold red",
+    "high": "red",
+    "medium": "yellow",
+    "low": "dim",
+    "good": "green",
+    "linked": "cyan",
 }
-"""The words of a style, as ECMA-48 numbers them (SGR)."""
-
-_GUIDES = "│├└─… "
-"""What trees are drawn with, and begin with."""
 
 
-class Text:
-    """A paragraph, or several lines of them; it must be fit to be shown."""
-
-    __slots__ = ("indent", "lead", "pieces", "whole")
-
-    def __init__(
-        self, *pieces: str | Piece, indent: str | Piece = "", lead: str | Piece | None = None, whole: bool = False
-    ) -> None:
-        """*pieces* are set one after the other.
-
-        Every line begins with *indent*, but the first with *lead*, as wide, where that is given. A *whole* line, such
-        as a command that is to be copied, is not broken: to wrap it is left to the terminal.
-        """
-        self.pieces = [_piece(piece) for piece in pieces]
-        self.indent = _piece(indent)
-        self.lead = self.indent if lead is None else _piece(lead)
-        self.whole = whole
-
-    def lines(self, width: int) -> Iterator[list[Piece]]:
-        """Its lines on a page of *width* columns, without the blanks that end them."""
-        room = max(1, width - cells(self.indent[0]))
-        before, at = self.lead, 0
-        for line in "".join(text for text, _ in self.pieces).split("\n"):
-            for start, end in [(0, len(line))] if self.whole else _broken(line, room):
-                shown = line[start:end].rstrip(" ")
-                yield [before, *self._between(at + start, at + start + len(shown))]
-                before = self.indent
-            at += len(line) + 1
-
-    def _between(self, start: int, end: int) -> Iterator[Piece]:
-        for text, style in self.pieces:
-            part = text[max(0, start) : max(0, end)]
-            if part:
-                yield part, style
-            start, end = start - len(text), end - len(text)
+def as_text(document: Document, page: Page) -> str:
+    """The whole document, one block below the other."""
+    return blocks_text(document.blocks, page)
 
 
-def _piece(piece: str | Piece) -> Piece:
-    return (piece, "") if isinstance(piece, str) else piece
+def blocks_text(blocks: Iterable[Block], page: Page) -> str:
+    """The blocks, those under a heading indented."""
+    indent, before, text = "", None, ""
+    for block in blocks:
+        if before is not None and _apart(before, block):
+            text += "\n"
+        if isinstance(block, Heading):
+            text += page.draw(Text(*_pieces(block.words, "bold"), indent=_SECTION * (block.level - 2)))
+            indent = _SECTION * (block.level - 1)
+        else:
+            text += _block(block, page, indent)
+        before = block
+    return text
 
 
-def cells(text: str) -> int:
-    """How many columns of a terminal *text* takes."""
-    if text.lstrip(_GUIDES).isascii():
-        return len(text)
-    from rich.cells import cell_len
-
-    return cell_len(text)
-
-
-def painted(text: str, style: str) -> str:
-    """*text* with the escape sequences of *style*, in the sixteen colours that every terminal has."""
-    return f"\x1b[{';'.join(_CODES[word] for word in style.split())}m{text}\x1b[0m" if text and style else text
+def _apart(before: Block, block: Block) -> bool:
+    """Whether there is an empty line between the two: not between a sentence and what it speaks of."""
+    if isinstance(block, (Heading, Verdict)):
+        return not isinstance(before, Heading)
+    return not isinstance(before, (Heading, Paragraph)) and not (
+        isinstance(block, Paragraph) and isinstance(block.words, More)
+    )
 
 
-def _broken(line: str, width: int) -> Iterator[tuple[int, int]]:
-    """Where the parts of *line* begin and end."""
-    start = 0
-    if cells(line) > width:
-        for end in _breaks(line, width):
-            yield start, end
-            start = end
-    yield start, len(line)
+def _block(block: Block, page: Page, indent: str) -> str:
+    match block:
+        case Verdict():
+            return page.draw(Text(*_pieces(block.word, "bold"), "  ", *_pieces(block.sentence), indent=indent))
+        case Heading(words) | Paragraph(words):
+            return page.draw(Text(*_pieces(words), indent=indent))
+        case Items(items):
+            return page.draw(*(Text(*_pieces(item), lead=indent, indent=f"{indent}  ") for item in items))
+        case Entries():
+            return page.draw(*_entries(block.entries, indent))
+        case Tree():
+            return _tree(block, page, indent)
+        case Table():
+            return _table(block, page, indent)
+        case Commands(lines):
+            return page.draw(*(_command(line, f"{indent}  ") for line in lines))
+        case Prose(markdown):
+            return page.draw(Text(_visible_lines(markdown), indent=indent))
 
 
-def _breaks(line: str, width: int) -> Iterator[int]:
-    """Where a new line begins: at a word that has no more room, and within one that has room on no line."""
-    used = 0
-    for word in re.finditer(_WORD, line):
-        start, text = word.start(), word[0]
-        long = cells(text.rstrip())
-        if used + long <= width:
-            used += cells(text)
+def _visible_lines(text: str) -> str:
+    """*text* of several lines, each made visible."""
+    return "\n".join(map(visible, text.strip().split("\n")))
+
+
+def _command(line: str, indent: str) -> Text:
+    """On a line of its own, which is not broken, so that it can be copied."""
+    return Text((line, "cyan"), indent=indent, whole=True)
+
+
+def _pieces(words: Words, style: str = "") -> list[Piece]:
+    return [_piece(part, style) for part in parts(words)]
+
+
+def _piece(part: str | Word, style: str) -> Piece:
+    if isinstance(part, Word):
+        own = _STYLES[part.style]
+        return visible(part.text), f"{style} {own}".strip() if style and style not in own else own
+    # The blank between it and the next piece is no blank at the end.
+    bare = part.rstrip(" ")
+    return visible(bare) + part[len(bare) :], style
+
+
+def _entries(entries: tuple[Entry, ...], indent: str) -> Iterator[Text]:
+    leads = [_pieces(entry.lead)[0] for entry in entries]
+    longest = max((cells(text) for text, _ in leads), default=0)
+    for entry, (lead, style) in zip(entries, leads, strict=True):
+        said = [*_pieces(entry.words), *_below(entry.note)]
+        if longest <= ASIDE:
+            further = indent + " " * (longest + 2)
+            yield Text(*said, lead=(f"{indent}{lead}{' ' * (longest + 2 - cells(lead))}", style), indent=further)
+        else:
+            further = f"{indent}    "
+            yield Text((lead, style), "  ", *said, lead=indent, indent=further)
+        yield from (_command(line, further) for line in entry.commands)
+
+
+def _below(note: Words) -> list[Piece]:
+    """The note of an entry, on a line of its own."""
+    return [("\n", ""), *_pieces(note, "dim")] if note else []
+
+
+def _table(table: Table, page: Page, indent: str) -> str:
+    """Columns aligned below headings in capitals; a cell has the colour of what stands out in it."""
+    cells: dict[str, list[str]] = {}
+    styles: dict[str, Callable[[str], str]] = {}
+    for at, column in enumerate(table.columns):
+        pieces = [_pieces(row[at]) for row in table.rows]
+        cells[column] = ["".join(text for text, _ in cell) for cell in pieces]
+        marks = {
+            text: style
+            for text, cell in zip(cells[column], pieces, strict=True)
+            for style in [next((style for _, style in cell if style not in ("", "bold")), "")]
+            if style
+        }
+        styles[column] = partial(_marked, marks)
+    return _columns(table, cells, styles, page, indent)
+
+
+def _marked(marks: Mapping[str, str], text: str) -> str:
+    return marks.get(text, "")
+
+
+def _tree(tree: Tree, page: Page, indent: str) -> str:
+    """The same of a tree, its branches drawn. Many cells are alike: each text is made visible, and marked, once."""
+    cells = {column: _visible(texts) for column, texts in tree.cells.items()}
+    if tree.drawn in cells:
+        branches = _branches(tree.below)
+        cells[tree.drawn] = [f"{branch}{text}" for branch, text in zip(branches, cells[tree.drawn], strict=True)]
+    marks = {word: _STYLES[style] for word, style in tree.marks.items()}
+    first_word = partial(_first_word_marked, marks)
+    return _columns(tree, cells, dict.fromkeys(tree.marked, first_word), page, indent)
+
+
+def _first_word_marked(marks: Mapping[str, str], text: str) -> str:
+    return marks.get(text.split(" ", 1)[0], "")
+
+
+def _columns(
+    table: Table,
+    cells: Mapping[str, Sequence[str]],
+    styles: Mapping[str, Callable[[str], str]],
+    page: Page,
+    indent: str,
+) -> str:
+    from mntscope.output.writers.columns import Column, set_columns
+
+    columns = [
+        Column(
+            column.upper(),
+            right=column in table.right,
+            firm=column in table.firm,
+            spare=column in table.spare,
+            style=styles.get(column),
+        )
+        for column in cells
+    ]
+    text = set_columns(columns, list(cells.values()), page._replace(width=page.width - len(indent)))
+    return "".join(f"{indent}{line}" for line in text.splitlines(keepends=True)) if indent else text
+
+
+def _visible(texts: Sequence[str]) -> Sequence[str]:
+    together = "".join(texts)
+    if together.isascii() and together.isprintable() and " " not in together:
+        return texts
+    known = {text: visible(text) for text in set(texts)}
+    return [known[text] for text in texts]
+
+
+def _branches(below: Sequence[int]) -> Iterator[str]:
+    """What is drawn before each row of a tree: ``│ ├─``."""
+    last = {above: row for row, above in enumerate(below)}
+    trunks: list[str] = []
+    for row, above in enumerate(below):
+        if above < 0:
+            trunks.append("")
+            yield ""
             continue
-        parts = _chopped(text, width) if long > width else [text]
-        for part in parts:
-            if start:
-                yield start
-            start += len(part)
-        used = cells(parts[-1])
-
-
-def _chopped(text: str, width: int) -> list[str]:
-    if text.isascii():
-        return [text[start : start + width] for start in range(0, len(text), width)]
-    from rich.cells import chop_cells
-
-    return chop_cells(text, width)
+        trunk, ends = trunks[above], last[above] == row
+        deeper = trunk + ("  " if ends else "│ ")
+        trunks.append(deeper if len(deeper) <= TRUNK else f"…{deeper[1 - TRUNK :]}")
+        yield trunk + ("└─" if ends else "├─")

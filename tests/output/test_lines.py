@@ -15,8 +15,8 @@ from rich.padding import Padding
 from rich.style import Style
 from rich.text import Text as RichText
 
+from mntscope.output.writers.lines import Text, cells, painted
 from mntscope.output.writers.page import Page
-from mntscope.output.writers.terminal import Text, cells, painted
 
 HOW = ["", "bold ", "dim ", "underline ", "bold underline "]
 COLOURS = ["", "red", "green", "yellow", "magenta", "cyan"]
@@ -103,7 +103,7 @@ def test_styles_are_written_as_rich_writes_them(style: str) -> None:
 
 def test_ascii_lines_load_no_rich() -> None:
     program = (
-        "import sys; from mntscope.output.writers.page import Page; from mntscope.output.writers.terminal import Text;"
+        "import sys; from mntscope.output.writers.page import Page; from mntscope.output.writers.lines import Text;"
         " Page(9, colour=True).draw(Text(('├── a b c d e', 'red'), indent='│ ')); print(*sys.modules)"
     )
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
