@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from mntscope.analysis.remedies import Command
@@ -14,7 +14,7 @@ from mntscope.graph.severity import SEVERITIES, worst
 from mntscope.model import Mount
 from mntscope.propagation.operations import SetPropagation
 from mntscope.rules.machine import Machine
-from mntscope.rules.rule import Reference
+from mntscope.rules.rule import Deferred, Reference
 
 if TYPE_CHECKING:
     from mntscope.analysis.plan import Kind
@@ -117,36 +117,44 @@ def _top_first(above: Mount, leaks: list[Leak]) -> tuple[Leak, ...]:
     return (first, *(leak for leak in leaks if leak is not first))
 
 
-def remedy(machine: Machine, label: str, crossing: Crossing) -> tuple[Command, ...]:
+def remedy(machine: Machine, label: str, crossing: Crossing) -> Sequence[Command]:
     """The commands that stop a leak, as the planner of `isolate` gives them; none where it refuses.
 
     With leaks below, all mounts below become slaves: what each of them is for, nobody here knows.
     """
     leak = crossing.top
+    kind: Kind = "slave" if crossing.below or leak.remedy == "make-slave" else "private"
     if leak.remedy_path is None:
         return ()
-    kind: Kind = "slave" if crossing.below or leak.remedy == "make-slave" else "private"
-    recursive = crossing.below > 0
-    if machine.may_simulate(times=PLAN):
-        # Looked up only here: on a sound machine nothing is to be planned.
-        from mntscope.analysis.plan import make_plan
+    unproven = SetPropagation(label, leak.remedy_path, kind, recursive=crossing.below > 0)
+    # The time that it takes is set aside now: which remedies are proven must not depend on which are looked at.
+    proven = machine.may_simulate(times=PLAN)
 
-        try:
-            # By force: it refuses to change covered mounts, which undo could not reach. Here they are to change.
-            plan = make_plan(machine.snapshot, label, [leak.path], kind=kind, recursive=recursive, force=recursive)
-        except MntscopeError:
-            return ()
-        # A slave elsewhere that loses its master receives less: that is no harm. Anything else would be.
-        effects = (effect for action in plan.actions for effect in action.effects)
-        if any(effect.crosses and effect.change != "propagation" for effect in effects):
-            return ()
-        operations = [action.operation for action in plan.actions]
-    else:
-        # What it plans, without the proof.
-        operations = [SetPropagation(label, leak.remedy_path, kind, recursive)]
-    changes = (operation for operation in operations if isinstance(operation, SetPropagation))
-    words = [(f"--make-{'r' if change.recursive else ''}{change.type}", change.target) for change in changes]
-    return machine.commands(label, "mount", *words)
+    def work_out() -> tuple[Command, ...]:
+        changes = _planned(machine, leak.path, unproven, kind) if proven else [unproven]
+        words = [(f"--make-{'r' if change.recursive else ''}{change.type}", change.target) for change in changes]
+        return machine.commands(label, "mount", *words)
+
+    return Deferred(work_out)
+
+
+def _planned(machine: Machine, path: str, change: SetPropagation, kind: Kind) -> list[SetPropagation]:
+    """What the planner makes of a *change* that is to stop what leaks at *path*."""
+    # Looked up only here: most who audit a machine only count.
+    from mntscope.analysis.plan import make_plan
+
+    recursive = change.recursive
+    try:
+        # By force: it refuses to change covered mounts, which undo could not reach. Here they are to change.
+        plan = make_plan(machine.snapshot, change.ns, [path], kind=kind, recursive=recursive, force=recursive)
+    except MntscopeError:
+        return []
+    # A slave elsewhere that loses its master receives less: that is no harm. Anything else would be.
+    effects = (effect for action in plan.actions for effect in action.effects)
+    if any(effect.crosses and effect.change != "propagation" for effect in effects):
+        return []
+    operations = (action.operation for action in plan.actions)
+    return [operation for operation in operations if isinstance(operation, SetPropagation)]
 
 
 def somewhere(paths: tuple[str, ...]) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Literal, TypedDict, Unpack, get_args
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, get_args, overload
 
 from mntscope.analysis.remedies import Command
 from mntscope.base.display import Shown
@@ -21,6 +21,51 @@ CONFIDENCES: tuple[Confidence, ...] = get_args(Confidence)
 """The surest first."""
 
 
+class Deferred(Sequence[Command]):
+    """Commands that are worked out when somebody looks at them first; otherwise as a tuple of them.
+
+    To prove that a remedy does no harm takes longer than to find what is wrong, and most who ask only count.
+    """
+
+    __slots__ = ("_commands", "_work")
+
+    def __init__(self, work: Callable[[], Sequence[Command]]) -> None:
+        """*work* is called once at most; if it fails, there are no commands."""
+        self._work = work
+        self._commands: tuple[Command, ...] | None = None
+
+    def _worked_out(self) -> tuple[Command, ...]:
+        if self._commands is None:
+            try:
+                self._commands = tuple(self._work())
+            except Exception:  # noqa: BLE001 - as with a rule that fails: the report of all else is not to be lost
+                self._commands = ()
+        return self._commands
+
+    @overload
+    def __getitem__(self, at: int) -> Command: ...
+    @overload
+    def __getitem__(self, at: slice) -> tuple[Command, ...]: ...
+    def __getitem__(self, at: int | slice) -> Command | tuple[Command, ...]:
+        return self._worked_out()[at]
+
+    def __len__(self) -> int:
+        return len(self._worked_out())
+
+    def __eq__(self, other: object) -> bool:
+        return self._worked_out() == (other._worked_out() if isinstance(other, Deferred) else other)
+
+    def __hash__(self) -> int:
+        return hash(self._worked_out())
+
+    def __repr__(self) -> str:
+        return repr(self._worked_out())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What is to be worked out stays in this process: copies, and other processes, get what came of it.
+        return tuple, (self._worked_out(),)
+
+
 @dataclass(frozen=True, slots=True)
 class Reference:
     """Where to read on."""
@@ -35,7 +80,7 @@ class More(TypedDict, total=False):
 
     evidence: Evidence
     path: str | None
-    commands: tuple[Command, ...]
+    commands: Sequence[Command]
     advice: str
 
 
@@ -108,8 +153,9 @@ class Finding(Shown):
     evidence: Evidence = Evidence()
     path: str | None = None
     """Where in the subject's namespace, if it is about one place."""
-    commands: tuple[Command, ...] = ()
-    """What puts it right, to be run as root on the host, one after the other; none where only advice can be given."""
+    commands: Sequence[Command] = ()
+    """What puts it right, to be run as root on the host, one after the other; none where only advice can be given.
+    A tuple, or :class:`Deferred` where it takes long to work out."""
     advice: str = ""
     """What to do beside the commands, or instead of them: where a configuration is to be changed for good."""
 
