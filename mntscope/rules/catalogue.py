@@ -1,53 +1,40 @@
-"""The rules there are: an explicit list, and what other packages add to it."""
+"""The rules there are: an explicit list, and what other packages add to it.
+
+A rule is a file of this package that defines ``RULE``, and its line here. Its page in ``docs/rules``, what ``explain``,
+SARIF and the completion say of it, and the tests of its cases (``tests.support.rule_cases``) follow from these.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from importlib import import_module
 
 from mntscope.errors import UsageError
-from mntscope.rules import (
-    mnt001_leak_to_host,
-    mnt002_proc_would_cover_host,
-    mnt003_foreign_proc,
-    mnt004_host_proc_covered,
-    mnt005_pid_namespace_without_mount_namespace,
-    mnt006_bidirectional_volume,
-    mnt007_container_to_container,
-    mnt008_pinned_host_mount,
-    mnt009_not_shared,
-    mnt010_mount_explosion,
-    mnt011_near_mount_max,
-    mnt012_hidden_propagation,
-    mnt013_master_not_seen,
-    mnt014_leftover_mount,
-    mnt015_namespace_without_process,
-    mnt016_writable_host_path,
-    mnt017_missing_mount_flags,
-    mnt018_quadratic_mountinfo,
-)
 from mntscope.rules.rule import Rule
 
-RULES: tuple[Rule, ...] = (
-    mnt001_leak_to_host.RULE,
-    mnt002_proc_would_cover_host.RULE,
-    mnt003_foreign_proc.RULE,
-    mnt004_host_proc_covered.RULE,
-    mnt005_pid_namespace_without_mount_namespace.RULE,
-    mnt006_bidirectional_volume.RULE,
-    mnt007_container_to_container.RULE,
-    mnt008_pinned_host_mount.RULE,
-    mnt009_not_shared.RULE,
-    mnt010_mount_explosion.RULE,
-    mnt011_near_mount_max.RULE,
-    mnt012_hidden_propagation.RULE,
-    mnt013_master_not_seen.RULE,
-    mnt014_leftover_mount.RULE,
-    mnt015_namespace_without_process.RULE,
-    mnt016_writable_host_path.RULE,
-    mnt017_missing_mount_flags.RULE,
-    mnt018_quadratic_mountinfo.RULE,
+_FILES = (
+    "mnt001_leak_to_host",
+    "mnt002_proc_would_cover_host",
+    "mnt003_foreign_proc",
+    "mnt004_host_proc_covered",
+    "mnt005_pid_namespace_without_mount_namespace",
+    "mnt006_bidirectional_volume",
+    "mnt007_container_to_container",
+    "mnt008_pinned_host_mount",
+    "mnt009_not_shared",
+    "mnt010_mount_explosion",
+    "mnt011_near_mount_max",
+    "mnt012_hidden_propagation",
+    "mnt013_master_not_seen",
+    "mnt014_leftover_mount",
+    "mnt015_namespace_without_process",
+    "mnt016_writable_host_path",
+    "mnt017_missing_mount_flags",
+    "mnt018_quadratic_mountinfo",
 )
+
+RULES: tuple[Rule, ...] = tuple(import_module(f"mntscope.rules.{file}").RULE for file in _FILES)
 """Ours, by id."""
 
 ENTRY_POINTS = "mntscope.rules"

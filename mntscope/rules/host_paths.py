@@ -14,7 +14,7 @@ MOST = 16
 """So many of the host's mounts are looked at for one directory. Honest hosts have one or two."""
 
 
-class Origins:
+class HostPaths:
     """The host's mounts that can be reached by a path, by the directories that they show."""
 
     def __init__(self, host: MountTree) -> None:

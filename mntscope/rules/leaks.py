@@ -29,7 +29,7 @@ PID_NAMESPACES = Reference(
 
 
 @dataclass(frozen=True, slots=True)
-class Crossing:
+class LeakingTree:
     """A mount that leaks, and those below it that leak along with it."""
 
     leaks: tuple[Leak, ...]
@@ -75,27 +75,27 @@ def outward(leaks: Iterable[Leak]) -> Iterator[Leak]:
             yield leak
 
 
-def crossings(machine: Machine, label: str) -> list[Crossing]:
+def leaking_trees(machine: Machine, label: str) -> list[LeakingTree]:
     """What a namespace leaks to the host, one for each topmost mount that does, the worst first.
 
-    Without the :func:`hidden_crossings`, of which another rule tells.
+    Without the :func:`hidden_leaking_trees`, of which another rule tells.
     """
-    return [crossing for crossing in _all_crossings(machine, label) if not _unseen(machine, label, crossing)]
+    return [leaking for leaking in _all_leaking_trees(machine, label) if not _unseen(machine, label, leaking)]
 
 
-def hidden_crossings(machine: Machine, label: str) -> list[Crossing]:
+def hidden_leaking_trees(machine: Machine, label: str) -> list[LeakingTree]:
     """Those that no path leads to, at a place where what is seen does not leak."""
-    return [crossing for crossing in _all_crossings(machine, label) if _unseen(machine, label, crossing)]
+    return [leaking for leaking in _all_leaking_trees(machine, label) if _unseen(machine, label, leaking)]
 
 
-def _unseen(machine: Machine, label: str, crossing: Crossing) -> bool:
-    if not crossing.top.hidden:
+def _unseen(machine: Machine, label: str, leaking: LeakingTree) -> bool:
+    if not leaking.top.hidden:
         return False
-    seen = machine.tree(label).containing(crossing.top.path)
-    return seen is not None and all(leak.mount is not seen for leak in crossing.leaks)
+    seen = machine.tree(label).containing(leaking.top.path)
+    return seen is not None and all(leak.mount is not seen for leak in leaking.leaks)
 
 
-def _all_crossings(machine: Machine, label: str) -> list[Crossing]:
+def _all_leaking_trees(machine: Machine, label: str) -> list[LeakingTree]:
     tree = machine.tree(label)
     by_mount: dict[Mount, list[Leak]] = {}
     for leak in outward(machine.leaks[label]):
@@ -108,8 +108,8 @@ def _all_crossings(machine: Machine, label: str) -> list[Crossing]:
         if mount in by_mount:
             above = top[mount] = above or mount
             grouped.setdefault(above, []).extend(by_mount[mount])
-    found = [Crossing(_top_first(above, leaks)) for above, leaks in grouped.items()]
-    return sorted(found, key=lambda crossing: (SEVERITIES.index(crossing.severity), crossing.top.path))
+    found = [LeakingTree(_top_first(above, leaks)) for above, leaks in grouped.items()]
+    return sorted(found, key=lambda leaking: (SEVERITIES.index(leaking.severity), leaking.top.path))
 
 
 def _top_first(above: Mount, leaks: list[Leak]) -> tuple[Leak, ...]:
@@ -117,16 +117,16 @@ def _top_first(above: Mount, leaks: list[Leak]) -> tuple[Leak, ...]:
     return (first, *(leak for leak in leaks if leak is not first))
 
 
-def remedy(machine: Machine, label: str, crossing: Crossing) -> Sequence[Command]:
+def remedy(machine: Machine, label: str, leaking: LeakingTree) -> Sequence[Command]:
     """The commands that stop a leak, as the planner of `isolate` gives them; none where it refuses.
 
     With leaks below, all mounts below become slaves: what each of them is for, nobody here knows.
     """
-    leak = crossing.top
-    kind: Kind = "slave" if crossing.below or leak.remedy == "make-slave" else "private"
+    leak = leaking.top
+    kind: Kind = "slave" if leaking.below or leak.remedy == "make-slave" else "private"
     if leak.remedy_path is None:
         return ()
-    unproven = SetPropagation(label, leak.remedy_path, kind, recursive=crossing.below > 0)
+    unproven = SetPropagation(label, leak.remedy_path, kind, recursive=leaking.below > 0)
     # The time that it takes is set aside now: which remedies are proven must not depend on which are looked at.
     proven = machine.may_simulate(times=PLAN)
 

@@ -11,7 +11,7 @@ from typing import Literal
 from mntscope.analysis.remedies import Command, run_in
 from mntscope.errors import MntscopeError
 from mntscope.graph import Leak, MountTree, PeerGraph, by_namespace, leaks_to
-from mntscope.graph.names import GroupNames
+from mntscope.graph.names import THE_HOST, GroupNames
 from mntscope.model import Mount, Process, View
 from mntscope.propagation import Effect, Operation, Simulation, simulate, simulate_all
 from mntscope.rules.roles import Role, role_of
@@ -78,7 +78,7 @@ class Machine:
 
     def words(self, label: str) -> str:
         """The namespace in words, for people: unique in this capture. It quotes names as they are."""
-        return "the host" if label == self.host.label else self._names.view(label)
+        return THE_HOST if label == self.host.label else self._names.view(label)
 
     def first_process(self, label: str) -> Process | None:
         """The process that the namespace is best known by: the oldest that lives in it."""

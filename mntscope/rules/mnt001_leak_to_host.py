@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from mntscope.base.counting import counted
 from mntscope.propagation.operations import MountNew
-from mntscope.rules.leaks import MOUNT_NAMESPACES, SHARED_SUBTREES, Crossing, crossings, remedy, somewhere
+from mntscope.rules.leaks import MOUNT_NAMESPACES, SHARED_SUBTREES, LeakingTree, leaking_trees, remedy, somewhere
 from mntscope.rules.machine import Machine
 from mntscope.rules.rule import Evidence, Finding, Rule
 
@@ -16,28 +16,28 @@ def check(machine: Machine) -> Iterator[Finding]:
     for view in machine.others:
         if machine.own_root(view.label):
             continue
-        for crossing in crossings(machine, view.label):
-            yield _finding(machine, view.label, crossing)
+        for leaking in leaking_trees(machine, view.label):
+            yield _finding(machine, view.label, leaking)
 
 
-def _finding(machine: Machine, label: str, crossing: Crossing) -> Finding:
-    leak = crossing.top
-    others = f"; the same goes for {counted(crossing.below, 'mount')} below it" if crossing.below else ""
+def _finding(machine: Machine, label: str, leaking: LeakingTree) -> Finding:
+    leak = leaking.top
+    others = f"; the same goes for {counted(leaking.below, 'mount')} below it" if leaking.below else ""
     return RULE.finding(
         label,
         f"{machine.words(label)} can change the host's mounts: what is mounted or unmounted at {leak.path} also is at"
         f" {somewhere(leak.lands_at)} of the host{others}",
         (machine.name(label), leak.path),
-        severity="low" if machine.roles[label] == "runtime" else crossing.severity,
+        severity="low" if machine.roles[label] == "runtime" else leaking.severity,
         path=leak.path,
         evidence=Evidence(
-            mounts=crossing.members(label, machine.host.label),
+            mounts=leaking.members(label, machine.host.label),
             peer_group=(leak.mount.device, leak.peer_group),
             lands_at=tuple((machine.host.label, path) for path in leak.lands_at),
             effects=machine.predicted(MountNew(label, "tmpfs", "example", leak.path)),
-            facts=(("mounts that leak", str(1 + crossing.below)),),
+            facts=(("mounts that leak", str(1 + leaking.below)),),
         ),
-        commands=remedy(machine, label, crossing),
+        commands=remedy(machine, label, leaking),
         advice="Start it with `unshare --mount` (private), with `unshare --mount --propagation slave`, or with"
         " PrivateMounts=yes in its unit; `mntscope run` does so.",
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from mntscope.graph import leaks_in
 from mntscope.propagation.operations import MountNew
-from mntscope.rules.leaks import MOUNT_NAMESPACES, PID_NAMESPACES, Crossing, remedy
+from mntscope.rules.leaks import MOUNT_NAMESPACES, PID_NAMESPACES, LeakingTree, remedy
 from mntscope.rules.machine import Machine
 from mntscope.rules.rule import Evidence, Finding, Rule
 
@@ -23,7 +23,7 @@ def check(machine: Machine) -> Iterator[Finding]:
             if leak.direction != "in" and PROC in leak.lands_at:
                 from mntscope.analysis.plan import PROC_OPTIONS
 
-                crossing = Crossing((leak,))
+                leaking = LeakingTree((leak,))
                 yield RULE.finding(
                     view.label,
                     f"{machine.words(view.label)} has a PID namespace of its own, and a proc that it mounts at {PROC}"
@@ -31,13 +31,13 @@ def check(machine: Machine) -> Iterator[Finding]:
                     (machine.name(view.label), PROC),
                     path=PROC,
                     evidence=Evidence(
-                        mounts=crossing.members(view.label, machine.host.label),
+                        mounts=leaking.members(view.label, machine.host.label),
                         peer_group=(leak.mount.device, leak.peer_group),
                         lands_at=tuple((machine.host.label, path) for path in leak.lands_at),
                         effects=machine.predicted(MountNew(view.label, "proc", "proc", PROC, PROC_OPTIONS)),
                         facts=(("its PID namespace", str(min(own))), ("the host's", str(machine.host_pid_namespace))),
                     ),
-                    commands=remedy(machine, view.label, crossing),
+                    commands=remedy(machine, view.label, leaking),
                     advice="Then mount its proc: `mntscope isolate PID --mount-proc` does both, and proves that the"
                     " host is unharmed. Start it with `unshare --pid --fork --mount --mount-proc`, which makes all"
                     " mounts private first.",

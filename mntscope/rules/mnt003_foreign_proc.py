@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from mntscope.analysis.remedies import Command
 from mntscope.graph import Member
+from mntscope.graph.names import process_name
 from mntscope.model import Process, View
 from mntscope.rules.leaks import PID_NAMESPACES
 from mntscope.rules.machine import Machine
@@ -35,7 +36,7 @@ def check(machine: Machine) -> Iterator[Finding]:
                 facts=(
                     ("its PID namespace", str(stranger.pid_namespace)),
                     ("the one that /proc shows", str(view.proc_pid_namespace)),
-                    ("process", f"{stranger.pid} ({stranger.comm})"),
+                    ("process", process_name(stranger)),
                 ),
             ),
             commands=_fresh_proc(stranger),

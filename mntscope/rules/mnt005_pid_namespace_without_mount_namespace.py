@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mntscope.graph import Member
+from mntscope.graph.names import process_name
 from mntscope.model import Process
 from mntscope.rules.leaks import PID_NAMESPACES
 from mntscope.rules.machine import Machine
@@ -29,7 +30,7 @@ def check(machine: Machine) -> Iterator[Finding]:
         more = f" (and {len(processes) - 1} more)" if len(processes) > 1 else ""
         yield RULE.finding(
             host.label,
-            f"process {first.pid} ({first.comm}){more} has a PID namespace of its own, but the host's mounts: its /proc"
+            f"process {process_name(first)}{more} has a PID namespace of its own, but the host's mounts: its /proc"
             " shows the host's processes, and a proc that it mounts covers the host's",
             (machine.name(host.label), first.comm),
             path=PROC,

@@ -11,8 +11,8 @@ from mntscope.rules.leaks import (
     MOST,
     MOUNT_NAMESPACES,
     SHARED_SUBTREES,
-    Crossing,
-    crossings,
+    LeakingTree,
+    leaking_trees,
     remedy,
     somewhere,
 )
@@ -29,43 +29,43 @@ def check(machine: Machine) -> Iterator[Finding]:
     """One finding for each topmost mount through which a container changes the host."""
     for view in machine.others:
         if machine.own_root(view.label):
-            for crossing in crossings(machine, view.label):
-                yield _finding(machine, view.label, crossing)
+            for leaking in leaking_trees(machine, view.label):
+                yield _finding(machine, view.label, leaking)
 
 
-def _finding(machine: Machine, label: str, crossing: Crossing) -> Finding:
-    leak = crossing.top
+def _finding(machine: Machine, label: str, leaking: LeakingTree) -> Finding:
+    leak = leaking.top
     there = somewhere(leak.lands_at)
-    inside = [below.path for below in crossing.leaks if below.mount is not leak.mount]
-    already = f"; {somewhere(tuple(inside))} in it is shared too" if inside else ""
+    inside = [below.path for below in leaking.leaks if below.mount is not leak.mount]
+    already = f"; {somewhere(tuple(inside))} in it {'is' if len(inside) == 1 else 'are'} shared too" if inside else ""
     return RULE.finding(
         label,
         f"{machine.words(label)} can mount over the host's {there}: its volume {leak.path} is shared both"
         f" ways{already}",
         (machine.name(label), leak.path, leak.lands_at[0]),
-        severity=_severity(machine, label, crossing),
+        severity=_severity(machine, label, leaking),
         path=leak.path,
         evidence=Evidence(
-            mounts=crossing.members(label, machine.host.label),
+            mounts=leaking.members(label, machine.host.label),
             peer_group=(leak.mount.device, leak.peer_group),
             lands_at=tuple((machine.host.label, path) for path in leak.lands_at[:MOST]),
             effects=machine.predicted(MountNew(label, "tmpfs", "example", leak.path)),
-            facts=(("role", machine.roles[label]), ("mounts that leak", str(1 + crossing.below))),
+            facts=(("role", machine.roles[label]), ("mounts that leak", str(1 + leaking.below))),
         ),
-        commands=remedy(machine, label, crossing),
+        commands=remedy(machine, label, leaking),
         advice="For good: `rslave` instead of `rshared` in the container's volume (Kubernetes: mountPropagation:"
         " HostToContainer instead of Bidirectional), unless mounting for the host is what it is there for.",
     )
 
 
-def _severity(machine: Machine, label: str, crossing: Crossing) -> Severity:
+def _severity(machine: Machine, label: str, leaking: LeakingTree) -> Severity:
     """Low where it is meant: for runtimes and node plugins where mounts come and go; else what all of a kind get."""
     role = machine.roles[label]
     owner = machine.view(label).namespace.owner
     meant = _FOR_OTHERS if role in ("runtime", "node-plugin") else _BY_KIND.get(owner.kind if owner else "")
-    if meant is not None and all(meant.search(path) for leak in crossing.leaks for path in leak.lands_at):
+    if meant is not None and all(meant.search(path) for leak in leaking.leaks for path in leak.lands_at):
         return "low"
-    return crossing.severity
+    return leaking.severity
 
 
 RULE = Rule(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from mntscope.analysis.remedies import Command
 from mntscope.graph import Member, PeerGroup, Severity
+from mntscope.graph.names import listed
 from mntscope.model import Mount
 from mntscope.rules.leaks import MOST, MOUNT_NAMESPACES, SHARED_SUBTREES, outward
 from mntscope.rules.machine import Machine
@@ -35,13 +36,12 @@ def _finding(machine: Machine, labels: tuple[str, ...], groups: list[PeerGroup])
     group, top = min(zip(groups, mine, strict=True), key=lambda pair: (len(pair[1].mount_point), pair[1].mount_point))
     its = _topmost(group, labels[1])
     others = [member for member in group.members if member.mount is not top]
-    names = [machine.words(label) for label in labels]
-    listed = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    names = listed(map(machine.words, labels), len(labels))
     many = len(groups) > 1
     what = f"{len(groups)} mounts, {top.mount_point} among them, are each in" if many else f"{top.mount_point} is in"
     return RULE.finding(
         labels[0],
-        f"{listed} change each other's mounts: {what} a peer group of all of them",
+        f"{names} change each other's mounts: {what} a peer group of all of them",
         (machine.name(labels[0]), top.mount_point, *sorted(machine.name(label) for label in labels[1 : MOST + 1])),
         severity=_severity(machine, labels),
         path=top.mount_point,

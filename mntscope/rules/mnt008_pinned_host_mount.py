@@ -6,70 +6,16 @@ from collections.abc import Iterator
 
 from mntscope.analysis.remedies import Command
 from mntscope.base.counting import counted
-from mntscope.base.records import dataclass
-from mntscope.graph import Member, Place
-from mntscope.model import Mount, View
+from mntscope.graph import Member
+from mntscope.model import View
 from mntscope.propagation.operations import Umount
 from mntscope.rules.leaks import MOUNT_NAMESPACES
 from mntscope.rules.machine import Machine
+from mntscope.rules.pins import Pinned, Pins
 from mntscope.rules.rule import Evidence, Finding, Reference, Rule
-
-NETWORK = frozenset({
-    "9p", "afs", "ceph", "cifs", "fuse", "fuseblk", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4", "smb3", "virtiofs",
-    "zfs",
-})  # fmt: skip
-"""Filesystems of a server, a program or a pool that cannot go away while they are mounted; and ``fuse.*``."""
 
 MOST = 16
 """So many mounts are named, and unmounted by the commands given."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pinned:
-    """A mount of a namespace, and that of the host which it outlives."""
-
-    mount: Mount
-    host: Mount
-
-
-class Pins:
-    """Finds what namespaces keep of the host's."""
-
-    def __init__(self, machine: Machine) -> None:
-        self._machine = machine
-        self._host = machine.tree(machine.host.label)
-        # What holds the host's "/" is never unmounted.
-        never = {mount.device for mount in self._host.mounts if mount.mount_point == "/"}
-        self._at: dict[tuple[str, Place | None], Mount] = {}
-        for mount in self._host.mounts:
-            if occupies(mount) and mount.device not in never:
-                self._at[mount.device, self._host.mounted_on(mount)] = mount
-
-    def of(self, view: View) -> list[Pinned]:
-        """What *view* would keep, each mount before those below it."""
-        tree = self._machine.tree(view.label)
-        found = []
-        for _, mount in tree.walk() if self._at else ():
-            place = tree.mounted_on(mount)
-            host = self._at.get((mount.device, place))
-            if place is not None and host is not None and not self._follows(view, tree.parent(mount), host):
-                found.append(Pinned(mount, host))
-        return found
-
-    def _follows(self, view: View, parent: Mount | None, host: Mount) -> bool:
-        """Whether *parent* receives the umount of *host*: what it has at that place goes with it."""
-        graph = self._machine.graph
-        above = self._host.parent(host)
-        reach = None if above is None else graph.reach(above)
-        if reach is None or parent is None or (parent.peer_group is None and parent.master is None):
-            return False
-        return reach.low <= graph.position(graph.number(view.label), parent) < reach.high
-
-
-def occupies(mount: Mount) -> bool:
-    """Whether somebody is to unmount it before a device, a server or a pool can go."""
-    on_disk = not mount.device.startswith("0:") or mount.source.startswith("/dev/")
-    return on_disk or mount.fs_type in NETWORK or mount.fs_type.startswith("fuse.")
 
 
 def check(machine: Machine) -> Iterator[Finding]:
@@ -84,7 +30,9 @@ def check(machine: Machine) -> Iterator[Finding]:
 
 def _finding(machine: Machine, view: View, pinned: list[Pinned]) -> Finding:
     first = pinned[0]
-    more = f", nor do {counted(len(pinned) - 1, 'more mount')} of the host" if len(pinned) > 1 else ""
+    others = len(pinned) - 1
+    do = "does" if others == 1 else "do"
+    more = f", nor {do} {counted(others, 'more mount')} of the host" if others else ""
     there = first.host.mount_point
     return RULE.finding(
         view.label,

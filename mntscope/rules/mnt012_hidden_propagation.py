@@ -9,7 +9,7 @@ from mntscope.graph import Leak, Member
 from mntscope.model import Mount, View
 from mntscope.propagation import Effect
 from mntscope.propagation.operations import MountNew, Umount
-from mntscope.rules.leaks import MOUNT_NAMESPACES, Crossing, hidden_crossings, somewhere
+from mntscope.rules.leaks import MOUNT_NAMESPACES, LeakingTree, hidden_leaking_trees, somewhere
 from mntscope.rules.machine import MOST_EFFECTS, Machine
 from mntscope.rules.rule import Evidence, Finding, Reference, Rule
 
@@ -17,14 +17,14 @@ from mntscope.rules.rule import Evidence, Finding, Reference, Rule
 def check(machine: Machine) -> Iterator[Finding]:
     """One finding for each topmost mount that leaks and that no path leads to; the others are MNT001's and MNT006's."""
     for view in machine.others:
-        for crossing in hidden_crossings(machine, view.label):
-            seen = machine.tree(view.label).containing(crossing.top.path)
+        for leaking in hidden_leaking_trees(machine, view.label):
+            seen = machine.tree(view.label).containing(leaking.top.path)
             if seen is not None:
-                yield _finding(machine, view, crossing, seen)
+                yield _finding(machine, view, leaking, seen)
 
 
-def _finding(machine: Machine, view: View, crossing: Crossing, seen: Mount) -> Finding:
-    leak = crossing.top
+def _finding(machine: Machine, view: View, leaking: LeakingTree, seen: Mount) -> Finding:
+    leak = leaking.top
     return RULE.finding(
         view.label,
         f"{machine.words(view.label)} shows a {seen.propagation} mount at {leak.path}, but the one hidden there is"

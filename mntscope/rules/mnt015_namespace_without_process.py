@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from mntscope.analysis.remedies import Command
 from mntscope.base.counting import counted
 from mntscope.graph import Member, Severity
+from mntscope.graph.names import process_name
 from mntscope.model import Hold, View
 from mntscope.rules.machine import Machine
-from mntscope.rules.mnt008_pinned_host_mount import Pinned, Pins
+from mntscope.rules.pins import Pinned, Pins
 from mntscope.rules.rule import Confidence, Evidence, Finding, Reference, Rule
 
 MOST = 8
@@ -84,7 +85,7 @@ def _held(machine: Machine, hold: Hold) -> str:
     if hold.kind == "mount":
         where = f" of {machine.words(hold.label)}" if _known(machine, hold.label) else ""
         return f"a mount of its file at {hold.where}{where}"
-    by = f" of process {hold.process.pid} ({hold.process.comm})" if hold.process else ""
+    by = f" of process {process_name(hold.process)}" if hold.process else ""
     return f"descriptor {hold.where.rpartition('/')[2]}{by}"
 
 

@@ -10,7 +10,7 @@ from mntscope.base.paths import under
 from mntscope.base.records import dataclass
 from mntscope.graph import Member, Severity
 from mntscope.model import Mount, View
-from mntscope.rules.host_paths import Origins, together
+from mntscope.rules.host_paths import HostPaths, together
 from mntscope.rules.machine import Machine
 from mntscope.rules.rule import Evidence, Finding, Reference, Rule
 
@@ -46,18 +46,18 @@ class Exposed:
 
 def check(machine: Machine) -> Iterator[Finding]:
     """One finding for each topmost mount."""
-    origins: Origins | None = None
+    host_paths: HostPaths | None = None
     root = next((mount for mount in machine.tree(machine.host.label).roots if mount.mount_point == "/"), None)
     for view in machine.others:
         if machine.roles[view.label] not in ("container", "node-plugin"):
             continue
-        origins = origins or Origins(machine.tree(machine.host.label))
-        exposed = _exposed(machine, view, origins, root)
+        host_paths = host_paths or HostPaths(machine.tree(machine.host.label))
+        exposed = _exposed(machine, view, host_paths, root)
         for mounts in together(machine.tree(view.label), exposed):
             yield _finding(machine, view, [exposed[mount] for mount in mounts])
 
 
-def _exposed(machine: Machine, view: View, origins: Origins, root: Mount | None) -> dict[Mount, Exposed]:
+def _exposed(machine: Machine, view: View, host_paths: HostPaths, root: Mount | None) -> dict[Mount, Exposed]:
     tree = machine.tree(view.label)
     plugin = machine.roles[view.label] == "node-plugin"
     found = {}
@@ -65,7 +65,7 @@ def _exposed(machine: Machine, view: View, origins: Origins, root: Mount | None)
         if tree.hidden(mount):
             continue
         exposed = _whole(mount, root) or next(
-            (exposed for host, path in origins.of(mount) if (exposed := _judged(mount, host, path))), None
+            (exposed for host, path in host_paths.of(mount) if (exposed := _judged(mount, host, path))), None
         )
         if exposed is not None and not (plugin and under(exposed.path, KUBELET)):
             found[mount] = exposed

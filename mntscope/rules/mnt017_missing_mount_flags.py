@@ -9,7 +9,7 @@ from mntscope.base.counting import counted
 from mntscope.base.records import dataclass
 from mntscope.graph import Member
 from mntscope.model import Mount, View
-from mntscope.rules.host_paths import Origins, together
+from mntscope.rules.host_paths import HostPaths, together
 from mntscope.rules.machine import Machine
 from mntscope.rules.rule import Evidence, Finding, Reference, Rule
 
@@ -35,21 +35,21 @@ class Lost:
 
 def check(machine: Machine) -> Iterator[Finding]:
     """One finding for each topmost mount that can be reached."""
-    origins: Origins | None = None
+    host_paths: HostPaths | None = None
     for view in machine.others:
         if machine.roles[view.label] not in ("container", "node-plugin", "sandbox"):
             continue
-        origins = origins or Origins(machine.tree(machine.host.label))
-        lost = _lost(machine, view, origins)
+        host_paths = host_paths or HostPaths(machine.tree(machine.host.label))
+        lost = _lost(machine, view, host_paths)
         for mounts in together(machine.tree(view.label), lost):
             yield _finding(machine, view, [lost[mount] for mount in mounts])
 
 
-def _lost(machine: Machine, view: View, origins: Origins) -> dict[Mount, Lost]:
+def _lost(machine: Machine, view: View, host_paths: HostPaths) -> dict[Mount, Lost]:
     tree = machine.tree(view.label)
     found = {}
     for mount in view.mounts:
-        shown = list(origins.of(mount))
+        shown = list(host_paths.of(mount))
         flags = tuple(
             flag
             for flag in FLAGS

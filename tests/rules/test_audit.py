@@ -10,7 +10,7 @@ import pytest
 from mntscope.rules import RULES, Finding, Rule, audit, by_id
 from mntscope.snapshot import Snapshot
 from tests.support.rule_cases import Case, Maker, Scene, cases, module_of, quiet
-from tests.support.throwaway import Host
+from tests.support.throwaway import ROOT, Host
 
 CASES = [pytest.param(rule, case, id=f"{rule.id}: {case.name}") for rule, case in cases()]
 
@@ -60,6 +60,12 @@ def test_the_commands_of_a_finding_end_it(rule: Rule, case: Case, namespaces: No
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
 def test_every_rule_has_a_case_of_a_real_machine(rule: Rule) -> None:
     assert any(case.live or case.real for case in module_of(rule).CASES), f"{rule.id} has no live case and no real one"
+
+
+def test_every_file_of_a_rule_is_in_the_catalogue() -> None:
+    files = sorted(file.stem for file in (ROOT / "mntscope/rules").glob("mnt*.py"))
+    assert files == [rule.check.__module__.rpartition(".")[2] for rule in RULES]
+    assert [file[:6].upper() for file in files] == [rule.id for rule in RULES]
 
 
 @pytest.mark.parametrize(("rule", "case"), [each for each in CASES if str(each.id)[:6] in ("MNT001", "MNT006")])
