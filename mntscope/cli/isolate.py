@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
         done = isolate(
             _target(arguments),
             arguments.paths or ["/proc"],
-            look=partial(resolve, against=arguments.against, everything=True),
+            capture=partial(resolve, against=arguments.against, everything=True),
             mount_proc=arguments.mount_proc,
             kind=arguments.kind,
             recursive=arguments.recursive,

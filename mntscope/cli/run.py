@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     return run_isolated(
         arguments.command[1:] if arguments.command[0] == "--" else arguments.command,
-        look=partial(resolve, against=arguments.against, everything=True),
+        capture=partial(resolve, against=arguments.against, everything=True),
         new_pids=arguments.pid,
         kind=arguments.propagation,
         report=report,

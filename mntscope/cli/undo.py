@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     from mntscope.isolate import put_back
     from mntscope.output.undo import FORMATS as WRITERS
 
-    look = partial(resolve, everything=True)
-    undoing = put_back(arguments.journal, look=look, in_host_namespace=arguments.in_host_namespace)
+    capture = partial(resolve, everything=True)
+    undoing = put_back(arguments.journal, capture=capture, in_host_namespace=arguments.in_host_namespace)
     write_output(arguments, WRITERS[arguments.format](undoing, page(arguments)))
     return 0

@@ -1,12 +1,13 @@
-"""The hands: a forked process with one thread that enters the target's mount namespace and acts there.
+"""What is done in the target's mount namespace, and put back: by a forked process with one thread that enters it.
 
 It stays in mntscope's own PID namespace, where no container sees it, and is not dumpable, so that nobody who sees it
 all the same (through a proc of the host's that was given to him) can trace it.
 
-It answers one request at a time on a socket. What it has changed and not been told to keep, it puts back: when
-asked to, and when the other end of the socket closes, because the process that forked it is gone. Descriptors
-with which a change can be put back are handed to the parent *before* the change is made, so that another worker
-can do it if this one is killed. After the fork it imports nothing.
+It answers one request at a time (:mod:`mntscope.kernel.channel`). What it has changed and not been told to keep, it
+puts back: when asked to, and when the other end of the channel closes, because the process that forked it is gone; so
+it does not die with its parent, as other workers do. Descriptors with which a change can be put back are handed to the
+parent *before* the change is made, so that another worker can do it if this one is killed. After the fork it imports
+nothing.
 
 A detached copy of a mount (open_tree(2) with OPEN_TREE_CLONE) is a member of its peer group and has its master.
 Taken before a change, it is the exact way back: it keeps the group alive, and MOVE_MOUNT_SET_GROUP (Linux 5.15)
@@ -16,28 +17,31 @@ lets the mount join it again.
 from __future__ import annotations
 
 import errno
-import json
 import os
 import signal
-import socket
-import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 from mntscope.errors import KernelError, RefusedError
 from mntscope.isolate.journal import Journal
+from mntscope.isolate.target import NamespaceFds
 from mntscope.kernel import syscalls
-from mntscope.kernel.worker import DEADLINE, untraceable
+from mntscope.kernel.channel import Channel, Message, Worker
+from mntscope.kernel.process import untraceable
+from mntscope.kernel.worker import DEADLINE
 from mntscope.live.foreign import IN_ROOT, open_at
 from mntscope.live.procfs import mount_id_of, read
 
 T = TypeVar("T")
 
-MESSAGE = 1 << 16
-"""Bytes of the longest message: a path of 4096 bytes, escaped, is well below."""
+PATIENCE = 20.0
+"""Seconds after which a worker that does not answer is taken to be stuck, and killed."""
+
+_LAST = 5.0
+"""Seconds in which one puts back what it was not told to keep."""
 
 Hook = Callable[[str], None]
 """Called in the worker before each system call that can fail, with the name of the step."""
@@ -47,22 +51,9 @@ _PROC_ATTRIBUTES = syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV | sysc
 _BY_DESCRIPTORS = syscalls.MOVE_MOUNT_F_EMPTY_PATH | syscalls.MOVE_MOUNT_T_EMPTY_PATH
 
 
-@dataclass(frozen=True, slots=True)
-class Entrance:
-    """Descriptors of what a worker enters; ``None`` where it is in there already."""
-
-    proc: int
-    """The root of a proc filesystem that shows mntscope's own PID namespace."""
-    mnt: int
-    user: int | None = None
-    """The user namespace that owns *mnt*."""
-    proc_context: int | None = None
-    """The context of the proc that is to be mounted (:mod:`mntscope.kernel.proc_context`)."""
-
-
 @dataclass(slots=True)
-class Held:
-    """A mount that is kept hold of while its propagation is changed."""
+class ChangedMount:
+    """A mount whose propagation is changed, and the way back."""
 
     mount_id: int
     group: int | None
@@ -74,88 +65,74 @@ class Held:
 
 
 @dataclass(slots=True)
-class Placed:
-    """A new mount; its descriptor is of the detached mount first, and of the attached one later."""
+class NewMount:
+    """A mount that was made; its descriptor is of the detached mount first, and of the attached one later."""
 
     mount: int
 
 
-Change = Held | Placed
+Change = ChangedMount | NewMount
 
 
-@dataclass(slots=True)
-class Answer:
-    """What a worker says to a request."""
+def start_worker(
+    namespace: NamespaceFds,
+    *,
+    changes: Sequence[Change] = (),
+    journal: Journal | None = None,
+    hook: Hook | None = None,
+) -> Worker:
+    """A worker that has entered *namespace*, and does what :class:`WorkerActions` offers.
 
-    values: dict[str, Any] = field(default_factory=dict)
-    fds: list[int] = field(default_factory=list)
+    *changes* are those of a worker before it, which this one may have to put back. *journal* is what it writes when
+    it puts things back on its own.
 
-
-def no_hook(step: str) -> None:
-    """What is called where nobody wants to know the steps."""
-
-
-def live(hands: Hands, line: socket.socket, journal: Journal | None) -> NoReturn:
-    """The life of a worker."""
-    with suppress(BaseException):
-        # Ctrl-C and the end of a session are for the parent, which then says what to do, or is gone.
-        os.setsid()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
-            signal.signal(number, signal.SIG_IGN)
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        if _say(line, hands.enter):
-            while message := _request(line):
-                _say(line, partial(hands.carry_out, json.loads(message)))
-            if not hands.settled:
-                left = hands.roll_back()
-                if journal is not None:
-                    _close(journal, left)
-    os._exit(0)
-
-
-def _request(line: socket.socket) -> bytes:
-    """The next request; none where the other end is gone."""
+    :raises KernelError: it could not enter.
+    """
+    actions = WorkerActions(namespace, list(changes), hook or (lambda _: None))
+    worker = Worker(partial(_live, actions, journal), who="the worker in the target's namespace", patience=PATIENCE)
     try:
-        return line.recv(MESSAGE)
-    except ConnectionResetError:
-        # It had not read the last answer.
-        return b""
+        worker.channel.receive()
+    except BaseException:
+        let_go(worker)
+        raise
+    return worker
 
 
-def _close(journal: Journal, left: list[str]) -> None:
-    """What the parent can no longer write."""
-    journal.state = "failed" if left else "rolled-back"
-    journal.note = "mntscope was killed" + (f"; {'; '.join(left)}" if left else "")
-    journal.write()
+def let_go(worker: Worker) -> None:
+    """End it: it puts back what it was not told to keep."""
+    worker.end(seconds=_LAST)
 
 
-def _say(line: socket.socket, act: Callable[[], Answer]) -> bool:
-    """Act, and answer with the result; whether it went well."""
-    answer = Answer()
-    try:
-        answer = act()
-    except RefusedError as error:
-        answer.values = {"refused": error.what, "where": error.where}
-    except KernelError as error:
-        answer.values = {"call": error.call, "errno": error.errno, "where": error.where}
-    except OSError as error:
-        answer.values = {"call": "open", "errno": error.errno, "where": os.fsdecode(error.filename or "")}
-    with suppress(BrokenPipeError, ConnectionResetError):
-        _send(line, json.dumps(answer.values).encode(), answer.fds)
-    return "errno" not in answer.values and "refused" not in answer.values
+def _live(actions: WorkerActions, journal: Journal | None, channel: Channel) -> None:
+    # Ctrl-C and the end of a session are for the parent, which then says what to do, or is gone.
+    os.setsid()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    if channel.answer(partial(actions.carry_out, {"do": "enter"})):
+        for request in channel.requests():
+            channel.answer(partial(actions.carry_out, request))
+        if not actions.settled:
+            left = actions.roll_back()
+            if journal is not None:
+                # What the parent can no longer write.
+                journal.state = "failed" if left else "rolled-back"
+                journal.note = "; ".join(["mntscope was killed", *left])
+                journal.write()
 
 
-class Hands:
+class WorkerActions:
     """What a worker can do, and the changes that it would put back."""
 
-    def __init__(self, entrance: Entrance, changes: list[Change], hook: Hook) -> None:
-        self.entrance = entrance
+    def __init__(self, namespace: NamespaceFds, changes: list[Change], hook: Hook) -> None:
+        self.namespace = namespace
         self.changes = changes
         self.hook = hook
         self.settled = False
         """Whether the parent has said what becomes of the changes."""
         self._namespace_root = -1
-        self._requests: dict[str, Callable[..., Answer]] = {
+        self._requests: dict[str, Callable[..., Message]] = {
+            "enter": self.enter,
             "hold": self.hold,
             "set": self.set_propagation,
             "make proc": self.make_proc,
@@ -167,9 +144,18 @@ class Hands:
             "keep": self.keep,
         }
 
-    def carry_out(self, request: dict[str, Any]) -> Answer:
-        """One request."""
-        return self._requests[request.pop("do")](**request)
+    def carry_out(self, request: dict[str, Any]) -> Message:
+        """What is asked for, by the name of the action in ``do``; its arguments are the other values.
+
+        :raises KernelError: a call failed.
+        :raises RefusedError: what is there is not what was meant.
+        """
+        try:
+            return self._requests[request.pop("do")](**request)
+        except KernelError:
+            raise
+        except OSError as error:
+            raise KernelError("open", error.errno or 0, where=os.fsdecode(error.filename or "")) from error
 
     def call(self, step: str, function: Callable[..., T], *arguments: Any, **keywords: Any) -> T:
         """The one way by which the worker calls the kernel for something that can fail."""
@@ -178,9 +164,9 @@ class Hands:
 
     # Where it acts
 
-    def enter(self) -> Answer:
+    def enter(self) -> Message:
         """Enter the namespaces: the user namespace that owns the mounts, and these."""
-        at = self.entrance
+        at = self.namespace
         untraceable()
         if at.user is not None:
             self.call("setns user", syscalls.setns, at.user, syscalls.CLONE_NEWUSER)
@@ -188,90 +174,91 @@ class Hands:
         self._namespace_root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         # Relative paths lead to proc: the target's own may be anything.
         os.fchdir(at.proc)
-        return Answer()
+        return Message()
 
     # What it does
 
-    def hold(self, path: str, mount_id: int, group: int | None, master: int | None) -> Answer:
+    def hold(self, path: str, mount_id: int, group: int | None, master: int | None) -> Message:
         """Keep hold of the mount at *path*, and of a detached copy of it, before it is changed."""
-        held = Held(mount_id, group, master, self._open(path, mount_id))
+        held = ChangedMount(mount_id, group, master, self._open(path, mount_id))
         flags = syscalls.OPEN_TREE_CLONE | syscalls.OPEN_TREE_CLOEXEC | syscalls.AT_EMPTY_PATH
         with suppress(KernelError):
             # EINVAL: something locked is mounted in it, that a copy without it would uncover.
             held.copy = self.call("open_tree", syscalls.open_tree, held.mount, "", flags)
         self.changes.append(held)
-        return Answer({"copy": held.copy is not None}, [held.mount] + ([] if held.copy is None else [held.copy]))
+        return Message({"copy": held.copy is not None}, [held.mount] + ([] if held.copy is None else [held.copy]))
 
-    def set_propagation(self, mount_id: int, type: str, recursive: bool) -> Answer:  # noqa: A002, FBT001
+    def set_propagation(self, mount_id: int, type: str, recursive: bool) -> Message:  # noqa: A002, FBT001
         """Change the propagation type of a mount that is held."""
-        held = next(change for change in self.changes if isinstance(change, Held) and change.mount_id == mount_id)
-        self._set(held.mount, type, recursive=recursive)
-        return Answer()
+        changed = [change for change in self.changes if isinstance(change, ChangedMount)]
+        mount = next(change.mount for change in changed if change.mount_id == mount_id)
+        self._set(mount, type, recursive=recursive)
+        return Message()
 
-    def make_proc(self) -> Answer:
+    def make_proc(self) -> Message:
         """A detached proc, made of the context that was given. It is looked at by the parent before it is attached."""
-        context = self.entrance.proc_context
+        context = self.namespace.proc_context
         assert context is not None
         # Here, and not outside: the kernel refuses what would uncover more than the user namespace may see.
         self.call("fsconfig", syscalls.fsconfig, context, syscalls.FSCONFIG_SET_STRING, "source", "proc")
         self.call("fsconfig create", syscalls.fsconfig, context, syscalls.FSCONFIG_CMD_CREATE, None, None)
         mount = self.call("fsmount", syscalls.fsmount, context, syscalls.FSMOUNT_CLOEXEC, _PROC_ATTRIBUTES)
-        self.changes.append(Placed(mount))
-        return Answer({"mount_id": self._mount_id(mount)}, [mount])
+        self.changes.append(NewMount(mount))
+        return Message({"mount_id": self._mount_id(mount)}, [mount])
 
-    def attach(self, path: str, mount_id: int) -> Answer:
+    def attach(self, path: str, mount_id: int) -> Message:
         """Mount the proc at *path*, which must lie in the mount *mount_id*."""
         target = self._open(path, mount_id)
         try:
             self.call("move_mount", syscalls.move_mount, self.changes[-1].mount, "", target, "", _BY_DESCRIPTORS)
-            return Answer()
+            return Message()
         finally:
             os.close(target)
 
-    def join(self, path: str, mount_id: int, source: int | None) -> Answer:
+    def join(self, path: str, mount_id: int, source: int | None) -> Message:
         """Have a mount join the peer group and take the master of *source*, a descriptor; a new group if ``None``."""
         mount = self._open(path, mount_id)
         try:
             self._join(mount, source)
         finally:
             os.close(mount)
-        return Answer()
+        return Message()
 
-    def copy(self, path: str, mount_id: int, slave: bool) -> Answer:  # noqa: FBT001
+    def copy(self, path: str, mount_id: int, slave: bool) -> Message:  # noqa: FBT001
         """A descriptor of a mount here, or of a detached *slave* of its peer group."""
         mount = self._open(path, mount_id)
         if not slave:
-            return Answer(fds=[mount])
+            return Message(fds=[mount])
         flags = syscalls.OPEN_TREE_CLONE | syscalls.OPEN_TREE_CLOEXEC | syscalls.AT_EMPTY_PATH
         detached = self.call("open_tree", syscalls.open_tree, mount, "", flags)
         self._set(detached, "slave")
         os.close(mount)
-        return Answer(fds=[detached])
+        return Message(fds=[detached])
 
-    def unmount(self, path: str, mount_id: int) -> Answer:
+    def unmount(self, path: str, mount_id: int) -> Message:
         """Unmount the mount at *path*, whoever uses it."""
         mount = self._open(path, mount_id)
         try:
             self._unmount(mount)
         finally:
             os.close(mount)
-        return Answer()
+        return Message()
 
-    def keep(self) -> Answer:
+    def keep(self) -> Message:
         """All is as it should be: let go of the ways back."""
         self.settled = True
         for change in self.changes:
             os.close(change.mount)
-            if isinstance(change, Held) and change.copy is not None:
+            if isinstance(change, ChangedMount) and change.copy is not None:
                 os.close(change.copy)
         self.changes.clear()
-        return Answer()
+        return Message()
 
-    def roll_back_as_asked(self) -> Answer:
+    def roll_back_as_asked(self) -> Message:
         """Put all back; what is left after that is the parent's to care for."""
         left = self.roll_back()
         self.settled = True
-        return Answer({"left": left})
+        return Message({"left": left})
 
     def roll_back(self) -> list[str]:
         """Put back all that was changed, the last first, looking each time at what is; what could not be put back."""
@@ -289,7 +276,7 @@ class Hands:
 
     def _put_back(self, change: Change) -> str:
         lines = self._table()
-        if isinstance(change, Placed):
+        if isinstance(change, NewMount):
             mount_id = self._mount_id(change.mount)
             if mount_id not in lines:
                 return ""
@@ -342,10 +329,10 @@ class Hands:
         return fd
 
     def _mount_id(self, fd: int) -> int:
-        return mount_id_of(fd, dir_fd=self.entrance.proc)
+        return mount_id_of(fd, dir_fd=self.namespace.proc)
 
     def _table(self) -> dict[int, list[bytes]]:
-        lines = (line.split(b" ") for line in read("self/mountinfo", dir_fd=self.entrance.proc).split(b"\n") if line)
+        lines = (line.split(b" ") for line in read("self/mountinfo", dir_fd=self.namespace.proc).split(b"\n") if line)
         return {int(words[0]): words for words in lines}
 
 
@@ -357,18 +344,3 @@ def _membership(words: list[bytes]) -> tuple[int | None, int | None]:
 
 def _number(word: bytes | None) -> int | None:
     return None if word is None else int(word)
-
-
-def _send(line: socket.socket, message: bytes, fds: list[int]) -> None:
-    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack(f"{len(fds)}i", *fds))] if fds else []
-    line.sendmsg([message], rights)
-
-
-def receive(line: socket.socket) -> tuple[bytes, list[int]]:
-    """A message and the descriptors that came with it."""
-    message, ancillary, _, _ = line.recvmsg(MESSAGE, socket.CMSG_SPACE(16 * 4), socket.MSG_CMSG_CLOEXEC)
-    fds: list[int] = []
-    for level, kind, data in ancillary:
-        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-            fds += struct.unpack(f"{len(data) // 4}i", data)
-    return message, fds

@@ -1,6 +1,6 @@
 """A command in a mount namespace of its own: the safe ``unshare --mount-proc``.
 
-mntscope stays outside. Its child makes the namespaces and waits twice: before the proc is mounted, until every
+mntscope stays outside. Its worker makes the namespaces and waits twice: before the proc is mounted, until every
 namespace has been read and nothing mounted at /proc would cross, and after it, until that proc has been found in no
 other namespace. Only then the command runs.
 """
@@ -8,20 +8,22 @@ other namespace. Only then the command runs.
 from __future__ import annotations
 
 import errno
-import json
 import os
 import signal
-import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import ClassVar, NoReturn
 
 from mntscope.analysis.plan import Kind, Plan, make_plan
 from mntscope.base.records import dataclass
 from mntscope.errors import AccessError, KernelError, MntscopeError, RefusedError
 from mntscope.graph import MountTree
-from mntscope.isolate.undo import Look
+from mntscope.isolate.target import Capture
 from mntscope.kernel import syscalls
+from mntscope.kernel.channel import Channel, Worker
+from mntscope.kernel.process import fork
+from mntscope.kernel.worker import WorkerLostError
 from mntscope.live.procfs import Proc, open_proc, read
 from mntscope.model import View
 from mntscope.parse import parse_mountinfo
@@ -62,8 +64,10 @@ class Running:
 
 
 @dataclass(frozen=True, slots=True)
-class _Wish:
-    command: tuple[str, ...]
+class _Command:
+    """What is asked for."""
+
+    words: tuple[str, ...]
     new_pids: bool
     kind: Kind
     containing: str
@@ -73,7 +77,7 @@ class _Wish:
 def run_isolated(
     command: Sequence[str],
     *,
-    look: Look,
+    capture: Capture,
     new_pids: bool = False,
     kind: Kind = "private",
     report: Callable[[Running], None] = lambda _: None,
@@ -90,41 +94,33 @@ def run_isolated(
     :raises CommandNotExecutableError: it cannot be executed.
     """
     with open_proc() as proc:
-        wish = _Wish(tuple(command), new_pids, kind, _containing(proc))
+        asked = _Command(tuple(command), new_pids, kind, _containing(proc))
         # Blocked from before the fork, so that none is lost: _attend() waits for them.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _FORWARDED)
         try:
-            return _run(proc, wish, look, report, before)
+            return _run(proc, asked, capture, report, before)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _run(proc: Proc, wish: _Wish, look: Look, report: Callable[[Running], None], mask: _Mask) -> int:
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with ours:
-        child = os.fork()
-        if child == 0:
-            ours.close()
-            _set_up(theirs, wish, mask)
-        theirs.close()
-        try:
-            with _heard(mask):
-                _hear(ours)
-                plan = _verify_nothing_crosses(proc, child, look)
-                if wish.new_pids:
-                    ours.send(b"mount")
-                    _hear(ours)
-                    _verify_stays_inside(proc, child, look, plan.target)
-                report(Running(child, plan, wish.new_pids))
-            ours.send(b"go")
-            # Closed by exec: no answer is a good one.
-            _hear(ours, last=True)
-        except BaseException:
-            ours.close()
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-            raise
-    return _attend(child)
+def _run(proc: Proc, command: _Command, capture: Capture, report: Callable[[Running], None], mask: _Mask) -> int:
+    worker = Worker(partial(_set_up, command, mask), who="the process that was to run the command")
+    try:
+        with _heard(mask):
+            _hear(worker)
+            plan = _verify_nothing_crosses(proc, worker.pid, capture)
+            if command.new_pids:
+                _hear(worker, "mount proc")
+                _verify_stays_inside(proc, worker.pid, capture, plan.target)
+            report(Running(worker.pid, plan, command.new_pids))
+        # Its end is closed by execve(2): no answer is a good one.
+        with suppress(WorkerLostError):
+            _hear(worker, "run")
+    except BaseException:
+        worker.end()
+        raise
+    worker.channel.close()
+    return _attend(worker.pid)
 
 
 @contextmanager
@@ -148,17 +144,17 @@ def _containing(proc: Proc) -> str:
     return mount.mount_point
 
 
-def _verify_nothing_crosses(proc: Proc, child: int, look: Look) -> Plan:
-    seen = look(_name(proc, child))
-    plan = make_plan(seen.snapshot, seen.target, (PROC,))
+def _verify_nothing_crosses(proc: Proc, pid: int, capture: Capture) -> Plan:
+    captured = capture(_name(proc, pid))
+    plan = make_plan(captured.snapshot, captured.target, (PROC,))
     if plan.actions:
         raise RefusedError(f"{plan.actions[0].why}; the command was not run", where=PROC)
     return plan
 
 
-def _verify_stays_inside(proc: Proc, child: int, look: Look, before: View) -> None:
-    seen = look(_name(proc, child))
-    snapshot, label = seen.snapshot, seen.target
+def _verify_stays_inside(proc: Proc, pid: int, capture: Capture, before: View) -> None:
+    captured = capture(_name(proc, pid))
+    snapshot, label = captured.snapshot, captured.target
     known = {mount.mount_id for mount in before.mounts}
     devices = {mount.device for mount in snapshot.view(label).mounts if mount.mount_id not in known}
     elsewhere = [
@@ -175,86 +171,80 @@ def _name(proc: Proc, pid: int) -> str:
     return str(pid) if proc.problem else f"ns:/proc/{pid}/ns/mnt"
 
 
-def _hear(line: socket.socket, *, last: bool = False) -> None:
-    """What the child says: that all is well, or what failed."""
-    message = line.recv(1 << 16)
-    if not message:
-        if last:
-            return
-        raise MntscopeError("the process that was to run the command was killed")
-    failure = json.loads(message)
-    if not failure:
-        return
-    call, number, where = failure["call"], failure["errno"], failure["where"]
-    if call == "execve":
-        kind = CommandNotFoundError if number == errno.ENOENT else CommandNotExecutableError
-        raise kind(f"it cannot be run ({os.strerror(number)})", where=where)
-    error = KernelError(call, number, where=where)
-    if number == errno.EPERM:
+def _hear(worker: Worker, request: str = "") -> None:
+    """Hear from the worker that all is well, after *request* if there is one."""
+    try:
+        if request:
+            worker.ask(request)
+        else:
+            worker.channel.receive()
+    except KernelError as error:
+        raise _explained(error) from error
+
+
+def _explained(error: KernelError) -> MntscopeError:
+    """What it means that a call of the worker failed, and what to do."""
+    if error.call == "execve":
+        kind = CommandNotFoundError if error.errno == errno.ENOENT else CommandNotExecutableError
+        return kind(f"it cannot be run ({error.strerror})", where=error.where)
+    if error.errno == errno.EPERM:
         hint = "run mntscope as root (it takes CAP_SYS_ADMIN)"
-        raise AccessError(f"namespaces may not be made ({error})", hint=hint)
-    if call == "mount" and number == errno.EINVAL:
+        return AccessError(f"namespaces may not be made ({error})", hint=hint)
+    if error.call == "mount" and error.errno == errno.EINVAL:
         hint = "run it where / is a mount, not from a chroot"
-        raise RefusedError(f"its propagation cannot be changed ({error})", where=where, hint=hint)
-    raise error
+        return RefusedError(f"its propagation cannot be changed ({error})", where=error.where, hint=hint)
+    return error
 
 
 # The other end
 
 
-def _set_up(line: socket.socket, wish: _Wish, mask: _Mask) -> NoReturn:
-    """The child: it makes the namespaces, and is the command in the end, or waits for it."""
-    status = 1
-    with suppress(BaseException):
-        try:
-            syscalls.unshare(syscalls.CLONE_NEWNS | (syscalls.CLONE_NEWPID if wish.new_pids else 0))
-            syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_SLAVE)
-            syscalls.mount(None, wish.containing, None, _TYPES[wish.kind])
-            if wish.new_pids:
-                first = os.fork()
-                if first:
-                    line.close()
-                    os._exit(_attend(first))
-                status = _first_process(line, wish, mask)
-            else:
-                line.send(b"{}")
-                if line.recv(16) == b"go":
-                    _execute(line, wish, mask)
-        except KernelError as error:
-            _fail(line, error.call, error.errno, error.where)
-    os._exit(status)
+def _set_up(command: _Command, mask: _Mask, channel: Channel) -> int:
+    """The worker: it makes the namespaces, and is the command in the end, or waits for it. Its exit status."""
+    with channel.errors_told():
+        syscalls.unshare(syscalls.CLONE_NEWNS | (syscalls.CLONE_NEWPID if command.new_pids else 0))
+        syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_SLAVE)
+        syscalls.mount(None, command.containing, None, _TYPES[command.kind])
+        if command.new_pids:
+            first = fork(partial(_first_process, command, mask, channel))
+            channel.close()
+            return _attend(first)
+        channel.send()
+        for _ in channel.requests():
+            _execute(command, mask)
+    return 1
 
 
-def _first_process(line: socket.socket, wish: _Wish, mask: _Mask) -> int:
+def _first_process(command: _Command, mask: _Mask, channel: Channel) -> int:
     """Pid 1 of the new namespace: the command runs as a child of it, which need not reap what others leave."""
-    line.send(b"{}")
-    if line.recv(16) != b"mount":
-        return 1
-    syscalls.mount("proc", PROC, "proc", syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
-    line.send(b"{}")
-    if line.recv(16) != b"go":
-        return 1
-    command = os.fork()
-    if command == 0:
-        _execute(line, wish, mask)
-    line.close()
-    return _attend(command)
+    with channel.errors_told():
+        channel.send()
+        for request in channel.requests():
+            if request["do"] == "mount proc":
+                syscalls.mount("proc", PROC, "proc", syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
+                channel.send()
+            else:
+                child = fork(partial(_told, channel, partial(_execute, command, mask)))
+                channel.close()
+                return _attend(child)
+    return 1
 
 
-def _execute(line: socket.socket, wish: _Wish, mask: _Mask) -> NoReturn:
+def _told(channel: Channel, execute: Callable[[], NoReturn]) -> int:
+    with channel.errors_told():
+        execute()
+    return 1
+
+
+def _execute(command: _Command, mask: _Mask) -> NoReturn:
     # As mntscope found them: Python ignores these two.
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     try:
-        os.execvp(wish.command[0], wish.command)  # noqa: S606 - what was asked for, and no shell
+        os.execvp(command.words[0], command.words)  # noqa: S606 - what was asked for, and no shell
     except OSError as error:
-        _fail(line, "execve", error.errno, wish.command[0])
-    os._exit(1)
-
-
-def _fail(line: socket.socket, call: str, number: int | None, where: str) -> None:
-    line.send(json.dumps({"call": call, "errno": number or 0, "where": where}).encode())
+        raise KernelError("execve", error.errno or 0, where=command.words[0]) from None
 
 
 def _attend(child: int) -> int:

@@ -5,20 +5,53 @@ from __future__ import annotations
 import os
 import re
 import select
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from typing import Protocol
 
 from mntscope.base.records import NamedTuple, dataclass
 from mntscope.errors import KernelError, NoAnswerError, RefusedError, TargetError
-from mntscope.isolate.actions import Entrance
 from mntscope.kernel import syscalls
 from mntscope.kernel.worker import enter
 from mntscope.live.foreign import follow, pid_namespace_of, root_directory
 from mntscope.live.namespaces import identify, open_namespace, proc_mount
 from mntscope.live.procfs import Proc, device_of, hold, mount_id_of, read, read_process
 from mntscope.model import Namespace, View
+from mntscope.snapshot import Snapshot
 
 _OPEN = os.O_RDONLY | os.O_CLOEXEC
+
+
+class Captured(Protocol):
+    """The machine at one moment."""
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """Every namespace of it."""
+        ...
+
+    @property
+    def target(self) -> str:
+        """The label of the view that was asked for."""
+        ...
+
+
+Capture = Callable[[str], Captured]
+"""Captures every namespace of the machine: the argument is a TARGET."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceFds:
+    """Descriptors of what a worker enters, and of what it needs there."""
+
+    proc: int
+    """The root of a proc filesystem that shows mntscope's own PID namespace."""
+    mnt: int
+    """The mount namespace."""
+    user: int | None = None
+    """The user namespace that owns it; ``None`` where a worker is in there already."""
+    proc_context: int | None = None
+    """The context of the proc that is to be mounted (:mod:`mntscope.kernel.proc_context`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +59,7 @@ class Target:
     """A mount namespace, and the process that named it."""
 
     name: str
-    entrance: Entrance
+    fds: NamespaceFds
     namespace: Namespace
     root: int | None = None
     """Its root directory."""
@@ -58,7 +91,7 @@ def opened(proc: Proc, target: int | str) -> Iterator[Target]:
     with ExitStack() as held:
         if isinstance(target, str):
             mnt = _kept(held, open_namespace(target))
-            yield Target(f"ns:{target}", Entrance(proc.fd, mnt, user=_owner(held, proc, mnt)), identify(mnt))
+            yield Target(f"ns:{target}", NamespaceFds(proc.fd, mnt, user=_owner(held, proc, mnt)), identify(mnt))
             return
         pidfd = None
         with hold(proc, target) as directory:
@@ -72,7 +105,7 @@ def opened(proc: Proc, target: int | str) -> Iterator[Target]:
             pids = None
         yield Target(
             name=str(target),
-            entrance=Entrance(proc.fd, mnt, _owner(held, proc, mnt)),
+            fds=NamespaceFds(proc.fd, mnt, _owner(held, proc, mnt)),
             namespace=identify(mnt),
             root=root,
             pids=pids,
@@ -101,7 +134,7 @@ def resolve(at: Target, path: str) -> Place:
     """
 
     def look() -> tuple[bytes, list[int]]:
-        proc = at.entrance.proc
+        proc = at.fds.proc
         namespace_root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         os.fchdir(proc)
         fd = follow(namespace_root if at.root is None else at.root, path)
@@ -118,7 +151,7 @@ def resolve(at: Target, path: str) -> Place:
         return f"{shown or 0} {leads_to}".encode("utf-8", "surrogateescape"), []
 
     try:
-        answer, _ = enter(at.entrance.mnt, look, owner=at.entrance.user, where=f"{path} of {at.name}")
+        answer, _ = enter(at.fds.mnt, look, owner=at.fds.user, where=f"{path} of {at.name}")
     except OSError as error:
         raise _nowhere(path, at, error) from error
     except NoAnswerError as error:

@@ -10,47 +10,28 @@ done (:mod:`mntscope.isolate.steps`).
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import Protocol
 
 from mntscope.base.paths import below, relative, under
 from mntscope.base.records import dataclass
 from mntscope.base.signals import to_the_end, uninterrupted
 from mntscope.errors import AccessError, KernelError, MntscopeError, RefusedError
 from mntscope.graph import same_namespace
-from mntscope.isolate.actions import Entrance
+from mntscope.isolate.actions import let_go, start_worker
 from mntscope.isolate.journal import Journal, State, default_directory, locked
 from mntscope.isolate.steps import Ids, Problem, Rejoin, Step, Steps, Unmount
-from mntscope.isolate.target import namespace_of
+from mntscope.isolate.target import Capture, Captured, NamespaceFds, namespace_of
 from mntscope.isolate.trust import open_directory
-from mntscope.isolate.verify import Witness
-from mntscope.isolate.worker import Worker
+from mntscope.isolate.verify import Verifier
+from mntscope.kernel.channel import Worker
 from mntscope.kernel.mount_ids import unique_ids
 from mntscope.live.namespaces import every_namespace, identify, lists_all
 from mntscope.live.paths import absolute
 from mntscope.live.procfs import Proc, open_proc, read
 from mntscope.model import View
 from mntscope.snapshot import Snapshot
-
-
-class Seen(Protocol):
-    """The machine at one moment."""
-
-    @property
-    def snapshot(self) -> Snapshot:
-        """Every namespace of it."""
-        ...
-
-    @property
-    def target(self) -> str:
-        """The label of the view that was asked for."""
-        ...
-
-
-Look = Callable[[str], Seen]
-"""Captures every namespace of the machine: the argument is a TARGET."""
 
 _OPEN = os.O_RDONLY | os.O_CLOEXEC
 
@@ -83,7 +64,7 @@ class Listed:
     """Why not, or why it cannot be told."""
 
 
-def put_back(path: str, *, look: Look, in_host_namespace: bool = False) -> Undoing:
+def put_back(path: str, *, capture: Capture, in_host_namespace: bool = False) -> Undoing:
     """Put back what the journal at *path* says was changed. A second time there is nothing to do.
 
     *in_host_namespace*: even if that is the host's own namespace, and the journal says that isolate was told so too.
@@ -103,7 +84,7 @@ def put_back(path: str, *, look: Look, in_host_namespace: bool = False) -> Undoi
         if not journal.to_undo:
             return Undoing(path, ())
         with _namespace(proc, journal) as (mnt, name):
-            seen = look(name)
+            seen = capture(name)
             _refuse_unless_meant(journal, seen, in_host_namespace=in_host_namespace)
             notes: list[str] = []
             done, problems = _put_all_back(proc, mnt, seen.snapshot, seen.target, journal, notes, all_or_nothing=True)
@@ -166,7 +147,7 @@ def _refuse_of_another_boot(journal: Journal, proc: Proc) -> None:
         raise RefusedError(what, where=journal.path, hint="delete it")
 
 
-def _refuse_unless_meant(journal: Journal, seen: Seen, *, in_host_namespace: bool) -> None:
+def _refuse_unless_meant(journal: Journal, seen: Captured, *, in_host_namespace: bool) -> None:
     """Look whether what was captured is what the journal speaks of, and whether that is the host's own."""
     found = seen.snapshot.view(seen.target).namespace
     if found.inode != journal.namespace or found.id not in (None, journal.namespace_id):
@@ -201,11 +182,11 @@ def _put_all_back(
         return ids(journal.namespace_id if view.label == label else view.namespace.id)
 
     # Not in the user namespace that owns the mounts: a member of the old group may belong to another.
-    worker = Worker(Entrance(proc.fd, mnt))
-    witness = Witness(proc, snapshot, label, worker.pid)
+    worker = start_worker(NamespaceFds(proc.fd, mnt))
+    verifier = Verifier(proc, snapshot, label, worker.pid)
     done: list[str] = []
     try:
-        now = witness.table(label) or {mount.mount_id: mount for mount in snapshot.view(label).mounts}
+        now = verifier.table(label) or {mount.mount_id: mount for mount in snapshot.view(label).mounts}
         steps = Steps(journal, snapshot, label, ids_of)
         sources = _Sources(proc, snapshot, mnt)
         found = [(entry, [sources.checked(step) for step in needed]) for entry, needed in steps.find(now)]
@@ -221,13 +202,13 @@ def _put_all_back(
                 journal.write()
             problems += left
         elsewhere = [view for view in snapshot.views if view.label != label]
-        notes += (f"changed meanwhile: {what}" for what in witness.differences(snapshot.with_views(elsewhere)))
+        notes += (f"changed meanwhile: {what}" for what in verifier.differences(snapshot.with_views(elsewhere)))
         if not problems:
             journal.state = "undone" if journal.state == "applied" else "rolled-back"
             journal.write()
     finally:
-        worker.end()
-        witness.close()
+        let_go(worker)
+        verifier.close()
     return done, problems
 
 
@@ -280,11 +261,11 @@ class _Sources:
 
     def _join(self, step: Rejoin, source: int | None) -> None:
         # A worker forked now has the descriptor under the same number.
-        worker = Worker(Entrance(self.proc.fd, self.mnt))
+        worker = start_worker(NamespaceFds(self.proc.fd, self.mnt))
         try:
             worker.ask("join", path=step.mount.mount_point, mount_id=step.mount.mount_id, source=source)
         finally:
-            worker.end()
+            let_go(worker)
 
     def _source(self, step: Rejoin) -> int | Problem:
         """A descriptor of a mount whose group and master are those wanted, and whose root holds that of the mount."""
@@ -299,12 +280,12 @@ class _Sources:
             root = view.process.root if view.process else "/"
             place = below(root or "/", relative(mount.mount_point, "/"))
             try:
-                worker = Worker(Entrance(self.proc.fd, fd))
+                worker = start_worker(NamespaceFds(self.proc.fd, fd))
                 try:
                     slave = step.was.peer_group is None
                     return worker.ask("copy", path=place, mount_id=mount.mount_id, slave=slave).fds[0]
                 finally:
-                    worker.end()
+                    let_go(worker)
             except MntscopeError as error:
                 # Covered, or in a namespace that may not be entered: another will do.
                 why = f"{error.what}: {place} of {view.label}"

@@ -19,7 +19,7 @@ READINGS = 3
 """A table that differs is read again: a reading that a change falls into can be neither the one nor the other."""
 
 
-class Witness:
+class Verifier:
     """Reads the tables of all namespaces of a snapshot, through the processes that live there.
 
     *inside* is a process at the root of the *target*'s namespace. Descriptors of the namespaces without

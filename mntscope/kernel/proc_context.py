@@ -15,10 +15,12 @@ import errno
 import os
 import sys
 from contextlib import suppress
+from typing import NoReturn
 
 from mntscope.errors import AccessError, KernelError, NoAnswerError, RefusedError
 from mntscope.kernel import syscalls
-from mntscope.kernel.worker import DEADLINE, end, with_descriptors
+from mntscope.kernel.process import end, fork
+from mntscope.kernel.worker import DEADLINE, with_descriptors
 
 SECONDS = 5.0
 """A new interpreter has to start for it, on old kernels."""
@@ -83,17 +85,15 @@ def _sent_by(pid_namespace: int) -> int:
 def _born_there(line: int, pid_namespace: int) -> int:
     """A new program, of which nothing is left but *line* when it forks into the PID namespace; its pid."""
     source = _source()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            # In a new program nothing is left of what this one has read; nor of its environment.
-            for fd in (line, pid_namespace):
-                os.set_inheritable(fd, True)
-            arguments = [sys.executable, "-I", "-S", "-c", source, str(line), str(pid_namespace), str(os.getppid())]
-            os.execve(sys.executable, arguments, {})  # noqa: S606 - this very interpreter
-        finally:
-            os._exit(1)
-    return pid
+
+    def become_it() -> NoReturn:
+        # In a new program nothing is left of what this one has read; nor of its environment.
+        for fd in (line, pid_namespace):
+            os.set_inheritable(fd, True)
+        arguments = [sys.executable, "-I", "-S", "-c", source, str(line), str(pid_namespace), str(os.getppid())]
+        os.execve(sys.executable, arguments, {})  # noqa: S606 - this very interpreter
+
+    return fork(become_it)
 
 
 def _source() -> str:

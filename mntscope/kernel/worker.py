@@ -1,4 +1,4 @@
-"""The one worker: a fork of this process for what may wait for ever, or must happen in another namespace.
+"""A worker that gives one answer: a fork for what may wait for ever, or must be looked at in another namespace.
 
 Whoever looks at a filesystem waits for it, and one whose server is gone (FUSE, NFS, autofs) never answers. So nothing
 that belongs to somebody else is looked at by mntscope itself, but by a child, which
@@ -9,9 +9,10 @@ that belongs to somebody else is looked at by mntscope itself, but by a child, w
   time than to load what makes that call);
 * hears SIGINT and SIGTERM as any program does, and not as mntscope's handlers would have it;
 * keeps neither the terminal nor a pipe open that somebody may read to its end;
-* where it enters another namespace, cannot be traced from there (PR_SET_DUMPABLE): see :func:`untraceable`.
+* where it enters another namespace, cannot be traced from there (PR_SET_DUMPABLE): see
+  :func:`~mntscope.kernel.process.untraceable`.
 
-A process that enters a mount namespace must have one thread (setns(2)), which a fork has.
+One that is asked more than once, and acts, is in :mod:`mntscope.kernel.channel`.
 """
 
 from __future__ import annotations
@@ -21,9 +22,8 @@ import os
 import select
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, BinaryIO, NoReturn, TypeVar
 
 from mntscope.errors import (
@@ -36,6 +36,7 @@ from mntscope.errors import (
     UsageError,
 )
 from mntscope.kernel import syscalls
+from mntscope.kernel.process import dies_with, end, fork, reap, said_all, untraceable
 
 DEADLINE = 2.0
 """Seconds within which a look at a path is answered, or given up. A disk that spins up, or a server at the other end
@@ -49,9 +50,6 @@ MOST_DESCRIPTORS = 250
 
 _MESSAGE = 1 << 12
 """Bytes that a pipe takes at once (PIPE_BUF)."""
-
-_REAPING = 0.2
-"""Seconds in which a killed process ends, unless it waits for what nobody can interrupt."""
 
 T = TypeVar("T")
 
@@ -70,7 +68,7 @@ def in_child(act: Callable[[], bytes], *, seconds: float = DEADLINE, where: str 
     """What *act* gives, in a child that has so many *seconds* for it; *where* names what is looked at, in errors.
 
     One that is *alarmed* starts sooner, and may outlive a killed mntscope by so many seconds; when it has answered, it
-    is not waited for: see :func:`reap`.
+    is not waited for: see :func:`~mntscope.kernel.process.reap`.
 
     :raises NoAnswerError: it has not answered by then.
     :raises OSError: *act* raised it there.
@@ -209,47 +207,19 @@ def with_descriptors(look: Look, *, seconds: float = DEADLINE, where: str = "") 
     return data, list(found)
 
 
-# What protects it, and others from it
-
-
-def untraceable() -> None:
-    """Before another namespace is entered: nobody there takes this process over.
-
-    A process that may be traced can be made to do anything, with all that it holds. Of one that is not dumpable only
-    who has CAP_SYS_PTRACE over the user namespace of its program, the host's, may do so (ptrace(2), access mode
-    checks; kernel/ptrace.c, __ptrace_may_access): not the root of a user namespace that this process joins, whose
-    capabilities count there. It keeps off nobody who has CAP_SYS_PTRACE in the host's user namespace: such a container
-    can trace what it sees, so what enters its PID namespace has nothing in its hands
-    (:mod:`mntscope.kernel.empty_handed`).
-    """
-    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
-
-
-def dies_with(parent: int) -> None:
-    """The kernel kills this process when *parent*, which forked it, ends; at once if it has ended already.
-
-    To be called again after a change of user namespace, which may take it back (kernel/cred.c, commit_creds).
-    """
-    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
-
-
 class Child:
     """A fork that writes its answer to a pipe, and ends."""
 
     def __init__(self, write: Callable[[int], None], *, alarm: float | None = None) -> None:
         pipes = [os.pipe(), os.pipe()]
-        (self._answer, answer), (self._end, end) = pipes
+        (self._answer, answer), (self._last, last) = pipes
         parent = os.getpid()
         try:
-            self.pid = os.fork()
-        except OSError as error:
+            self.pid = fork(lambda: _live(write, answer, last, parent, alarm))
+        except KernelError:
             _close(fd for pipe in pipes for fd in pipe)
-            raise KernelError("fork", error.errno or 0) from None
-        if self.pid == 0:
-            _live(write, answer, end, parent, alarm)
-        _close((answer, end))
+            raise
+        _close((answer, last))
         self._gone = False
 
     def answer(self, seconds: float, where: str = "") -> bytes:
@@ -276,12 +246,12 @@ class Child:
         data = os.read(self._answer, size)
         if not data:
             # One message, shorter than a pipe takes at once; after it nothing is left to do but to end.
-            last = os.read(self._end, _MESSAGE)
+            last = os.read(self._last, _MESSAGE)
             if last == b"+":
                 self._let_go()
             else:
                 self.end()
-                _raise(last, where)
+                raise_error(last, where)
         return data
 
     def end(self, *, wait: bool = True) -> None:
@@ -294,83 +264,37 @@ class Child:
 
     def _let_go(self) -> None:
         self._gone = True
-        _close((self._answer, self._end))
-        _unreaped.append(self.pid)
+        _close((self._answer, self._last))
+        said_all(self.pid)
 
 
-def end(pid: int, *, seconds: float = 0.0) -> None:
-    """End a child that has not ended of itself within so many *seconds*, and reap it.
-
-    One that cannot be ended now, since it waits for what nobody can interrupt, is reaped some other time.
-    """
-    if pid not in _unreaped:
-        _unreaped.append(pid)
-    if not reap(seconds, only=pid):
-        # It has not been waited for, so the pid is its own.
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-        reap(only=pid)
-
-
-def reap(seconds: float = _REAPING, *, only: int | None = None) -> bool:
-    """Wait for the children that have said all or were killed, so many *seconds* at most; whether none is left.
-
-    With *only*, for that one, and whether it has ended; others are reaped by the way. Until then they are processes of
-    this machine, as others are.
-    """
-    given_up = time.monotonic() + seconds
-    pause = 0.0
-    while True:
-        for pid in tuple(_unreaped):
-            try:
-                ended = os.waitpid(pid, os.WNOHANG)[0]
-            except ChildProcessError:
-                # Where SIGCHLD is ignored, the kernel has reaped it.
-                ended = pid
-            if ended:
-                _unreaped.remove(pid)
-        if not _unreaped or (only is not None and only not in _unreaped):
-            return True
-        if time.monotonic() > given_up:
-            return False
-        time.sleep(pause)
-        pause = min(pause + 0.0001, 0.01)
-
-
-_unreaped: list[int] = []
-"""Children that have said all, or were killed, and have not been waited for."""
-
-
-def _live(write: Callable[[int], None], answer: int, end: int, parent: int, alarm: float | None) -> NoReturn:
-    """The life of a child."""
+def _live(write: Callable[[int], None], answer: int, end: int, parent: int, alarm: float | None) -> None:
+    """The life of a child: all that it answers on one pipe, and on the other how it ended, once that is whole."""
+    last = b""
     try:
-        last = b""
-        try:
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                signal.signal(number, signal.SIG_DFL)
-            if alarm is None:
-                dies_with(parent)
-            else:
-                # The kernel does that, in the middle of a system call too.
-                signal.signal(signal.SIGALRM, signal.SIG_DFL)
-                signal.setitimer(signal.ITIMER_REAL, alarm)
-            # Whoever reads mntscope's output to its end need not wait for this process's.
-            nowhere = os.memfd_create("nowhere")
-            # (Where one was closed from the start, its number may be that of something else.)
-            for fd, stream in enumerate((sys.__stdin__, sys.__stdout__, sys.__stderr__)):
-                if stream is not None:
-                    os.dup2(nowhere, fd)
-            write(answer)
-            last = b"+"
-        except BrokenPipeError:
-            # The other end has heard enough.
-            pass
-        except (MntscopeError, OSError) as error:
-            last = _told(error)
-        os.close(answer)
-        os.write(end, last[:_MESSAGE])
-    finally:
-        os._exit(0)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+        if alarm is None:
+            dies_with(parent)
+        else:
+            # The kernel does that, in the middle of a system call too.
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.setitimer(signal.ITIMER_REAL, alarm)
+        # Whoever reads mntscope's output to its end need not wait for this process's.
+        nowhere = os.memfd_create("nowhere")
+        # (Where one was closed from the start, its number may be that of something else.)
+        for fd, stream in enumerate((sys.__stdin__, sys.__stdout__, sys.__stderr__)):
+            if stream is not None:
+                os.dup2(nowhere, fd)
+        write(answer)
+        last = b"+"
+    except BrokenPipeError:
+        # The other end has heard enough.
+        pass
+    except (MntscopeError, OSError) as error:
+        last = error_in_bytes(error)
+    os.close(answer)
+    os.write(end, last[:_MESSAGE])
 
 
 def write_all(fd: int, data: bytes) -> None:
@@ -388,7 +312,8 @@ def _close(fds: Iterable[int]) -> None:
 # An error on its way from one process to the other
 
 
-def _told(error: MntscopeError | OSError) -> bytes:
+def error_in_bytes(error: MntscopeError | OSError) -> bytes:
+    """An error in words, as :func:`raise_error` takes it; of a kind that is not in :data:`_KINDS` only the message."""
     if isinstance(error, KernelError):
         words = ["KernelError", str(error.errno or 0), error.call, error.where, error.hint]
     elif isinstance(error, MntscopeError):
@@ -399,7 +324,8 @@ def _told(error: MntscopeError | OSError) -> bytes:
     return "\0".join(words).encode("utf-8", "surrogateescape")
 
 
-def _raise(said: bytes, where: str) -> NoReturn:
+def raise_error(said: bytes, where: str) -> NoReturn:
+    """Raise what another process met and told; *where* it was, if that does not say so itself."""
     kind, *words = said.decode("utf-8", "surrogateescape").split("\0")
     if kind == "KernelError":
         raise KernelError(words[1], int(words[0]), where=words[2] or where, hint=words[3])

@@ -12,7 +12,7 @@ from mntscope.analysis.owners import owner_of_namespace
 from mntscope.base.records import replace
 from mntscope.base.signals import uninterrupted
 from mntscope.errors import AccessError, TargetError
-from mntscope.kernel.worker import reap
+from mntscope.kernel.process import reap
 from mntscope.live.captures import Progress, Readings
 from mntscope.live.containers import Runtimes
 from mntscope.live.namespaces import (

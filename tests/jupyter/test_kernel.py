@@ -153,12 +153,12 @@ def test_namespaces_are_entered_by_forks_of_one_thread_only(kernel: Kernel, host
     assert said.startswith("True\nKernelError: setns")
     kernel.entered.write_text("")
     look, journal = f"partial(resolve, against={str(host.pid)!r}, everything=True)", str(tmp_path / "journal")
-    isolated = f"isolate({target.pid}, look={look}, journal={journal!r})"
+    isolated = f"isolate({target.pid}, capture={look}, journal={journal!r})"
     said = kernel.run(
         f"print(len(mntscope.capture(namespace_files=[{file!r}]).view('ns:{file}').mounts) > 0)\n"
-        f"print(len(tell(ACTS).performances))\n"
+        f"print(len(tell(ACTS).runs))\n"
         f"done = {isolated}; print(done.verified)\n"
-        f"print(put_back(done.journal, look=partial(resolve, everything=True)).done != ())"
+        f"print(put_back(done.journal, capture=partial(resolve, everything=True)).done != ())"
     )
     assert said == "True\n5\nTrue\nTrue\n"
     entered = kernel.entered.read_text().splitlines()

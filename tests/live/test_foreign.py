@@ -19,7 +19,7 @@ from mntscope.live.foreign import IN_PROC, IN_ROOT, claimed_namespace, claimed_p
 from mntscope.live.namespaces import proc_mount
 from mntscope.live.procfs import open_proc
 from tests.support.dead import dead_filesystem, inside_a_dying_filesystem
-from tests.support.isolating import look_from
+from tests.support.isolating import capture_from
 from tests.support.throwaway import Actor, Host, Scratch
 
 PLACE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -221,7 +221,7 @@ def test_a_process_that_lives_in_a_dead_filesystem(machine: Host, root: bool) ->
 
 
 def isolated_at(path: str, actor: Actor, machine: Host) -> None:
-    isolate(actor.pid, (path,), look=look_from(machine, everything=True), dry_run=True)
+    isolate(actor.pid, (path,), capture=capture_from(machine, everything=True), dry_run=True)
 
 
 def test_a_path_that_does_not_answer_is_told_of(host: Host) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mntscope.cli.targets import resolve
-from mntscope.isolate import Isolation, Look, Undoing, isolate, put_back
+from mntscope.isolate import Capture, Isolation, Undoing, isolate, put_back
 from mntscope.kernel import syscalls
 from tests.support.throwaway import Actor, Host, in_fork
 
@@ -19,7 +19,7 @@ Table = dict[str, str]
 """The line of each mount, by mount ID."""
 
 
-def look_from(host: Host, *, everything: bool = False) -> Look:
+def capture_from(host: Host, *, everything: bool = False) -> Capture:
     """Captures with this host as the host; what the machine's other namespaces do meanwhile is not looked at."""
     return partial(resolve, against=str(host.pid), everything=everything)
 
@@ -32,12 +32,12 @@ def leaking(host: Host) -> Actor:
 def isolated(host: Host, target: Actor | int | str, *paths: str, journal: Path, **options: Any) -> Isolation:
     """Isolates a target of the host."""
     named = target.pid if isinstance(target, Actor) else target
-    return isolate(named, paths or ("/proc",), look=look_from(host), journal=str(journal), **options)
+    return isolate(named, paths or ("/proc",), capture=capture_from(host), journal=str(journal), **options)
 
 
 def undone(host: Host, journal: Path) -> Undoing:
     """Undoes what a journal says."""
-    return put_back(str(journal), look=look_from(host))
+    return put_back(str(journal), capture=capture_from(host))
 
 
 def lines_at(host: Host, path: str, actor: Actor | None = None) -> list[str]:
