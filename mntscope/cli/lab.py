@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _report(story: Story, arguments: argparse.Namespace) -> int:
     write_output(arguments, FORMATS[arguments.format](story, page(arguments)))
-    return 1 if any(performance.surprises for performance in story.performances) else 0
+    return 1 if any(run.surprises for run in story.runs) else 0
 
 
 def _exit_code_of(command: list[str]) -> int:

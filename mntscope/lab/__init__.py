@@ -1,7 +1,7 @@
 """The lab: the story of a mount of proc that reaches the host, performed on the running kernel, harmlessly."""
 
-from mntscope.lab.acts import ACTS, LEAKING, Act, Facts, Kept, Moment, Performance, Story, keep, perform, tell
-from mntscope.lab.scene import Actor, Listed, Scene, Sight
+from mntscope.lab.acts import ACTS, LEAKING, Act, Facts, Kept, Reading, Run, Story, keep, perform, tell
+from mntscope.lab.scene import Actor, Listed, ProcView, Scene
 
 __all__ = [
     "ACTS",
@@ -11,10 +11,10 @@ __all__ = [
     "Facts",
     "Kept",
     "Listed",
-    "Moment",
-    "Performance",
+    "ProcView",
+    "Reading",
+    "Run",
     "Scene",
-    "Sight",
     "Story",
     "keep",
     "perform",

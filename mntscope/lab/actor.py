@@ -1,24 +1,23 @@
 """The processes of the throwaway host: what each can be asked to do, and what it sees in its /proc.
 
-They are forked, single-threaded, and answer one request at a time on a socket. All of them live in PID
-namespaces below the one whose pid 1 is the host's ``init``, so the end of that process is the end of all;
-and ``init`` ends when the lab does, because its parent does (PR_SET_PDEATHSIG) and its socket closes.
+They are forked, single-threaded, and answer one request at a time (:mod:`mntscope.kernel.channel`). All of them live
+in PID namespaces below the one whose pid 1 is the host's ``init``, so the end of that process is the end of all;
+and ``init`` ends when the lab does, because its parent does (PR_SET_PDEATHSIG) and its channel closes.
 """
 
 from __future__ import annotations
 
 import errno
-import json
 import os
 import signal
-import socket
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any, NoReturn
 
 from mntscope.errors import KernelError
 from mntscope.kernel import syscalls
+from mntscope.kernel.channel import Channel, Message
+from mntscope.kernel.process import close_all_but, dies_with, fork, go_on_in_child
 
 LOOK = "look"
 """The request that is not a command: say what you see in your /proc."""
@@ -39,38 +38,22 @@ DAEMONS = ("cron", "sshd")
 """The names of the host's other processes, which do nothing."""
 
 
-def fork(body: Callable[[], None]) -> int:
-    """fork(2) a process that runs *body* and then ends, never returning here; its pid."""
-    pid = os.fork()
-    if pid:
-        return pid
-    try:
-        body()
-    finally:
-        os._exit(0)
-
-
-def stage(lab: int, host: socket.socket, target: socket.socket) -> None:
+def stage(lab: int, host: Channel, target: Channel) -> None:
     """The first process of a scene, a child of the process *lab*: it makes the namespaces and waits for ``init``.
 
-    What fails is said on *host*, where the lab expects the first look of ``init``.
+    What fails is told on *host*, where the lab expects the first look of ``init``.
     """
-    try:
-        _let_go_of_all_but(host, target)
+    with host.errors_told():
+        close_all_but(host.fileno(), target.fileno())
         _rename("mntscope-lab")
         # A terminal's Ctrl-C is for the lab, which then ends its actors.
         os.setsid()
         _make_namespaces()
-        _end_with_parent()
-        if os.getppid() != lab:
-            return
+        dies_with(lab)
         init = fork(partial(_init, host, target))
-    except KernelError as error:
-        _say(host, _failure(error))
-        return
-    host.close()
-    target.close()
-    os.waitpid(init, 0)
+        host.close()
+        target.close()
+        os.waitpid(init, 0)
 
 
 def _make_namespaces() -> None:
@@ -97,109 +80,74 @@ def _write(path: str, line: bytes) -> None:
         raise KernelError("write", error.errno or 0, where=path) from None
 
 
-def _init(host: socket.socket, target: socket.socket) -> None:
+def _init(host: Channel, target: Channel) -> None:
     """Pid 1 of the throwaway host."""
-    try:
-        _end_with_parent()
+    with host.errors_told():
+        # Its parent is in no PID namespace that it sees.
+        dies_with(0)
         syscalls.mount("proc", "/proc", "proc", syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
         syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_SHARED)
-    except KernelError as error:
-        _say(host, _failure(error))
-        return
-    # A child begins under its parent's name, so that no listing shows it under another.
-    for name in DAEMONS:
-        _rename(name)
-        fork(partial(_sleep, host, target))
-    _rename("sh")
-    fork(partial(_shell, host, target))
-    _rename("init")
-    target.close()
-    _serve(host)
+        # A child begins under its parent's name, so that no listing shows it under another.
+        for name in DAEMONS:
+            _rename(name)
+            fork(partial(_sleep, host, target))
+        _rename("sh")
+        fork(partial(_shell, host, target))
+        _rename("init")
+        target.close()
+        _serve(host)
 
 
-def _sleep(*sockets: socket.socket) -> None:
-    for held in sockets:
-        held.close()
+def _sleep(*channels: Channel) -> None:
+    for channel in channels:
+        channel.close()
     while True:
         signal.pause()
 
 
-def _shell(host: socket.socket, target: socket.socket) -> None:
+def _shell(host: Channel, target: Channel) -> None:
     """The process that will be the target: until its first command, a shell on the host."""
     host.close()
     _serve(target)
 
 
-def _serve(line: socket.socket) -> NoReturn:
+def _serve(channel: Channel) -> None:
     """Say what is seen, then answer every request, until the lab is gone."""
-    answer = _look()
-    while True:
-        _say(line, answer)
-        request = line.recv(4096).decode()
-        if not request:
-            os._exit(0)
-        answer = _look() if request == LOOK else _carry_out(COMMANDS[request])
+    channel.send(_look())
+    for request in channel.requests():
+        channel.answer(partial(_carry_out, request["do"]))
 
 
-def _carry_out(command: Callable[[], None]) -> dict[str, Any]:
-    try:
-        command()
-    except KernelError as error:
-        return _failure(error)
-    return {}
+def _carry_out(request: str) -> Message:
+    if request == LOOK:
+        return _look()
+    COMMANDS[request]()
+    return Message()
 
 
 def _unshare(flags: int) -> None:
     """As unshare(1) with ``--fork``: the parent waits, and it is the child that goes on from here."""
     syscalls.unshare(flags)
     _rename("unshare")
-    child = os.fork()
-    if child:
-        os.waitpid(child, 0)
-        os._exit(0)
+    go_on_in_child()
     _rename("target")
 
 
-def _look() -> dict[str, Any]:
-    """The fields of a :class:`~mntscope.lab.scene.Sight`."""
+def _look() -> Message:
+    """The fields of a :class:`~mntscope.lab.scene.ProcView`."""
     try:
         named = int(os.readlink("/proc/self"))
     except FileNotFoundError:
         # proc(5): there is no such link for a process that is not in the PID namespace that this proc shows.
         named = None
-    processes = []
+    processes: list[tuple[int, str, int]] = []
     for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdecimal()):
         with suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{pid}/stat", "rb") as file:
             head, _, rest = file.read().rpartition(b")")
             comm = head.partition(b"(")[2].decode("utf-8", "surrogateescape")
             processes.append((pid, comm, int(rest.split()[19])))
-    return {"pid": os.getpid(), "proc_self": named, "processes": processes}
-
-
-def _end_with_parent() -> None:
-    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+    return Message({"pid": os.getpid(), "proc_self": named, "processes": processes})
 
 
 def _rename(name: str) -> None:
     syscalls.prctl(syscalls.PR_SET_NAME, name.encode())
-
-
-def _failure(error: KernelError) -> dict[str, Any]:
-    return {"call": error.call, "errno": error.errno, "where": error.where}
-
-
-def _say(line: socket.socket, message: dict[str, Any]) -> None:
-    line.send(json.dumps(message).encode())
-
-
-def _let_go_of_all_but(*sockets: socket.socket) -> None:
-    """Close every other descriptor, so that nobody's pipe or terminal is held open from in here."""
-    null = os.open(os.devnull, os.O_RDWR)
-    kept = sorted(held.fileno() for held in sockets)
-    for standard in range(3):
-        if standard not in kept:
-            os.dup2(null, standard)
-    first = 3
-    for fd in (*(fd for fd in kept if fd >= 3), os.sysconf("SC_OPEN_MAX")):
-        os.closerange(first, fd)
-        first = fd + 1

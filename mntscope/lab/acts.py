@@ -1,7 +1,7 @@
-"""The story in five acts: why a mount of proc reaches the host, and what stops it; and its performance.
+"""The story in five acts: why a mount of proc reaches the host, and what stops it; and how it runs.
 
 An act is data: the commands, in order, that a process of the throwaway host runs, what undoes them, and what
-mount_namespaces(7) and pid_namespaces(7) say will come of it. A performance runs them and measures.
+mount_namespaces(7) and pid_namespaces(7) say will come of it. A run of it measures what does.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from mntscope.analysis.diff import Diff, Verdict, diff
 from mntscope.base.signals import uninterrupted
 from mntscope.graph import MountTree
-from mntscope.lab.scene import Scene, Sight
+from mntscope.lab.scene import ProcView, Scene
 from mntscope.live import capture
 from mntscope.model import Mount, View
 
@@ -49,14 +49,14 @@ class Act:
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
-    """Both sides, measured after a command."""
+class Reading:
+    """Both sides, read after a command."""
 
     command: str
     """The command that led here; empty for the beginning of the act."""
     facts: Facts
-    host: Sight
-    target: Sight
+    host: ProcView
+    target: ProcView
     host_mount: Mount
     """The mount that the host finds at /proc."""
     target_mount: Mount
@@ -65,18 +65,18 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
-class Performance:
+class Run:
     """An act as it went on this kernel."""
 
     act: Act
-    beginning: Moment
-    steps: tuple[Moment, ...]
+    beginning: Reading
+    steps: tuple[Reading, ...]
     """One a command of the act."""
-    undone: tuple[Moment, ...]
+    undone: tuple[Reading, ...]
     """One a command that undoes it."""
 
     @property
-    def outcome(self) -> Moment:
+    def outcome(self) -> Reading:
         """What the act shows: the moment after its last command, before anything is undone."""
         return self.steps[-1]
 
@@ -111,7 +111,7 @@ class Story:
 
     kernel: str
     """``uname -r``."""
-    performances: tuple[Performance, ...]
+    runs: tuple[Run, ...]
     kept: Kept | None = None
 
 
@@ -170,17 +170,17 @@ def tell(acts: Iterable[Act] = ACTS) -> Story:
 
     :raises AccessError: the kernel does not let this user make the namespaces.
     """
-    performances = []
+    runs = []
     for act in acts:
         with Scene() as scene:
-            performances.append(perform(act, scene))
-    return Story(kernel=os.uname().release, performances=tuple(performances))
+            runs.append(perform(act, scene))
+    return Story(kernel=os.uname().release, runs=tuple(runs))
 
 
-def perform(act: Act, scene: Scene) -> Performance:
+def perform(act: Act, scene: Scene) -> Run:
     """Perform one act on a fresh scene, and undo it."""
     before = _measure(scene)
-    return Performance(
+    return Run(
         act=act,
         beginning=before,
         steps=tuple(_after(command, scene, before) for command in act.commands),
@@ -204,16 +204,16 @@ def keep(act: Act, scene: Scene) -> Kept:
     )
 
 
-def _after(command: str, scene: Scene, before: Moment) -> Moment:
+def _after(command: str, scene: Scene, before: Reading) -> Reading:
     scene.run(command)
     return _measure(scene, command, before)
 
 
-def _measure(scene: Scene, command: str = "", before: Moment | None = None) -> Moment:
+def _measure(scene: Scene, command: str = "", before: Reading | None = None) -> Reading:
     host, target = scene.host.look(), scene.target.look()
     snapshot = capture([scene.host.pid, scene.target.pid])
     result = diff(snapshot, scene.target.pid, PROC, against=scene.host.pid)
-    return Moment(
+    return Reading(
         command=command,
         facts=Facts(
             host_broken=host.proc_self != host.pid,

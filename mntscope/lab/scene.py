@@ -14,23 +14,23 @@ starts as a shell on that host.
 from __future__ import annotations
 
 import errno
-import json
 import os
 import signal
-import socket
-import struct
 from contextlib import ExitStack, suppress
+from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from mntscope.base.records import dataclass
 from mntscope.base.signals import uninterrupted
-from mntscope.errors import AccessError, KernelError, MntscopeError
+from mntscope.errors import AccessError, KernelError
 from mntscope.kernel import syscalls
+from mntscope.kernel.channel import Channel, Message, channel
+from mntscope.kernel.process import end, fork
 from mntscope.lab import actor
 
 PATIENCE = 30.0
-"""Seconds after which a process that does not answer is taken to be stuck."""
+"""Seconds after which a process that does not answer, or does not end, is taken to be stuck."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class ProcView:
     """What one process sees in its /proc."""
 
     pid: int
@@ -56,57 +56,37 @@ class Sight:
 
 
 class Actor:
-    """A process of the scene, at the other end of a socket."""
+    """A process of the scene, at the other end of a channel."""
 
-    def __init__(self, name: str, line: socket.socket) -> None:
+    def __init__(self, channel: Channel) -> None:
         self.pid = 0
         """As the machine sees it."""
-        self._name = name
-        self._line = line
-        line.settimeout(PATIENCE)
-        # unix(7): each answer then bears the pid of the process that gave it, translated to this PID namespace.
-        line.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        self._channel = channel
 
-    def meet(self) -> Sight:
+    def meet(self) -> ProcView:
         """Its first words: what it sees."""
-        return _sight(self._answer())
+        return self._heard()
 
-    def look(self) -> Sight:
+    def look(self) -> ProcView:
         """What it sees now."""
-        return _sight(self._ask(actor.LOOK))
+        self._channel.send(Message({"do": actor.LOOK}))
+        return self._heard()
 
     def run(self, command: str) -> None:
         """Let it run one of :data:`~mntscope.lab.actor.COMMANDS`.
 
         :raises KernelError: the call that failed.
         """
-        self._ask(command)
+        self._channel.send(Message({"do": command}))
+        # After unshare --fork it is another process that answers.
+        self.pid = self._channel.receive().sender
 
-    def _ask(self, request: str) -> dict[str, Any]:
-        # A process that has ended is noticed when its answer fails to come.
-        with suppress(BrokenPipeError, ConnectionResetError):
-            self._line.send(request.encode())
-        return self._answer()
-
-    def _answer(self) -> dict[str, Any]:
-        try:
-            data, ancillary, _, _ = self._line.recvmsg(1 << 16, socket.CMSG_SPACE(struct.calcsize("3i")))
-        except TimeoutError:
-            raise self._trouble("does not answer") from None
-        except ConnectionResetError:
-            raise self._trouble("ended unexpectedly") from None
-        if not data:
-            raise self._trouble("ended unexpectedly")
-        for level, kind, credentials in ancillary:
-            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS):
-                self.pid = struct.unpack("3i", credentials)[0]
-        answer: dict[str, Any] = json.loads(data)
-        if "errno" in answer:
-            raise KernelError(answer["call"], answer["errno"], where=answer["where"])
-        return answer
-
-    def _trouble(self, what: str) -> MntscopeError:
-        return MntscopeError(f"the {self._name} of the lab {what}", where=f"pid {self.pid}")
+    def _heard(self) -> ProcView:
+        message = self._channel.receive()
+        self.pid = message.sender
+        told = message.values
+        processes = tuple(Listed(pid, comm, start_time) for pid, comm, start_time in told["processes"])
+        return ProcView(pid=told["pid"], proc_self=told["proc_self"], processes=processes)
 
 
 class Scene:
@@ -143,15 +123,17 @@ class Scene:
         self.target.run(command)
 
     def _begin(self) -> None:
-        pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(2)]
-        (host, host_end), (target, target_end) = pairs
-        for end in (host, target):
-            self._held.enter_context(end)
-        with host_end, target_end:
-            self.host = Actor("host", host)
-            self.target = Actor("target", target)
-            lab = os.getpid()
-            stage = actor.fork(lambda: actor.stage(lab, host_end, target_end))
+        (host, host_end), (target, target_end) = (
+            channel(f"the {name} of the lab", patience=PATIENCE, senders=True) for name in ("host", "target")
+        )
+        for ours in (host, target):
+            self._held.callback(ours.close)
+        self.host, self.target = Actor(host), Actor(target)
+        try:
+            stage = fork(partial(actor.stage, os.getpid(), host_end, target_end))
+        finally:
+            host_end.close()
+            target_end.close()
         self._held.callback(self._end, stage)
         try:
             self.host.meet()
@@ -163,19 +145,13 @@ class Scene:
 
     def _end(self, stage: int) -> None:
         if self._host_fd is None:
-            os.kill(stage, signal.SIGKILL)
-        else:
-            # Pid 1 takes the others with it (pid_namespaces(7)), and the stage, which waits for it, ends then.
-            with suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._host_fd, signal.SIGKILL)
-            os.close(self._host_fd)
-        with suppress(ChildProcessError):
-            os.waitpid(stage, 0)
-
-
-def _sight(answer: dict[str, Any]) -> Sight:
-    processes = tuple(Listed(pid, comm, start_time) for pid, comm, start_time in answer["processes"])
-    return Sight(pid=answer["pid"], proc_self=answer["proc_self"], processes=processes)
+            end(stage, patience=PATIENCE)
+            return
+        # Pid 1 takes the others with it (pid_namespaces(7)), and the stage, which waits for it, ends then.
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._host_fd, signal.SIGKILL)
+        os.close(self._host_fd)
+        end(stage, seconds=PATIENCE)
 
 
 def _remedy(error: KernelError) -> str:

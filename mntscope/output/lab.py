@@ -8,7 +8,7 @@ from dataclasses import asdict
 from itertools import zip_longest
 from typing import Any
 
-from mntscope.lab import Kept, Moment, Performance, Sight, Story
+from mntscope.lab import Kept, ProcView, Reading, Run, Story
 from mntscope.model import Mount
 from mntscope.output.document import (
     Block,
@@ -53,42 +53,42 @@ def _blocks(story: Story) -> Iterator[Block]:
         f"A throwaway host on Linux {story.kernel}: its own processes, its own mounts, everything shared from / down,"
         " as systemd has it. Every act starts on a fresh one, and this machine is not touched."
     )
-    for performance in story.performances:
-        yield from _act(performance)
-    if len(story.performances) > 1:
+    for run in story.runs:
+        yield from _act(run)
+    if len(story.runs) > 1:
         yield Heading("What it comes to")
-        yield Table(SUMMARY, tuple(map(_summed_up, story.performances)))
+        yield Table(SUMMARY, tuple(map(_summed_up, story.runs)))
     if story.kept:
         yield from _kept(story.kept)
 
 
-def _act(performance: Performance) -> Iterator[Block]:
-    act, outcome = performance.act, performance.outcome
+def _act(run: Run) -> Iterator[Block]:
+    act, outcome = run.act, run.outcome
     yield Heading(f"Act {act.number}. {act.title}")
-    yield Entries(COMMANDS, _commands(performance.beginning, performance.steps))
+    yield Entries(COMMANDS, _commands(run.beginning, run.steps))
     yield _both_sides(outcome)
     yield Entries(
         MOUNTS, (Entry("host", _mountinfo(outcome.host_mount)), Entry("target", _mountinfo(outcome.target_mount)))
     )
     yield from _verdict(outcome)
-    if performance.surprises:
-        surprises = "; ".join(performance.surprises)
+    if run.surprises:
+        surprises = "; ".join(run.surprises)
         yield Paragraph(Word(f"This kernel does otherwise than mount_namespaces(7) says: {surprises}", "critical"))
     else:
         yield Paragraph(f"Why: {act.why}")
-    if performance.undone:
+    if run.undone:
         yield Heading("To undo it", level=3)
-        yield Entries(COMMANDS, _commands(outcome, performance.undone))
+        yield Entries(COMMANDS, _commands(outcome, run.undone))
 
 
-def _commands(before: Moment, steps: tuple[Moment, ...]) -> Iterator[Entry]:
+def _commands(before: Reading, steps: tuple[Reading, ...]) -> Iterator[Entry]:
     """Each command, and what it did to the host."""
     for step in steps:
         yield Entry(Word("$", "dim"), name(step.command), listed(_news(before, step), between="; "))
         before = step
 
 
-def _news(before: Moment, after: Moment) -> Iterator[Word]:
+def _news(before: Reading, after: Reading) -> Iterator[Word]:
     """What the host notices of a command."""
     was, now = before.host_mount, after.host_mount
     if after.facts.host_broken and not before.facts.host_broken:
@@ -101,19 +101,19 @@ def _news(before: Moment, after: Moment) -> Iterator[Word]:
         yield Word("the host's mountinfo is, line by line, as it was before the act", "good")
 
 
-def _both_sides(moment: Moment) -> Table:
+def _both_sides(reading: Reading) -> Table:
     """What ps(1) lists on either side, and who it takes itself for."""
-    sides = (list(_ps(moment.host)), list(_ps(moment.target)))
+    sides = (list(_ps(reading.host)), list(_ps(reading.target)))
     return Table(("ps on the host", "ps on the target"), tuple(zip_longest(*sides, fillvalue="")))
 
 
-def _ps(sight: Sight) -> Iterator[Words]:
-    yield from (f"{process.pid:5} {process.comm}" for process in sight.processes)
-    if sight.proc_self is None:
+def _ps(view: ProcView) -> Iterator[Words]:
+    yield from (f"{process.pid:5} {process.comm}" for process in view.processes)
+    if view.proc_self is None:
         yield Word("/proc/self dangles", "critical")
     else:
-        own = "" if sight.proc_self == sight.pid else f", though its pid is {sight.pid}"
-        yield Word(f"/proc/self is {sight.proc_self}{own}", "dim")
+        own = "" if view.proc_self == view.pid else f", though its pid is {view.pid}"
+        yield Word(f"/proc/self is {view.proc_self}{own}", "dim")
 
 
 def _mountinfo(mount: Mount) -> Words:
@@ -122,20 +122,20 @@ def _mountinfo(mount: Mount) -> Words:
     return tuple(Word(piece, "medium") if number % 2 else piece for number, piece in enumerate(pieces))
 
 
-def _verdict(moment: Moment) -> Iterator[Block]:
+def _verdict(reading: Reading) -> Iterator[Block]:
     """What ``mntscope diff`` says of it."""
-    verdict = moment.facts.verdict
+    verdict = reading.facts.verdict
     yield Verdict(verdict.upper(), _STYLES[verdict], "that is what mntscope diff TARGET /proc says.")
-    said = [*(leak.why for leak in moment.diff.leaks), *map(str, moment.diff.damage)]
+    said = [*(leak.why for leak in reading.diff.leaks), *map(str, reading.diff.damage)]
     if said:
         yield Items(tuple(said))
 
 
-def _summed_up(performance: Performance) -> tuple[Words, ...]:
+def _summed_up(run: Run) -> tuple[Words, ...]:
     """An act in the table of :data:`SUMMARY`; what the target sees is whether ps lists the host's processes there."""
-    facts = performance.outcome.facts
+    facts = run.outcome.facts
     return (
-        str(performance.act.number),
+        str(run.act.number),
         "yes" if facts.sees_host_processes else "no",
         Word("changed", "critical") if facts.host_changed else Word("as before", "good"),
         Word("BROKEN", "critical") if facts.host_broken else Word("works", "good"),
@@ -159,40 +159,40 @@ def as_json(story: Story, page: Page) -> str:  # noqa: ARG001
     """The document ``mntscope.lab/1``."""
     document: dict[str, Any] = {
         "kernel": story.kernel,
-        "acts": [_performance_json(performance) for performance in story.performances],
+        "acts": [_performance_json(run) for run in story.runs],
     }
     if story.kept:
         document["kept"] = _kept_json(story.kept)
     return json_text("lab", document)
 
 
-def _performance_json(performance: Performance) -> dict[str, Any]:
-    act, outcome = performance.act, performance.outcome
+def _performance_json(run: Run) -> dict[str, Any]:
+    act, outcome = run.act, run.outcome
     return {
         "act": act.number,
         "title": act.title,
         "commands": list(act.commands),
-        **_moment_json(outcome),
-        "ps": {"host": _ps_json(outcome.host), "target": _ps_json(outcome.target)},
+        **_reading_json(outcome),
+        "ps": {"host": _view_json(outcome.host), "target": _view_json(outcome.target)},
         "why": act.why,
-        "surprises": list(performance.surprises),
-        "steps": [{"command": step.command, **_moment_json(step)} for step in performance.steps],
-        "undo": [{"command": step.command, **_moment_json(step)} for step in performance.undone],
+        "surprises": list(run.surprises),
+        "steps": [{"command": step.command, **_reading_json(step)} for step in run.steps],
+        "undo": [{"command": step.command, **_reading_json(step)} for step in run.undone],
     }
 
 
-def _moment_json(moment: Moment) -> dict[str, Any]:
+def _reading_json(reading: Reading) -> dict[str, Any]:
     return {
-        **asdict(moment.facts),
-        "mountinfo": {"host": _line(moment.host_mount), "target": _line(moment.target_mount)},
+        **asdict(reading.facts),
+        "mountinfo": {"host": _line(reading.host_mount), "target": _line(reading.target_mount)},
     }
 
 
-def _ps_json(sight: Sight) -> dict[str, Any]:
+def _view_json(view: ProcView) -> dict[str, Any]:
     return {
-        "own_pid": sight.pid,
-        "proc_self": sight.proc_self,
-        "processes": [{"pid": listed.pid, "comm": listed.comm} for listed in sight.processes],
+        "own_pid": view.pid,
+        "proc_self": view.proc_self,
+        "processes": [{"pid": listed.pid, "comm": listed.comm} for listed in view.processes],
     }
 
 

@@ -186,13 +186,13 @@ def test_an_interrupted_isolation_is_put_back_or_done(kernel: Kernel, host: Host
     for number in range(12):
         journal = tmp_path / f"journal-{number}"
         cell = (
-            f"done = isolate({target.pid}, look=partial(resolve, against={str(host.pid)!r}, everything=True),"
+            f"done = isolate({target.pid}, capture=partial(resolve, against={str(host.pid)!r}, everything=True),"
             f" journal={str(journal)!r})"
         )
         kernel.run(cell, interrupt_after=chance.uniform(0, 0.4))
         if host.mountinfo(target) != before:
             # It was quicker than the interrupt.
-            kernel.run(f"put_back({str(journal)!r}, look=partial(resolve, everything=True))")
+            kernel.run(f"put_back({str(journal)!r}, capture=partial(resolve, everything=True))")
         assert host.mountinfo(target) == before
         assert kernel.left() == NOTHING
 

@@ -67,7 +67,7 @@ def test_every_act_is_measured_on_this_kernel() -> None:
 
 
 def test_the_broken_host_finds_the_targets_processes_where_its_own_should_be(story: Story) -> None:
-    broken = story.performances[2].outcome
+    broken = story.runs[2].outcome
     assert broken.host.pid == 1
     assert broken.host.proc_self is None
     assert broken.host.processes == broken.target.processes
@@ -76,37 +76,37 @@ def test_the_broken_host_finds_the_targets_processes_where_its_own_should_be(sto
 
 
 def test_the_host_lists_its_own_processes_and_none_of_the_machine(story: Story) -> None:
-    for performance in story.performances:
+    for performance in story.runs:
         assert [listed.comm for listed in performance.beginning.host.processes] == ["init", "cron", "sshd", "sh"]
 
 
 def test_a_pid_namespace_alone_leaves_the_target_with_the_hosts_proc(story: Story) -> None:
-    outcome = story.performances[0].outcome
+    outcome = story.runs[0].outcome
     assert outcome.target.pid == 1, "in its own PID namespace"
     assert outcome.target.proc_self == 5, "as the host's /proc knows it"
     assert outcome.target.processes == outcome.host.processes
 
 
 def test_the_copied_proc_is_a_peer_of_the_hosts(story: Story) -> None:
-    outcome = story.performances[1].outcome
+    outcome = story.runs[1].outcome
     assert outcome.host_mount.peer_group is not None
     assert outcome.host_mount.peer_group == outcome.target_mount.peer_group
     assert outcome.host_mount.mount_id != outcome.target_mount.mount_id
 
 
 def test_umount_brings_the_hosts_proc_back(story: Story) -> None:
-    (undone,) = story.performances[2].undone
+    (undone,) = story.runs[2].undone
     assert undone.command == "umount /proc"
     assert undone.facts == Facts(host_broken=False, host_changed=False, sees_host_processes=True, verdict="leaks")
     assert undone.host.proc_self == 1
 
 
 def test_without_a_mount_namespace_make_private_already_changes_the_host(story: Story) -> None:
-    unshared, made_private, mounted = story.performances[4].steps
+    unshared, made_private, mounted = story.runs[4].steps
     assert [step.facts.host_changed for step in (unshared, made_private, mounted)] == [False, True, True]
     assert [step.facts.host_broken for step in (unshared, made_private, mounted)] == [False, False, True]
     assert made_private.host_mount.propagation == "private"
-    unmounted, made_shared = story.performances[4].undone
+    unmounted, made_shared = story.runs[4].undone
     assert unmounted.host_mount.propagation == "private"
     assert made_shared.host_mount.propagation == "shared"
     assert not made_shared.facts.host_broken
@@ -154,7 +154,7 @@ def test_a_command_that_fails_names_the_call() -> None:
 
 def test_the_table_tells_the_story(story: Story) -> None:
     shown = FORMATS["table"](story, Page(width=100))
-    for performance in story.performances:
+    for performance in story.runs:
         assert f"Act {performance.act.number}. {performance.act.title}" in shown
         for step in (*performance.steps, *performance.undone):
             assert f"$  {step.command}\n" in shown
