@@ -8,21 +8,20 @@ processes die with the one that made them, and their namespaces with them.
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import json
 import os
 import signal
-import socket
 import time
 from collections.abc import Callable, Container
-from functools import singledispatchmethod
+from functools import partial, singledispatchmethod
 from types import TracebackType
-from typing import NoReturn, Self
+from typing import Any, Self
 
 from mntscope.base.records import dataclass
-from mntscope.errors import AccessError, KernelError, MntscopeError
+from mntscope.errors import AccessError, KernelError
 from mntscope.kernel import syscalls
+from mntscope.kernel.channel import Channel, Message, Worker
+from mntscope.kernel.process import dies_with
 from mntscope.propagation.operations import (
     Attach,
     Bind,
@@ -49,10 +48,7 @@ FIRST = "A"
 """The label of the namespace that a world begins with."""
 
 PATIENCE = 30.0
-"""Seconds a process may take for one operation."""
-
-MESSAGE = 1 << 16
-"""Bytes of the longest message between the processes: an operation, or the ids of the mounts of a namespace."""
+"""Seconds a process may take for one operation, or to end."""
 
 PROPAGATION = {
     "shared": syscalls.MS_SHARED,
@@ -70,38 +66,28 @@ def possible(op: Operation, labels: Container[str], handles: Container[str]) -> 
 
 
 @dataclass(frozen=True, slots=True)
-class _Actor:
+class _Inhabitant:
     """The process of a namespace, as the process that made it sees it."""
 
-    pid: int
-    channel: socket.socket
+    worker: Worker
     userns: int
     mntns: int | None
 
-    def ask(self, request: object) -> object:
-        self.channel.send(json.dumps(request).encode())
-        try:
-            answer = self.channel.recv(MESSAGE)
-        except TimeoutError:
-            answer = b""
-        if not answer:
-            raise MntscopeError(
-                "the process that acts in a throwaway namespace gave no answer", where=f"pid {self.pid}"
-            )
-        return json.loads(answer)
+    @property
+    def pid(self) -> int:
+        return self.worker.pid
 
     def table(self, *, unique: bool) -> Table:
         with open(f"/proc/{self.pid}/mountinfo", "rb", buffering=0) as file:
             mountinfo = b"".join(iter(lambda: file.read(1 << 20), b""))
-        ids: object = self.ask({"list": True}) if unique else []
-        if not isinstance(ids, list) or len(ids) != mountinfo.count(b"\n"):
+        ids = self.worker.ask("list").values["ids"] if unique else []
+        if len(ids) != mountinfo.count(b"\n"):
             ids = []
         return Table(mountinfo, self.userns, self.mntns, tuple(ids))
 
     def end(self) -> None:
-        self.channel.close()
-        os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
+        """End it, and with it its namespace: whoever looks afterwards finds neither."""
+        self.worker.end(patience=PATIENCE)
 
 
 class World:
@@ -112,12 +98,12 @@ class World:
 
     def __init__(self, skeleton: Skeleton = SKELETON) -> None:
         self.skeleton = skeleton
-        self._actors: dict[str, _Actor] = {}
+        self._inhabitants: dict[str, _Inhabitant] = {}
 
     def __enter__(self) -> Self:
         try:
-            self._actors[FIRST] = self._fork(self._first_namespace)
-        except KernelError as error:
+            self._inhabitants[FIRST] = self._fork(self._first_namespace)
+        except OSError as error:
             raise AccessError(
                 f"cannot make a throwaway mount namespace: {error}", hint="run as root, or allow user namespaces"
             ) from error
@@ -126,52 +112,52 @@ class World:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        while self._actors:
-            self._actors.popitem()[1].end()
+        while self._inhabitants:
+            self._inhabitants.popitem()[1].end()
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The namespaces there are, oldest first."""
-        return tuple(self._actors)
+        return tuple(self._inhabitants)
 
     def state(self, *, unique: bool = False) -> State:
         """What every namespace shows; with the 64-bit mount ids if *unique* is set and the kernel has them."""
-        return {label: actor.table(unique=unique) for label, actor in self._actors.items()}
+        return {label: actor.table(unique=unique) for label, actor in self._inhabitants.items()}
 
     def perform(self, op: Operation) -> str | None:
         """Carry out *op*, which must be :func:`possible`; the errno's name, or ``None`` for success."""
         if isinstance(op, EndNamespace):
-            self._actors.pop(op.ns).end()
+            self._inhabitants.pop(op.ns).end()
             return None
         if isinstance(op, CloneNamespace):
             try:
-                self._actors[op.new] = self._fork(lambda: self._copied_namespace(op))
-            except KernelError as error:
-                return error.errno_name
+                self._inhabitants[op.new] = self._fork(lambda: self._copied_namespace(op))
+            except OSError as error:
+                return _name(error)
             return None
-        answer = self._actors[op.ns].ask(op.to_dict())
-        return None if answer is None else str(answer)
+        try:
+            self._inhabitants[op.ns].worker.ask("perform", operation=op.to_dict())
+        except OSError as error:
+            return _name(error)
+        return None
 
-    def _fork(self, enter: Callable[[], None]) -> _Actor:
+    def _fork(self, enter: Callable[[], None]) -> _Inhabitant:
         """A process that enters its namespace and then waits for requests.
 
-        :raises KernelError: it could not enter.
+        :raises OSError: it could not enter.
         """
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        maker = os.getpid()
-        pid = os.fork()
-        if pid == 0:
-            _live(ours, theirs, maker, enter, self.skeleton)
-        theirs.close()
-        ours.settimeout(PATIENCE)
-        started = ours.recv(MESSAGE)
-        if started != b"null":
-            ours.close()
-            os.waitpid(pid, 0)
-            call, number = json.loads(started or '["fork", 3]')
-            raise KernelError(call, number)
-        userns = os.stat(f"/proc/{pid}/ns/user").st_ino
-        return _Actor(pid, ours, userns, _namespace_id(pid))
+        worker = Worker(
+            partial(_live, os.getpid(), enter, self.skeleton),
+            who="the process that acts in a throwaway namespace",
+            patience=PATIENCE,
+        )
+        try:
+            worker.channel.receive()
+            userns = os.stat(f"/proc/{worker.pid}/ns/user").st_ino
+            return _Inhabitant(worker, userns, _namespace_id(worker.pid))
+        except BaseException:
+            worker.end(patience=PATIENCE)
+            raise
 
     def _first_namespace(self) -> None:
         proc = os.open("/proc/self", os.O_PATH)
@@ -188,7 +174,7 @@ class World:
         _populate(os.open("/", os.O_PATH), self.skeleton)
 
     def _copied_namespace(self, op: CloneNamespace) -> None:
-        source = self._actors[op.ns]
+        source = self._inhabitants[op.ns]
         own_userns = os.stat("/proc/self/ns/user").st_ino
         proc = os.open("/proc/self", os.O_PATH)
         root = os.open(f"/proc/{source.pid}/root", os.O_PATH)
@@ -203,39 +189,18 @@ class World:
         os.close(proc)
 
 
-def _live(
-    ours: socket.socket, theirs: socket.socket, maker: int, enter: Callable[[], None], skeleton: Skeleton
-) -> NoReturn:
-    """The life of a forked process: enter the namespace, say so, serve requests until the maker is gone."""
-    with contextlib.suppress(BaseException):
-        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        ours.close()
-        if os.getppid() == maker:
-            try:
-                enter()
-            except KernelError as error:
-                theirs.send(json.dumps([error.call, error.errno]).encode())
-            except OSError as error:
-                theirs.send(json.dumps(["enter", error.errno]).encode())
-            else:
-                theirs.send(b"null")
-                _serve(theirs, _Performer(skeleton))
-    os._exit(0)
-
-
-def _serve(channel: socket.socket, performer: _Performer) -> None:
-    while request := channel.recv(MESSAGE):
-        described = json.loads(request)
-        answer: object = None
-        try:
-            if "list" in described:
-                answer = performer.unique_ids()
-            else:
-                performer.perform(operation(described))
-        except OSError as error:
-            answer = errno.errorcode.get(error.errno or 0, str(error.errno))
-        channel.send(json.dumps(answer).encode())
+def _live(maker: int, enter: Callable[[], None], skeleton: Skeleton, channel: Channel) -> None:
+    """The life of a process: enter the namespace, say so, do what is asked for until the maker is gone."""
+    dies_with(maker)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with channel.errors_told():
+        enter()
+        # Another user namespace takes that back.
+        dies_with(maker)
+        channel.send()
+        performer = _Performer(skeleton)
+        for request in channel.requests():
+            channel.answer(partial(performer.carry_out, request))
 
 
 class _Performer:
@@ -244,6 +209,13 @@ class _Performer:
     def __init__(self, skeleton: Skeleton) -> None:
         self.skeleton = skeleton
         self.handles: dict[str, int] = {}
+
+    def carry_out(self, request: dict[str, Any]) -> Message:
+        """Perform an operation, or list the 64-bit ids of the mounts below the root, in the order of mountinfo."""
+        if request["do"] == "list":
+            return Message({"ids": syscalls.listmount(syscalls.LSMT_ROOT, count=4096)})
+        self.perform(operation(request["operation"]))
+        return Message()
 
     @singledispatchmethod
     def perform(self, op: Operation) -> None:
@@ -324,10 +296,6 @@ class _Performer:
     def _(self, op: CloseHandle) -> None:
         os.close(self.handles.pop(op.handle))
 
-    def unique_ids(self) -> list[int]:
-        """The 64-bit ids of the mounts below the root, in the order of mountinfo."""
-        return syscalls.listmount(syscalls.LSMT_ROOT, count=4096)
-
 
 def _detached(op: NewDetached) -> int:
     context = syscalls.fsopen(op.fstype, syscalls.FSOPEN_CLOEXEC)
@@ -378,6 +346,11 @@ def _unshare(proc: int, *, new_userns: bool) -> None:
             os.write(file, text.encode())
         finally:
             os.close(file)
+
+
+def _name(error: OSError) -> str:
+    """The errno as the kernel names it: ``EINVAL``."""
+    return errno.errorcode.get(error.errno or 0, str(error.errno))
 
 
 def _namespace_id(pid: int) -> int | None:

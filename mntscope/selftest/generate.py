@@ -39,7 +39,7 @@ from mntscope.propagation.operations import (
 )
 from mntscope.selftest.compare import Tables
 from mntscope.selftest.execute import possible
-from mntscope.selftest.scenarios import STORIES, tell
+from mntscope.selftest.scenarios import SCENARIOS, script
 from mntscope.selftest.traces import SKELETON
 
 _T = TypeVar("_T")
@@ -71,7 +71,7 @@ class Profile:
 _CORE = {"mount": 24, "bind": 24, "propagation": 18, "umount": 18, "move": 9, "clone_ns": 9, "exit_ns": 2}
 _EXTENDED = _CORE | {
     "propagation": 16,
-    "story": 4,
+    "scenario": 4,
     "remount": 4,
     "move_beneath": 9,
     "set_group": 6,
@@ -88,14 +88,14 @@ PROFILES = (
     Profile("graph", _CORE, graph=True, steps=(14, 32)),
     Profile(
         "userns",
-        _CORE | {"remount": 4, "clone_ns": 10, "story": 5},
+        _CORE | {"remount": 4, "clone_ns": 10, "scenario": 5},
         new_userns=0.6,
         graph=True,
         namespaces=5,
         steps=(12, 28),
     ),
     Profile("extended", _EXTENDED, new_userns=0.2),
-    Profile("stories", _EXTENDED, new_userns=0.3, steps=(0, 6)),
+    Profile("scenarios", _EXTENDED, new_userns=0.3, steps=(0, 6)),
     Profile("deep", _EXTENDED, new_userns=0.25, graph=True, namespaces=6, steps=(16, 40)),
 )
 """The kinds of traces; a run goes round them."""
@@ -135,7 +135,7 @@ class Generator:
             "attach": self._attach,
             "propagation_handle": self._propagation_handle,
             "close_handle": self._close_handle,
-            "story": self._story,
+            "scenario": self._scenario,
         }
         if profile.graph:
             place = self._one_of(["/", "/a", "/a", "/b"])
@@ -149,8 +149,8 @@ class Generator:
         """The generator of trace *number* of the run with this *seed*."""
         turn, kind = divmod(number, len(PROFILES))
         generator = cls(PROFILES[kind], random.Random(f"{seed}:{number}"))  # noqa: S311 (tests, not secrets)
-        if generator.profile.name == "stories":
-            generator.tell(list(STORIES.values())[turn % len(STORIES)], "A")
+        if generator.profile.name == "scenarios":
+            generator.follow(list(SCENARIOS.values())[turn % len(SCENARIOS)], "A")
         return generator
 
     def next(self, tables: Tables) -> Operation | None:
@@ -175,11 +175,11 @@ class Generator:
             if drawn is not None:
                 return drawn
 
-    def tell(self, story: str, ns: str) -> None:
-        """Let the next operations be those of *story*."""
+    def follow(self, scenario: str, ns: str) -> None:
+        """Let the next operations be those of *scenario*."""
         names = dict(zip("WXYZ", self.random.sample(DIRECTORIES[1:6], 4), strict=True))
         names |= {"N": self._new_label(), "H": self._new_handle()}
-        self._planned.extend(tell(story, ns, names, self._new_source))
+        self._planned.extend(script(scenario, ns, names, self._new_source))
 
     def learn(self, op: Operation, errno: str | None) -> None:
         """Take note of how *op* ended: which handles are open now."""
@@ -303,8 +303,8 @@ class Generator:
         handle, ns = self._one_of(list(self._handles.items()))
         return CloseHandle(ns, handle)
 
-    def _story(self, ns: str) -> Operation:
-        self.tell(self._one_of(list(STORIES.values())), ns)
+    def _scenario(self, ns: str) -> Operation:
+        self.follow(self._one_of(list(SCENARIOS.values())), ns)
         return self._planned.popleft()
 
     # ----------------------------------------------------------------------------------------------------- places

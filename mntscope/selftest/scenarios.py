@@ -1,6 +1,6 @@
 """Short sequences that lead to where random operations seldom come: each sets up one rule and then asks for it.
 
-A story is text: operations separated by ``;``, at the places ``W`` to ``Z`` (and what is below them). ``N`` is a
+A scenario is text: operations separated by ``;``, at the places ``W`` to ``Z`` (and what is below them). ``N`` is a
 new namespace, and what follows ``N:`` is done there; ``H`` is a handle.
 """
 
@@ -28,7 +28,7 @@ from mntscope.propagation.operations import (
     Umount,
 )
 
-STORIES: Mapping[str, str] = {
+SCENARIOS: Mapping[str, str] = {
     "a group that does not see the place lies between two that do": (
         "mount W; shared W; bind W X; slave X; shared X; bind X/a Y; bind X Z; slave Z; umount X; mount W/b; umount W/b"
     ),
@@ -111,9 +111,9 @@ _VERBS: dict[str, Callable[..., Operation]] = {
 }
 
 
-def tell(story: str, ns: str, names: Mapping[str, str], new_source: Callable[[], str]) -> Iterator[Operation]:
-    """The operations of *story* in the namespace *ns*; *names* are for its capital letters, *new_source* for mounts."""
-    for sentence in story.split(";"):
+def script(scenario: str, ns: str, names: Mapping[str, str], new_source: Callable[[], str]) -> Iterator[Operation]:
+    """What *scenario* does in the namespace *ns*; *names* are for its capital letters, *new_source* for its mounts."""
+    for sentence in scenario.split(";"):
         told = re.sub("[HNW-Z]", lambda letter: names[letter[0]], sentence)
         where, _, what = told.rpartition(":")
         verb, *places = what.split()

@@ -18,7 +18,7 @@ from mntscope.propagation import operation
 from mntscope.selftest.compare import Renaming, compare, tables
 from mntscope.selftest.execute import World
 from mntscope.selftest.run import Script, observe
-from mntscope.selftest.scenarios import STORIES, tell
+from mntscope.selftest.scenarios import SCENARIOS, script
 from mntscope.selftest.traces import SKELETON, Trace, read_traces, snapshot_of
 from tests.support.throwaway import NOBODY, in_fork
 
@@ -113,7 +113,7 @@ def test_a_handle_is_attached_once_and_then_moved(world: World) -> None:
 def test_nothing_outlives_the_world(namespaces: None) -> None:
     with World() as world:
         perform(world, "clone_ns", new="B")
-        pids = [actor.pid for actor in world._actors.values()]
+        pids = [actor.pid for actor in world._inhabitants.values()]
         assert all(Path(f"/proc/{pid}").exists() for pid in pids)
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
@@ -123,7 +123,7 @@ def test_the_processes_die_with_the_one_that_made_them(namespaces: None) -> None
     maker = os.fork()
     if maker == 0:
         with World() as world:
-            os.write(writer, b"%d" % world._actors["A"].pid)
+            os.write(writer, b"%d" % world._inhabitants["A"].pid)
             signal.pause()
         os._exit(0)
     actor = int(os.read(reader, 16))
@@ -163,11 +163,11 @@ def test_where_namespaces_are_forbidden_it_says_so(namespaces: None) -> None:
     )
 
 
-@pytest.mark.parametrize("story", STORIES)
-def test_a_story_is_predicted_to_its_end(namespaces: None, story: str) -> None:
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_a_scenario_is_predicted_to_its_end(namespaces: None, scenario: str) -> None:
     sources = (f"t{number}" for number in itertools.count(1))
     names = {"W": "/a", "X": "/b", "Y": "/c", "Z": "/d", "N": "B", "H": "h"}
-    told = list(tell(STORIES[story], "A", names, lambda: next(sources)))
+    told = list(script(SCENARIOS[scenario], "A", names, lambda: next(sources)))
     observed = list(observe(Script(told)))
     assert [step.operation for step in observed] == told
     assert [step.judgements[0].result for step in observed] == ["exact"] * len(told)

@@ -1,0 +1,223 @@
+"""Forks and workers: where they are made, and that each ends, is reaped, and dies with its parent where it should."""
+
+from __future__ import annotations
+
+import ast
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import mntscope
+from mntscope.errors import AccessError, KernelError, MntscopeError, RefusedError, TargetError
+from mntscope.kernel.channel import Channel, Message, Worker
+from mntscope.kernel.process import close_all_but, dies_with, end, fork
+from mntscope.kernel.worker import WorkerLostError
+from tests.support.throwaway import in_fork
+
+PACKAGE = Path(mntscope.__file__).parent
+
+FORKS = {"fork", "forkpty", "vfork", "posix_spawn", "posix_spawnp", "popen", "system"}
+EXECS = {"execv", "execve", "execvp", "execvpe", "execl", "execle", "execlp", "execlpe"}
+
+
+def calls(names: set[str], module: str = "os") -> set[str]:
+    """The files of the package that call one of these functions of a module."""
+    return {
+        str(path.relative_to(PACKAGE))
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_bytes()))
+        if isinstance(node, ast.Attribute) and node.attr in names
+        if isinstance(node.value, ast.Name) and node.value.id == module
+    }
+
+
+def test_one_file_forks_and_one_program_that_shares_nothing_with_it() -> None:
+    assert calls(FORKS) == {"kernel/process.py", "kernel/empty_handed.py"}
+
+
+def test_programs_are_started_where_a_command_is_asked_for() -> None:
+    # The interpreter, with nothing in its memory; the command of `run`.
+    assert calls(EXECS) == {"kernel/proc_context.py", "isolate/run.py"}
+    # The command of `lab --`; mntscope itself, from a notebook.
+    assert calls({"run", "Popen", "call", "check_call", "check_output"}, "subprocess") == {
+        "cli/lab.py",
+        "jupyter/magic.py",
+    }
+    assert calls({"Pool", "Process", "get_context"}, "multiprocessing") == set()
+
+
+def status(pid: int) -> int:
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def fails() -> None:
+    raise ValueError
+
+
+@pytest.mark.parametrize(("body", "code"), [(lambda: None, 0), (lambda: 3, 3), (fails, 1)])
+def test_a_fork_ends_with_what_it_returns_and_never_comes_back(body: Callable[[], int | None], code: int) -> None:
+    assert status(fork(body)) == code
+
+
+def waits() -> None:
+    while True:
+        signal.pause()
+
+
+def gone(pid: int) -> bool:
+    """Whether a process is gone, or will be soon."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return True
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def test_one_that_does_not_end_is_ended_and_reaped() -> None:
+    pid = fork(waits)
+    end(pid, patience=20)
+    with pytest.raises(ChildProcessError):
+        os.waitpid(pid, 0)
+
+
+def test_one_that_dies_with_its_parent() -> None:
+    reader, writer = os.pipe()
+
+    def parent() -> None:
+        me = os.getpid()
+
+        def child() -> None:
+            dies_with(me)
+            os.write(writer, b"%d" % os.getpid())
+            waits()
+
+        fork(child)
+        waits()
+
+    pid = fork(parent)
+    child = int(os.read(reader, 16))
+    os.close(reader)
+    os.close(writer)
+    end(pid, patience=20)
+    assert gone(child)
+
+
+def test_nothing_stays_open_but_what_is_kept() -> None:
+    reader, writer = os.pipe()
+
+    def child() -> None:
+        close_all_but(writer)
+        others = sorted(fd for fd in map(int, os.listdir("/proc/self/fd")) if fd != writer)
+        # 0, 1 and 2; and one that listed them, which is closed again.
+        os.write(
+            writer, f"{others[:3]} {len(others)} {[os.readlink(f'/proc/self/fd/{fd}') for fd in range(3)]}".encode()
+        )
+
+    pid = fork(child)
+    os.close(writer)
+    said = os.read(reader, 1 << 12).decode()
+    os.close(reader)
+    assert status(pid) == 0
+    assert said == "[0, 1, 2] 4 ['/dev/null', '/dev/null', '/dev/null']"
+
+
+# A worker that is asked one thing after the other
+
+
+def serving(**actions: Callable[[], Message]) -> Callable[[Channel], None]:
+    def live(channel: Channel) -> None:
+        for request in channel.requests():
+            channel.answer(actions[request["do"]])
+
+    return live
+
+
+def raises(error: Exception) -> Callable[[], Message]:
+    def act() -> Message:
+        raise error
+
+    return act
+
+
+def hangs() -> Message:
+    waits()
+    return Message()
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    worker = Worker(
+        serving(
+            pid=lambda: Message({"pid": os.getpid()}),
+            file=lambda: Message(fds=[os.open("/dev/null", os.O_RDONLY), os.open("/", os.O_PATH)]),
+            kernel=raises(KernelError("mount", 1, where="/a\udcff", hint="be root")),
+            system=raises(FileNotFoundError(2, "No such file or directory", "/nowhere")),
+            refused=raises(RefusedError("it would harm", where="/proc")),
+            hangs=hangs,
+            dies=lambda: os._exit(1),
+        ),
+        who="the worker of a test",
+        patience=1.0,
+    )
+    yield worker
+    worker.end(patience=20)
+    assert gone(worker.pid)
+
+
+def test_it_answers_with_values_and_descriptors(worker: Worker) -> None:
+    assert worker.ask("pid").values == {"pid": worker.pid}
+    fds = worker.ask("file").fds
+    assert [os.readlink(f"/proc/self/fd/{fd}") for fd in fds] == ["/dev/null", "/"]
+    assert not any(os.get_inheritable(fd) for fd in fds)
+    for fd in fds:
+        os.close(fd)
+
+
+def test_an_error_is_raised_where_it_is_heard_and_the_worker_goes_on(worker: Worker) -> None:
+    with pytest.raises(KernelError, match="mount: EPERM") as caught:
+        worker.ask("kernel")
+    assert (caught.value.where, caught.value.hint) == ("/a\udcff", "be root")
+    with pytest.raises(FileNotFoundError, match="/nowhere"):
+        worker.ask("system")
+    with pytest.raises(RefusedError, match="/proc: it would harm"):
+        worker.ask("refused")
+    assert worker.ask("pid").values == {"pid": worker.pid}
+
+
+def test_one_that_is_stuck_or_gone_is_given_up(worker: Worker) -> None:
+    with pytest.raises(WorkerLostError, match="the worker of a test does not answer"):
+        worker.ask("hangs")
+    os.kill(worker.pid, signal.SIGKILL)
+    with pytest.raises(WorkerLostError, match="the worker of a test ended unexpectedly"):
+        worker.ask("pid")
+
+
+def test_one_that_dies_in_the_middle(worker: Worker) -> None:
+    with pytest.raises(WorkerLostError, match="ended unexpectedly"):
+        worker.ask("dies")
+
+
+def test_it_ends_when_its_parent_is_gone() -> None:
+    def body() -> int:
+        return Worker(serving()).pid
+
+    assert gone(in_fork(body))
+
+
+@pytest.mark.parametrize(
+    "error", [TargetError("gone", hint="try"), AccessError("no"), MntscopeError("else", where="x")]
+)
+def test_every_kind_of_error_keeps_what_it_says(error: MntscopeError) -> None:
+    worker = Worker(serving(it=raises(error)))
+    with pytest.raises(type(error)) as caught:
+        worker.ask("it")
+    worker.end()
+    assert str(caught.value) == str(error)
