@@ -11,6 +11,7 @@ from functools import partial
 
 from mntscope.archive.document import to_document
 from mntscope.errors import AccessError, RefusedError
+from mntscope.kernel.trust import ourselves, who_else
 from mntscope.kernel.worker import in_child
 from mntscope.snapshot import Snapshot
 
@@ -75,7 +76,7 @@ def _refuse(directory: int, name: str, target: str, *, force: bool) -> None:
         return
     around = os.fstat(directory)
     # Where others may make files, they may have made this one, to have it replaced or to see what becomes of it.
-    if around.st_mode & (stat.S_ISVTX | stat.S_IWGRP | stat.S_IWOTH) and there.st_uid != os.geteuid():
+    if who_else(around) and there.st_uid not in ourselves():
         raise RefusedError("it belongs to somebody else", where=target, hint="choose another name")
     if not force:
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))

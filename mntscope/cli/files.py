@@ -17,7 +17,9 @@ from functools import partial
 from types import FrameType
 
 from mntscope.errors import AccessError, MntscopeError, RefusedError
-from mntscope.kernel.worker import in_child, streamed, with_descriptors
+from mntscope.kernel.trust import ourselves, who_else
+from mntscope.kernel.walk import DIRECTORY, Walk
+from mntscope.kernel.worker import in_child, streamed, with_descriptors, write_all
 
 STANDARD = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
 """Descriptors by other names than their numbers."""
@@ -26,8 +28,6 @@ STEP = 10.0
 """Seconds within which a disk has taken another :data:`_PIECE` of a report."""
 
 _PIECE = 1 << 20
-_MOST_LINKS = 40
-_PATH = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _ANYTHING = os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 """How to open what may be a pipe or a terminal."""
 
@@ -65,7 +65,7 @@ def _write(path: str, data: bytes) -> None:
             if kind == "stream":
                 # It has a reader, who may take as long as he likes.
                 os.set_blocking(descriptors[0], True)
-            _put(descriptors[0], data)
+            write_all(descriptors[0], data)
     finally:
         for fd in descriptors:
             os.close(fd)
@@ -83,7 +83,7 @@ def _replace(directory: int, name: str, mode: int | None, data: bytes, where: st
                 if mode is not None:
                     os.fchmod(fd, mode)
                 for begin in range(0, len(data), _PIECE):
-                    _put(fd, data[begin : begin + _PIECE])
+                    write_all(fd, data[begin : begin + _PIECE])
                     os.write(told, b".")
             finally:
                 os.close(fd)
@@ -106,12 +106,6 @@ def _remove(name: str, directory: int) -> bytes:
     with suppress(FileNotFoundError):
         os.unlink(name, dir_fd=directory)
     return b""
-
-
-def _put(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
 
 
 class _Ended(BaseException):
@@ -153,48 +147,16 @@ def _place(path: str) -> tuple[bytes, list[int]]:
 
     The way is gone link by link: as long as nobody else's is met, it is this user's and root's own.
     """
+    walk = Walk(os.open("/", DIRECTORY), start=os.open(".", DIRECTORY))
     rest = path
-    here = os.open(".", _PATH | os.O_DIRECTORY)
-    for _ in range(_MOST_LINKS):
-        if (number := _descriptor(rest)) is not None:
-            return f"open  {number}".encode(), []
-        here, name, rest = _along(here, rest)
-        link = _link(here, name, path) if name not in ("", ".", "..") else None
+    while (number := _descriptor(rest)) is None:
+        link = walk.along(rest, to_the_last=False)
         if link is None:
-            if rest:
-                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-            return _end(here, name, path)
-        rest = f"{link}/{rest}" if rest else link
-    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
-
-
-def _along(here: int, path: str) -> tuple[int, str, str]:
-    """As far as directories lead: the last of them, the name in it that is none or is the last, and what follows."""
-    if path.startswith("/"):
-        here = os.open("/", _PATH | os.O_DIRECTORY)
-    names = path.lstrip("/").split("/")
-    for position, name in enumerate(names[:-1]):
-        try:
-            # An O_PATH descriptor of a directory: automounted, if it has to be.
-            here = os.open(name or ".", _PATH | os.O_DIRECTORY, dir_fd=here)
-        except NotADirectoryError:
-            return here, name, "/".join(names[position + 1 :]) or "."
-    return here, names[-1], ""
-
-
-def _link(here: int, name: str, path: str) -> str | None:
-    """What a link says, if it is one."""
-    try:
-        fd = os.open(name, _PATH, dir_fd=here)
-    except FileNotFoundError:
-        return None
-    status = os.fstat(fd)
-    if not stat.S_ISLNK(status.st_mode):
-        return None
-    if status.st_uid not in _ourselves():
-        raise _somebody_elses("a link", status, path)
-    # Of the very link that was looked at (readlink(2)).
-    return os.readlink("", dir_fd=fd)
+            return _end(walk.fd, walk.last, path)
+        if link.status.st_uid not in ourselves():
+            raise _somebody_elses("a link", link.status, path)
+        rest = link.path
+    return f"open  {number}".encode(), []
 
 
 def _end(here: int, name: str, path: str) -> tuple[bytes, list[int]]:
@@ -206,7 +168,7 @@ def _end(here: int, name: str, path: str) -> tuple[bytes, list[int]]:
         return os.fsencode(f"directory  {name}"), [here]
     if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-    if status.st_uid not in _ourselves() and _others_may_write(os.fstat(here)):
+    if status.st_uid not in ourselves() and who_else(os.fstat(here)):
         raise _somebody_elses("a file", status, path)
     if stat.S_ISREG(status.st_mode):
         return os.fsencode(f"directory {status.st_mode & 0o777} {name}"), [here]
@@ -232,15 +194,6 @@ def _descriptor(path: str) -> int | None:
         return STANDARD[path]
     directory, _, name = path.rpartition("/")
     return int(name) if directory in ("/dev/fd", "/proc/self/fd") and name.isdecimal() and name.isascii() else None
-
-
-def _ourselves() -> tuple[int, int]:
-    return 0, os.geteuid()
-
-
-def _others_may_write(status: os.stat_result) -> bool:
-    """Whether a user other than this one and root may have written to a file, or put something into a directory."""
-    return status.st_uid not in _ourselves() or bool(status.st_mode & 0o022)
 
 
 # Reading
@@ -301,7 +254,7 @@ def read_own(path: str, most: int, *, about: bytes = b"") -> bytes | None:
 
 def _own(path: str, most: int, about: bytes) -> bytes:
     directory = os.stat(os.path.dirname(path) or ".")
-    shared = _others_may_write(directory) and not _private(directory)
+    shared = who_else(directory, own_group=True)
     link = stat.S_ISLNK(os.lstat(path).st_mode)
     if link and shared:
         raise RefusedError("it is not obeyed: it is a link, and others may write to its directory", where=path)
@@ -311,30 +264,14 @@ def _own(path: str, most: int, about: bytes) -> bytes:
     if not stat.S_ISREG(status.st_mode) or about not in (data := _drained(fd, most)):
         return b""
     # In a sticky directory a file stays its owner's, but others may have given it another name there (link(2)).
-    kept = directory.st_uid in _ourselves() and directory.st_mode & stat.S_ISVTX and status.st_nlink == 1
-    if status.st_uid not in _ourselves():
+    kept = shared == "others" and directory.st_mode & stat.S_ISVTX and status.st_nlink == 1
+    who = who_else(status, own_group=True)
+    if who == "owner":
         why = f"it is user {status.st_uid}'s"
-    elif _others_may_write(status) and not _private(status):
+    elif who:
         why = "others may write to it"
     elif shared and not kept:
         why = "others may write to its directory"
     else:
         return b"+" + data
     raise RefusedError(f"it is not obeyed: {why}", where=path)
-
-
-def _private(status: os.stat_result) -> bool:
-    """Whether a file is this user's, and its group his alone, so that what the group may do does not matter.
-
-    Many systems give each user a group of his own, and a umask of 002. Root's group may have others in it.
-    """
-    from grp import getgrgid
-    from pwd import getpwuid
-
-    own = os.geteuid()
-    if own == 0 or status.st_uid != own or status.st_mode & stat.S_IWOTH:
-        return False
-    with suppress(KeyError):
-        group, name = getgrgid(status.st_gid), getpwuid(own).pw_name
-        return group.gr_name == name and set(group.gr_mem) <= {name}
-    return False

@@ -1,9 +1,8 @@
 """Files that nobody but the caller can have written, or can put another in the place of.
 
 Root obeys what a journal says: whoever can write one, or have root read another one, commands root. So every
-directory on the way to it is looked at, from the root directory on, and held by a descriptor before the next name is
-looked up in it (as sshd's StrictModes has it, but without a moment between the look and the use). The walk may meet a
-filesystem whose server is gone: it happens in a child that is killed in time (:mod:`mntscope.kernel.worker`).
+directory on the way to it is looked at, from the root directory on (as sshd's StrictModes has it, but without a moment
+between the look and the use: :mod:`mntscope.kernel.walk`).
 """
 
 from __future__ import annotations
@@ -11,16 +10,12 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import suppress
+from functools import partial
 
 from mntscope.errors import AccessError, RefusedError, TargetError
+from mntscope.kernel.trust import who_else
+from mntscope.kernel.walk import DIRECTORY, Walk
 from mntscope.kernel.worker import in_child, with_descriptors
-
-_WALK = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_OTHERS = stat.S_IWGRP | stat.S_IWOTH
-"""An access control list that lets anybody else write shows as the group's bit (acl(5))."""
-
-MOST_LINKS = 40
-"""As path_resolution(7) has it."""
 
 
 def open_directory(path: str) -> int:
@@ -97,9 +92,9 @@ def _refuse_unless_own(found: os.stat_result, path: str) -> None:
         what, hint = "it is a symbolic link, which may lead elsewhere by tomorrow", "name the file itself"
     elif not stat.S_ISREG(found.st_mode):
         raise TargetError("it is not a file", where=path, hint="name the journal that isolate wrote")
-    elif found.st_uid != os.geteuid():
+    elif (who := who_else(found, (os.geteuid(),))) == "owner":
         what, hint = f"it belongs to user {found.st_uid}, whose orders are not obeyed", "run mntscope as that user"
-    elif found.st_mode & _OTHERS:
+    elif who:
         what, hint = "others may write it", "if what it says is yours, `chmod go-w` it"
     elif found.st_nlink != 1:
         what, hint = f"it has {found.st_nlink} names (hard links)", "remove the others"
@@ -109,49 +104,31 @@ def _refuse_unless_own(found: os.stat_result, path: str) -> None:
 
 
 def _walked(path: str) -> int:
-    """A descriptor of a directory, reached by names that nobody else can change."""
-    served = _served_by_users()
-    fd = os.open("/", _WALK)
+    """A descriptor of a directory, reached by names that nobody else can change. To be called in a child."""
+    root = os.open("/", DIRECTORY)
     # Who owns that can replace all. (In a user namespace whose root is not the machine's, it is nobody that is known.)
-    trusted = {0, os.geteuid(), os.fstat(fd).st_uid}
-    pending = path.split("/")[::-1]
-    links = 0
-    place = "/"
-    while pending:
-        name = pending.pop()
-        if name in ("", "."):
-            continue
-        _refuse_unless_safe(fd, place, trusted, served)
-        found = os.stat(name, dir_fd=fd, follow_symlinks=False)
-        if stat.S_ISLNK(found.st_mode):
-            links += 1
-            if found.st_uid not in trusted or links > MOST_LINKS:
-                raise RefusedError(
-                    f"{os.path.join(place, name)}, on the way to it, is a link of user {found.st_uid}",
-                    where=path,
-                    hint="name the directory itself",
-                )
-            target = os.readlink(name, dir_fd=fd)
-            if target.startswith("/"):
-                os.close(fd)
-                fd, place = os.open("/", _WALK), "/"
-            pending += target.split("/")[::-1]
-            continue
-        there = os.open(name, _WALK, dir_fd=fd)
-        os.close(fd)
-        fd, place = there, os.path.normpath(os.path.join(place, name))
-    _refuse_unless_safe(fd, place, trusted, served)
-    return os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=fd)
+    trusted = {0, os.geteuid(), os.fstat(root).st_uid}
+    refuse_unless_safe = partial(_refuse_unless_safe, trusted, _served_by_users())
+    walk = Walk(root, passing=refuse_unless_safe)
+    rest = path
+    while link := walk.along(rest):
+        if link.status.st_uid not in trusted:
+            what = f"{link.place}, on the way to it, is a link of user {link.status.st_uid}"
+            raise RefusedError(what, where=path, hint="name the directory itself")
+        rest = link.path
+    refuse_unless_safe(walk.fd, walk.place)
+    return os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=walk.fd)
 
 
-def _refuse_unless_safe(fd: int, place: str, trusted: set[int], served: dict[int, int]) -> None:
+def _refuse_unless_safe(trusted: set[int], served: dict[int, int], fd: int, place: str) -> None:
     found = os.fstat(fd)
     server = served.get(found.st_dev, 0)
+    who = who_else(found, trusted)
     if server not in trusted:
         what = f"its files are what a program of user {server} says (FUSE)"
-    elif found.st_uid not in trusted:
+    elif who == "owner":
         what = f"it belongs to user {found.st_uid}, who can put another file in the place of any"
-    elif found.st_mode & _OTHERS and not found.st_mode & stat.S_ISVTX:
+    elif who and not found.st_mode & stat.S_ISVTX:
         what = "others may write it, and put another file in the place of any"
     else:
         return

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from mntscope.analysis.owners import owner_of
 from mntscope.base.records import NamedTuple, replace
 from mntscope.errors import MntscopeError, NoAnswerError, TargetError
+from mntscope.kernel.trust import who_else
 from mntscope.kernel.worker import in_child
 from mntscope.live.procfs import Proc, hold, open_proc, read_process
 from mntscope.model import Owner, Problem, Process
@@ -370,21 +371,15 @@ def _load(path: str) -> Any:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
         with open(fd, "rb") as file:
             status = os.fstat(fd)
-            if stat.S_ISREG(status.st_mode) and status.st_size <= _LARGEST and _believed(status):
+            if stat.S_ISREG(status.st_mode) and status.st_size <= _LARGEST and not who_else(status, own_group=True):
                 return json.loads(file.read(_LARGEST))
     return None
-
-
-def _believed(status: os.stat_result) -> bool:
-    """Of an ordinary user's own files, who may write them is his affair."""
-    own = os.geteuid()
-    return status.st_uid in (0, own) and not (own == 0 and status.st_mode & 0o022)
 
 
 def _ours(place: str) -> bytes:
     """Something if a directory is root's or this user's."""
     status = os.stat(place)
-    return b"+" if stat.S_ISDIR(status.st_mode) and _believed(status) else b""
+    return b"+" if stat.S_ISDIR(status.st_mode) and not who_else(status, own_group=True) else b""
 
 
 def _listed(containers: list[Container]) -> str:

@@ -8,9 +8,6 @@ import os
 from mntscope.base.signals import uninterrupted
 from mntscope.errors import AccessError, TargetError
 
-MOST_LINKS = 40
-"""As in the kernel (MAXSYMLINKS, include/linux/namei.h)."""
-
 _STEP = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
@@ -46,6 +43,10 @@ def real_path(pid: int, path: str) -> str | None:
 
 
 def _real_path(pid: int, path: str) -> str:
+    # Looked up only here, in the child: most commands follow no path.
+    from mntscope.kernel.walk import Walk
+    from mntscope.live.foreign import IN_ROOT, open_at
+
     process = f"process {pid}"
     try:
         root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -54,58 +55,15 @@ def _real_path(pid: int, path: str) -> str:
     except OSError as error:
         raise TargetError(f"its root directory cannot be opened ({error.strerror})", where=process) from None
     os.chdir("/proc")
+    walk = Walk(root, step=lambda directory, name: open_at(directory, name, _STEP, IN_ROOT))
+    rest = path
     try:
-        return _Walk(root).to(path)
+        while link := walk.along(rest):
+            rest = link.path
+        return walk.place
     except OSError as error:
         if error.errno in _NOWHERE:
             return ""
         if error.errno == errno.EACCES:
             raise AccessError("it may not be looked into", where=f"{path} of {process}") from None
         raise TargetError(f"it cannot be followed ({error.strerror})", where=f"{path} of {process}") from None
-
-
-class _Walk:
-    """A way down from a root directory: the names, and a descriptor of what each leads to."""
-
-    def __init__(self, root: int) -> None:
-        self.names: list[str] = []
-        self.fds = [root]
-
-    def to(self, path: str) -> str:
-        pending = path.split("/")[::-1]
-        links = 0
-        while pending:
-            name = pending.pop()
-            if name in ("", "."):
-                continue
-            if name == "..":
-                self.up()
-                continue
-            fd = self._step(name)
-            try:
-                target = os.readlink("", dir_fd=fd)
-            except OSError:
-                # ENOENT: what an O_PATH descriptor of anything but a link says.
-                self.names.append(name)
-                self.fds.append(fd)
-                continue
-            os.close(fd)
-            links += 1
-            if links > MOST_LINKS:
-                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
-            if target.startswith("/"):
-                while self.names:
-                    self.up()
-            pending += target.split("/")[::-1]
-        return "/" + "/".join(self.names)
-
-    def _step(self, name: str) -> int:
-        # Looked up only here: most commands follow no path.
-        from mntscope.live.foreign import IN_ROOT, open_at
-
-        return open_at(self.fds[-1], name, _STEP, IN_ROOT)
-
-    def up(self) -> None:
-        if self.names:
-            self.names.pop()
-            os.close(self.fds.pop())
