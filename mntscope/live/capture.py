@@ -13,10 +13,10 @@ from mntscope.base.records import replace
 from mntscope.base.signals import uninterrupted
 from mntscope.errors import AccessError, TargetError
 from mntscope.kernel.process import reap
-from mntscope.live.captures import Progress, Readings
+from mntscope.live.captures import Captures, Progress
 from mntscope.live.containers import Runtimes
 from mntscope.live.namespaces import (
-    Reading,
+    CapturedNamespace,
     enter,
     every_namespace,
     lists_all,
@@ -24,7 +24,7 @@ from mntscope.live.namespaces import (
     proc_mount,
     read_through,
 )
-from mntscope.live.not_seen import Gaps
+from mntscope.live.not_seen import NotSeen
 from mntscope.live.procfs import Proc, namespace_link, open_proc, read, read_process
 from mntscope.model import Hold, Problem, Process, View
 from mntscope.snapshot import Snapshot
@@ -71,10 +71,10 @@ def capture(
     """
     wanted = () if pids is None else tuple(pids)
     everything = pids is None if everything is None else everything
-    gaps = Gaps()
-    with _many_descriptors() as limit, open_proc() as proc, Readings(gaps, limit, progress) as readings:
-        readings.with_secrets = with_secrets
-        machine = _Machine(proc, readings, gaps, asked=frozenset(wanted))
+    not_seen = NotSeen()
+    with _many_descriptors() as limit, open_proc() as proc, Captures(not_seen, limit, progress) as captures:
+        captures.with_secrets = with_secrets
+        machine = _Machine(proc, captures, not_seen, asked=frozenset(wanted))
         if host or everything or 1 in wanted:
             machine.add_host()
         for pid in wanted:
@@ -87,9 +87,9 @@ def capture(
         machine.look_at_procs()
         snapshot = Snapshot(
             views=tuple(machine.views()),
-            host_label=readings[0].label,
+            host_label=captures[0].label,
             kernel=os.uname().release,
-            not_seen=tuple(gaps.problems()),
+            not_seen=tuple(not_seen.problems()),
             mount_max=_mount_max(proc),
         )
     reap()
@@ -99,12 +99,12 @@ def capture(
 class _Machine:
     """What is looked for, and where."""
 
-    def __init__(self, proc: Proc, readings: Readings, gaps: Gaps, *, asked: frozenset[int]) -> None:
+    def __init__(self, proc: Proc, captures: Captures, not_seen: NotSeen, *, asked: frozenset[int]) -> None:
         self.proc = proc
-        self.readings = readings
-        self.gaps = gaps
+        self.captures = captures
+        self.not_seen = not_seen
         if proc.problem:
-            gaps.others.append(proc.problem)
+            not_seen.others.append(proc.problem)
         self.holds: defaultdict[int, list[Hold]] = defaultdict(list)
         """By the inode of the namespace."""
         self._passing = {os.getpid()} - asked
@@ -119,31 +119,31 @@ class _Machine:
             host = read_through(self.proc, 1, HOST, by_table=True)
         except (AccessError, TargetError) as error:
             host = read_through(self.proc, own, HOST)
-            self.gaps.add(f"pid 1 cannot be read ({error}): the host is mntscope's own namespace")
+            self.not_seen.add(f"pid 1 cannot be read ({error}): the host is mntscope's own namespace")
         if host.namespace.inode is None:
             # What pid 1 does not show of its namespace, this process does where it lives there too.
             here = read_through(self.proc, own, HOST)
             here.close()
-            if host.marks.isdisjoint(here.marks):
-                self.gaps.unidentified.append(1)
+            if host.keys.isdisjoint(here.keys):
+                self.not_seen.unidentified.append(1)
             else:
                 # Its /proc is then asked for through this process.
                 host.namespace, host.root, host.root_of = here.namespace, here.root, here.root_of
-                if host.marks != here.marks or here.hidden_above:
+                if host.keys != here.keys or here.hidden_above:
                     what = "its root directory may not be read: if it is not /, mounts outside are not shown"
-                    self.gaps.add(what, HOST)
-        self.readings.add(self._widest(host))
+                    self.not_seen.add(what, HOST)
+        self.captures.add(self._widest(host))
 
     def add_process(self, pid: int) -> None:
         """The namespace of a process that was asked for."""
-        if all(pid not in reading.processes for reading in self.readings):
-            self.readings.add(self._widest(read_through(self.proc, pid, str(pid))))
+        if all(pid not in captured.processes for captured in self.captures):
+            self.captures.add(self._widest(read_through(self.proc, pid, str(pid))))
 
     def add_file(self, path: str) -> None:
         """The namespace whose file was asked for."""
         fd = open_namespace(path)
         try:
-            self.readings.add(enter(self.proc, fd, f"ns:{path}"))
+            self.captures.add(enter(self.proc, fd, f"ns:{path}"))
         finally:
             os.close(fd)
 
@@ -151,9 +151,9 @@ class _Machine:
         """Every namespace that can be found."""
         reap()
         members, refused = self._members()
-        self.readings.expected = len(members)
+        self.captures.expected = len(members)
         for inode, pids in members.items():
-            known = self.readings.of(inode) or self._read_one_of(pids)
+            known = self.captures.of(inode) or self._read_one_of(pids)
             if known is not None:
                 for pid in pids:
                     if pid not in known.processes and (process := self._process(pid, inode)) is not None:
@@ -162,12 +162,12 @@ class _Machine:
         self._add_of_threads({pid: inode for inode, pids in members.items() for pid in pids})
         for fd in every_namespace(self.proc):
             self._add_entered(fd)
-        pinning = self._add_pinned(0)
+        looked_through = self._add_bind_mounted(0)
         # There may be a lot of them, so they are looked through only where something may be found.
-        if not lists_all(self.proc) or not all(reading.processes for reading in self.readings):
+        if not lists_all(self.proc) or not all(captured.processes for captured in self.captures):
             self._add_of_descriptors(members)
-            self._add_pinned(pinning)
-        self.gaps.not_entered |= self.holds.keys() - self.readings.inodes
+            self._add_bind_mounted(looked_through)
+        self.not_seen.not_entered |= self.holds.keys() - self.captures.inodes
 
     # How
 
@@ -189,42 +189,42 @@ class _Machine:
         """Without this process, unless it is alone."""
         return [pid for pid in pids if pid not in self._passing] or pids
 
-    def _read_one_of(self, pids: list[int]) -> Reading | None:
+    def _read_one_of(self, pids: list[int]) -> CapturedNamespace | None:
         """The namespace of these processes, through one whose root directory is the namespace's if there is one."""
         refused = False
         for pid in sorted(pids, key=lambda pid: (self._root(pid) != "/", pid)):
             try:
-                reading = read_through(self.proc, pid, str(pids[0]))
+                captured = read_through(self.proc, pid, str(pids[0]))
             except AccessError:
                 refused = True
             except TargetError:
                 continue
             else:
-                self._note_narrow(reading)
-                return self.readings.add(reading)
+                self._note_narrow(captured)
+                return self.captures.add(captured)
         if refused:
-            self.gaps.unreadable += pids
+            self.not_seen.unreadable += pids
         return None
 
-    def _widest(self, reading: Reading) -> Reading:
+    def _widest(self, captured: CapturedNamespace) -> CapturedNamespace:
         """The same namespace through a process that sees all of it, if the reader's root hides a part."""
-        if not reading.hidden_above:
-            return reading
+        if not captured.hidden_above:
+            return captured
         members, _ = self._members()
-        for pid in members.get(reading.namespace.inode or 0, []):
+        for pid in members.get(captured.namespace.inode or 0, []):
             if self._root(pid) == "/":
                 with suppress(AccessError, TargetError):
-                    wider = read_through(self.proc, pid, reading.label)
-                    wider.processes |= reading.processes
-                    reading.close()
+                    wider = read_through(self.proc, pid, captured.label)
+                    wider.processes |= captured.processes
+                    captured.close()
                     return wider
-        self._note_narrow(reading)
-        return reading
+        self._note_narrow(captured)
+        return captured
 
-    def _note_narrow(self, reading: Reading) -> None:
-        if reading.hidden_above:
-            what = f"it was read from a root directory of {reading.hidden_above}: mounts outside are not shown"
-            self.gaps.add(what, reading.label)
+    def _note_narrow(self, captured: CapturedNamespace) -> None:
+        if captured.hidden_above:
+            what = f"it was read from a root directory of {captured.hidden_above}: mounts outside are not shown"
+            self.not_seen.add(what, captured.label)
 
     def _root(self, pid: int) -> str:
         try:
@@ -249,143 +249,144 @@ class _Machine:
         """Processes whose namespace links may not be read: their tables tell, where those may be."""
         for pid in pids:
             try:
-                reading = read_through(self.proc, pid, str(pid), by_table=True)
+                captured = read_through(self.proc, pid, str(pid), by_table=True)
             except AccessError:
-                self.gaps.unreadable.append(pid)
+                self.not_seen.unreadable.append(pid)
             except TargetError:
                 continue
             else:
-                if self.readings.add(reading) is reading:
-                    self.gaps.unidentified.append(pid)
+                if self.captures.add(captured) is captured:
+                    self.not_seen.unidentified.append(pid)
 
     def _add_of_threads(self, inodes: dict[int, int]) -> None:
         from mntscope.live.references import threads_elsewhere
 
         for inode, pid, thread in threads_elsewhere(self.proc, inodes):
             with suppress(AccessError, TargetError):
-                if self.readings.of(inode) is None:
-                    self.readings.add(read_through(self.proc, pid, f"mnt:[{inode}]", thread=thread))
+                if self.captures.of(inode) is None:
+                    self.captures.add(read_through(self.proc, pid, f"mnt:[{inode}]", thread=thread))
                 self.holds[inode].append(Hold("thread", str(thread), process=self._process(pid)))
 
     def _add_entered(self, fd: int) -> None:
         """A namespace that no process has shown so far."""
         inode = os.fstat(fd).st_ino
-        if self.readings.of(inode) is None and inode not in self.gaps.not_entered:
+        if self.captures.of(inode) is None and inode not in self.not_seen.not_entered:
             try:
-                self.readings.add(enter(self.proc, fd, f"mnt:[{inode}]"))
+                self.captures.add(enter(self.proc, fd, f"mnt:[{inode}]"))
             except AccessError:
-                self.gaps.not_entered.add(inode)
+                self.not_seen.not_entered.add(inode)
 
     def _add_all_entered(self, fds: Iterable[int]) -> None:
         for fd in fds:
             self._add_entered(fd)
             os.close(fd)
 
-    def _add_pinned(self, begin: int) -> int:
-        """What bind mounts keep that the readings from *begin* on show, and those that this adds; their number."""
-        from mntscope.live.references import open_pins, pins
+    def _add_bind_mounted(self, begin: int) -> int:
+        """What is kept by bind mounts in the namespaces from *begin* on, and in those that this adds; their number."""
+        from mntscope.live.references import bind_mounts, open_bind_mounts
 
-        while begin < len(self.readings):
-            reading = self.readings[begin]
+        while begin < len(self.captures):
+            captured = self.captures[begin]
             begin += 1
-            empty = [pin for pin in pins(reading.table) if not self._has_processes(pin.inode)]
-            for pin in empty:
-                self.holds[pin.inode].append(Hold("mount", pin.mount_point, label=reading.label))
-            self._add_all_entered(
-                open_pins(self.proc, reading, [pin for pin in empty if self.readings.of(pin.inode) is None])
-            )
+            empty = [mount for mount in bind_mounts(captured.table) if not self._has_processes(mount.inode)]
+            for mount in empty:
+                self.holds[mount.inode].append(Hold("mount", mount.mount_point, label=captured.label))
+            unknown = [mount for mount in empty if self.captures.of(mount.inode) is None]
+            self._add_all_entered(open_bind_mounts(self.proc, captured, unknown))
         return begin
 
     def _add_of_descriptors(self, members: dict[int, list[int]]) -> None:
         from mntscope.live.references import descriptors, open_descriptors
 
-        ours = {fd for reading in self.readings for fd in reading.descriptors}
+        ours = {fd for captured in self.captures for fd in captured.descriptors}
         # All of them before any is opened: that would be one more.
         every = list(descriptors(self.proc, members.keys(), ours=ours))
-        first = {found.inode: found for found in reversed(every) if self.readings.of(found.inode) is None}
+        first = {found.inode: found for found in reversed(every) if self.captures.of(found.inode) is None}
         self._add_all_entered(open_descriptors(self.proc, first.values()))
         for found in every:
             where = f"/proc/{found.pid}/fd/{found.fd}"
             self.holds[found.inode].append(Hold("fd", where, process=self._process(found.pid)))
 
     def _has_processes(self, inode: int) -> bool:
-        known = self.readings.of(inode)
+        known = self.captures.of(inode)
         return known is not None and bool(known.processes)
 
-    def _holds(self, reading: Reading) -> list[Hold]:
-        return self.holds.get(reading.namespace.inode or 0, [])
+    def _holds(self, captured: CapturedNamespace) -> list[Hold]:
+        return self.holds.get(captured.namespace.inode or 0, [])
 
     # What comes of it
 
     def settle(self) -> None:
         """Read all tables until none of them changes any more."""
-        if self.readings.agree(meanwhile=lambda: [reading.parsed() for reading in self.readings]):
+        if self.captures.agree(meanwhile=lambda: [captured.parsed() for captured in self.captures]):
             return
         for _ in range(ATTEMPTS):
-            changed = sum(self._look_again(reading) for reading in self.readings)
+            changed = sum(self._look_again(captured) for captured in self.captures)
             if not changed:
                 break
         else:
-            self.gaps.add("the mounts kept changing while they were read: this is the last reading")
+            self.not_seen.add("the mounts kept changing while they were read: this is the last reading")
 
-    def _look_again(self, reading: Reading) -> bool:
+    def _look_again(self, captured: CapturedNamespace) -> bool:
         try:
-            return reading.look_again()
+            return captured.look_again()
         except (OSError, AccessError):
-            reading.close()
-            self.gaps.read_once += 1
+            captured.close()
+            self.not_seen.read_once += 1
             return False
 
     def look_at_procs(self) -> None:
         """Find out which PID namespace the proc at /proc of each namespace shows."""
-        unknown: list[tuple[Reading, str, bool]] = []
-        for reading in self.readings:
-            found = proc_mount(reading.table, "/proc") if reading.root else None
+        unknown: list[tuple[CapturedNamespace, str, bool]] = []
+        for captured in self.captures:
+            found = proc_mount(captured.table, "/proc") if captured.root else None
             if found is not None and found[0] == self.proc.device:
                 # The very proc that is read here.
-                reading.proc_pid_namespace = self.proc.pid_namespace
+                captured.proc_pid_namespace = self.proc.pid_namespace
             elif found is not None:
-                unknown.append((reading, *found))
+                unknown.append((captured, *found))
         if unknown:
             self._look_at_procs(unknown)
 
-    def _look_at_procs(self, unknown: list[tuple[Reading, str, bool]]) -> None:
+    def _look_at_procs(self, unknown: list[tuple[CapturedNamespace, str, bool]]) -> None:
         from mntscope.live.foreign import ProcMount, shown_pid_namespaces
 
-        home = self.readings[0].namespace.user_namespace
+        home = self.captures[0].namespace.user_namespace
         mounts = {}
-        for reading, device, local in unknown:
-            pid, start_time = reading.asked_through
+        for captured, device, local in unknown:
+            pid, start_time = captured.asked_through
             # What an ordinary user can make comes last, and a filesystem that has to ask somebody.
-            risk = 2 * (reading.namespace.user_namespace != home) + (not local)
-            mounts[ProcMount(pid, start_time, reading.namespace.inode, reading.root, "/proc", device, risk)] = reading
+            risk = 2 * (captured.namespace.user_namespace != home) + (not local)
+            mounts[ProcMount(pid, start_time, captured.namespace.inode, captured.root, "/proc", device, risk)] = (
+                captured
+            )
         shown = shown_pid_namespaces(self.proc, list(mounts))
-        for mount, reading in mounts.items():
-            reading.proc_pid_namespace = shown.get(mount)
-        self.gaps.unanswered += [reading.label for mount, reading in mounts.items() if mount not in shown]
+        for mount, captured in mounts.items():
+            captured.proc_pid_namespace = shown.get(mount)
+        self.not_seen.unanswered += [captured.label for mount, captured in mounts.items() if mount not in shown]
 
     def views(self) -> Iterator[View]:
-        """The readings as views: the host's first, the others by their lowest pid, those without one by their inode."""
+        """All as views: the host's first, the others by their lowest pid, those without a process by their inode."""
         runtimes = Runtimes(self.proc)
-        first, *others = self.readings
-        for reading in (first, *sorted(others, key=_place)):
-            processes = tuple(reading.processes[pid] for pid in self._staying(sorted(reading.processes)))
-            holds = tuple(self._holds(reading))
-            table = reading.parsed()
+        first, *others = self.captures
+        for captured in (first, *sorted(others, key=_place)):
+            processes = tuple(captured.processes[pid] for pid in self._staying(sorted(captured.processes)))
+            holds = tuple(self._holds(captured))
+            table = captured.parsed()
             owner = owner_of_namespace(processes, holds, table, runtimes)
             yield View(
-                label=reading.label,
+                label=captured.label,
                 mounts=tuple(table),
-                namespace=replace(reading.namespace, processes=processes, owner=owner, holds=holds),
-                process=reading.reader,
-                proc_pid_namespace=reading.proc_pid_namespace,
+                namespace=replace(captured.namespace, processes=processes, owner=owner, holds=holds),
+                process=captured.reader,
+                proc_pid_namespace=captured.proc_pid_namespace,
                 problems=tuple(Problem(error.what, where=error.where) for error in table.problems),
             )
-        self.gaps.others += runtimes.not_seen
+        self.not_seen.others += runtimes.not_seen
 
 
-def _place(reading: Reading) -> tuple[bool, int]:
-    return not reading.processes, min(reading.processes, default=reading.namespace.inode or 0)
+def _place(captured: CapturedNamespace) -> tuple[bool, int]:
+    return not captured.processes, min(captured.processes, default=captured.namespace.inode or 0)
 
 
 def _mount_max(proc: Proc) -> int | None:

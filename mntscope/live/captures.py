@@ -7,8 +7,8 @@ from types import TracebackType
 from typing import Self
 
 from mntscope.kernel.worker import beside
-from mntscope.live.namespaces import Mark, Reading
-from mntscope.live.not_seen import Gaps
+from mntscope.live.namespaces import CapturedNamespace, TableKey
+from mntscope.live.not_seen import NotSeen
 
 SPARE = 64
 """Descriptors that are left for all else than tables."""
@@ -20,24 +20,24 @@ Progress = Callable[[int, int], None]
 """Is told how many namespaces have been read, and how many there are as far as is known."""
 
 
-class Readings:
-    """The readings of one capture, in the order in which they were made; closes them on leaving a ``with``.
+class Captures:
+    """The namespaces of one capture, in the order in which they were read; closes them on leaving a ``with``.
 
     *most_descriptors* is how many this process may have.
     """
 
-    def __init__(self, gaps: Gaps, most_descriptors: int, progress: Progress | None = None) -> None:
+    def __init__(self, not_seen: NotSeen, most_descriptors: int, progress: Progress | None = None) -> None:
         self.expected = 0
         """How many namespaces there are, as far as is known."""
         self.with_secrets = False
         """Whether the passwords in the tables are told."""
-        self._gaps = gaps
+        self._not_seen = not_seen
         self._most_descriptors = most_descriptors
         self._progress = progress
-        self._all: list[Reading] = []
+        self._all: list[CapturedNamespace] = []
         self._labels: set[str] = set()
-        self._by_inode: dict[int, Reading] = {}
-        self._by_mark: dict[Mark, Reading] | None = None
+        self._by_inode: dict[int, CapturedNamespace] = {}
+        self._by_key: dict[TableKey, CapturedNamespace] | None = None
         """``None`` as long as nobody had to ask."""
 
     def __enter__(self) -> Self:
@@ -46,19 +46,19 @@ class Readings:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
-        for reading in self._all:
-            reading.close()
+        for captured in self._all:
+            captured.close()
 
-    def __iter__(self) -> Iterator[Reading]:
+    def __iter__(self) -> Iterator[CapturedNamespace]:
         return iter(self._all)
 
     def __len__(self) -> int:
         return len(self._all)
 
-    def __getitem__(self, position: int) -> Reading:
+    def __getitem__(self, position: int) -> CapturedNamespace:
         return self._all[position]
 
-    def of(self, inode: int) -> Reading | None:
+    def of(self, inode: int) -> CapturedNamespace | None:
         """The namespace with this inode."""
         return self._by_inode.get(inode)
 
@@ -67,17 +67,17 @@ class Readings:
         """Of all whose inode is known."""
         return set(self._by_inode)
 
-    def add(self, reading: Reading) -> Reading:
-        """Joins it to the reading of the same namespace if there is one, which is returned; else it is one more."""
-        known = self._same(reading)
+    def add(self, captured: CapturedNamespace) -> CapturedNamespace:
+        """Joins it to the same namespace captured before, if there is one, which is returned; else it is one more."""
+        known = self._same(captured)
         if known is None:
-            self._append(reading)
-            return reading
-        known.processes |= reading.processes
-        if known.namespace.inode is None and reading.namespace.inode is not None:
-            known.namespace = reading.namespace
-            self._by_inode[reading.namespace.inode] = known
-        reading.close()
+            self._append(captured)
+            return captured
+        known.processes |= captured.processes
+        if known.namespace.inode is None and captured.namespace.inode is not None:
+            known.namespace = captured.namespace
+            self._by_inode[captured.namespace.inode] = known
+        captured.close()
         return known
 
     def agree(self, meanwhile: Callable[[], object]) -> bool:
@@ -85,42 +85,42 @@ class Readings:
 
         Of large tables only, and by another process: so that *meanwhile* can be done here.
         """
-        if sum(len(reading.table) for reading in self) < LARGE:
+        if sum(len(captured.table) for captured in self) < LARGE:
             return False
         import threading
 
         # A fork of a program with threads, such as a notebook's, may find locks that nobody will open.
         if threading.active_count() > 1:
             return False
-        _, said = beside(lambda: b"" if any(reading.look_again() for reading in self) else b"=", meanwhile)
+        _, said = beside(lambda: b"" if any(captured.look_again() for captured in self) else b"=", meanwhile)
         return said == b"="
 
-    def _same(self, reading: Reading) -> Reading | None:
-        inode = reading.namespace.inode
+    def _same(self, captured: CapturedNamespace) -> CapturedNamespace | None:
+        inode = captured.namespace.inode
         if inode in self._by_inode:
             return self._by_inode[inode]
-        if inode is not None and not self._gaps.unidentified:
+        if inode is not None and not self._not_seen.unidentified:
             return None
         # Where the inode of either could not be read, the tables tell.
-        if self._by_mark is None:
-            self._by_mark = {mark: known for known in self._all for mark in known.marks}
-        known = next((self._by_mark[mark] for mark in reading.marks if mark in self._by_mark), None)
+        if self._by_key is None:
+            self._by_key = {key: known for known in self._all for key in known.keys}
+        known = next((self._by_key[key] for key in captured.keys if key in self._by_key), None)
         # But two inodes are two namespaces: the tables are not of the very same moment.
         return None if known and None not in (known.namespace.inode, inode) else known
 
-    def _append(self, reading: Reading) -> None:
-        if reading.label in self._labels:
+    def _append(self, captured: CapturedNamespace) -> None:
+        if captured.label in self._labels:
             # Its process lived in another namespace when that was read.
-            reading.label = f"mnt:[{reading.namespace.inode}]" if reading.namespace.inode else f"{reading.label}*"
-        self._labels.add(reading.label)
-        reading.with_secrets = self.with_secrets
-        self._all.append(reading)
-        if reading.namespace.inode is not None:
-            self._by_inode[reading.namespace.inode] = reading
-        if self._by_mark is not None:
-            self._by_mark |= dict.fromkeys(reading.marks, reading)
-        if max(reading.descriptors, default=0) >= self._most_descriptors - SPARE:
-            reading.close()
-            self._gaps.read_once += 1
+            captured.label = f"mnt:[{captured.namespace.inode}]" if captured.namespace.inode else f"{captured.label}*"
+        self._labels.add(captured.label)
+        captured.with_secrets = self.with_secrets
+        self._all.append(captured)
+        if captured.namespace.inode is not None:
+            self._by_inode[captured.namespace.inode] = captured
+        if self._by_key is not None:
+            self._by_key |= dict.fromkeys(captured.keys, captured)
+        if max(captured.descriptors, default=0) >= self._most_descriptors - SPARE:
+            captured.close()
+            self._not_seen.read_once += 1
         if self._progress:
             self._progress(len(self), max(len(self), self.expected))

@@ -24,11 +24,11 @@ LOCAL = {
 }  # fmt: skip
 """Filesystems that look a name up without asking a server."""
 
-Mark = tuple[bytes, ...]
+TableKey = tuple[bytes, ...]
 """Mount ID, parent ID, device and root of a mount: at any moment these are of one namespace only."""
 
 
-class Reading:
+class CapturedNamespace:
     """A mount namespace as it was read: the bytes of its table, and what was learnt beside them."""
 
     def __init__(
@@ -111,7 +111,7 @@ class Reading:
         return self.reader.root if self.reader and self.reader.root != "/" else ""
 
     @property
-    def marks(self) -> set[Mark]:
+    def keys(self) -> set[TableKey]:
         """What tells the namespace where its inode may not be read."""
         return {tuple(line.split(b" ", 4)[:4]) for line in self.table.split(b"\n") if line}
 
@@ -148,31 +148,33 @@ def identify(fd: int) -> Namespace:
     return Namespace(inode=os.fstat(fd).st_ino, id=number, user_namespace=owner)
 
 
-def read_through(proc: Proc, pid: int, label: str, *, thread: int | None = None, by_table: bool = False) -> Reading:
+def read_through(
+    proc: Proc, pid: int, label: str, *, thread: int | None = None, by_table: bool = False
+) -> CapturedNamespace:
     """The mount namespace in which process *pid* lives, or its *thread*, as that process or thread sees it.
 
-    With *by_table*, a process whose table may be read but not its namespace links gives a reading without
-    identity; otherwise that is an error. The reading is to be closed.
+    With *by_table*, a process whose table may be read but not its namespace links gives a namespace without
+    identity; otherwise that is an error. It is to be closed.
 
     :raises TargetError: there is no such process, or it ended, or it moved to another namespace meanwhile.
     :raises AccessError: it may not be read.
     """
-    reading = None
+    captured = None
     try:
         with hold(proc, pid) as process, _of_thread(process, thread) as directory:
-            reading = _read_at(directory, label, by_table=by_table)
-            reading.root = f"{pid}/root" if thread is None else f"{pid}/task/{thread}/root"
+            captured = _read_at(directory, label, by_table=by_table)
+            captured.root = f"{pid}/root" if thread is None else f"{pid}/task/{thread}/root"
             if thread is None:
-                reading.reader = read_process(proc, directory, pid)
-                reading.root_of = reading.reader
-                reading.processes[pid] = reading.reader
-            if (inode := reading.namespace.inode) is not None and namespace_link("mnt", dir_fd=directory) != inode:
+                captured.reader = read_process(proc, directory, pid)
+                captured.root_of = captured.reader
+                captured.processes[pid] = captured.reader
+            if (inode := captured.namespace.inode) is not None and namespace_link("mnt", dir_fd=directory) != inode:
                 raise TargetError("it changed its mount namespace while it was read", where=f"process {pid}")
     except BaseException:
-        if reading is not None:
-            reading.close()
+        if captured is not None:
+            captured.close()
         raise
-    return reading
+    return captured
 
 
 @contextmanager
@@ -188,7 +190,7 @@ def _of_thread(process: int, thread: int | None) -> Iterator[int]:
         os.close(fd)
 
 
-def _read_at(directory: int, label: str, *, by_table: bool) -> Reading:
+def _read_at(directory: int, label: str, *, by_table: bool) -> CapturedNamespace:
     fd, namespace = None, Namespace()
     try:
         fd = os.open("ns/mnt", _OPEN, dir_fd=directory)
@@ -202,7 +204,7 @@ def _read_at(directory: int, label: str, *, by_table: bool) -> Reading:
     finally:
         if fd is not None:
             os.close(fd)
-    return Reading(label=label, table=table, namespace=namespace, source=source)
+    return CapturedNamespace(label=label, table=table, namespace=namespace, source=source)
 
 
 def open_namespace(path: str) -> int:
@@ -234,25 +236,25 @@ def open_namespace(path: str) -> int:
     return fd
 
 
-def read_inside(proc: Proc, fd: int, label: str) -> Reading:
+def read_inside(proc: Proc, fd: int, label: str) -> CapturedNamespace:
     """The mount namespace *fd*, whole: no process need live there.
 
     :raises AccessError: the namespace may not be entered.
     """
-    reading = enter(proc, fd, label)
-    reading.close()
-    return reading
+    captured = enter(proc, fd, label)
+    captured.close()
+    return captured
 
 
-def enter(proc: Proc, fd: int, label: str) -> Reading:
-    """As :func:`read_inside`; the reading is to be closed.
+def enter(proc: Proc, fd: int, label: str) -> CapturedNamespace:
+    """As :func:`read_inside`; it is to be closed.
 
     :raises AccessError: the namespace may not be entered.
     """
     # Opened there, the file shows that namespace from anywhere.
     _, opened = inside(fd, lambda: (b"", [os.open("self/mountinfo", _OPEN, dir_fd=proc.fd)]), where=label)
     source, table = first_reading(opened[0], fd)
-    return Reading(label=label, table=table, namespace=identify(fd), source=source, entrance=os.dup(fd))
+    return CapturedNamespace(label=label, table=table, namespace=identify(fd), source=source, entrance=os.dup(fd))
 
 
 def lists_all(proc: Proc) -> bool:

@@ -11,7 +11,7 @@ MOST_NAMED = 8
 """How many are named of those that a sentence is about."""
 
 
-class Gaps:
+class NotSeen:
     """The gaps of one capture."""
 
     def __init__(self) -> None:

@@ -12,14 +12,14 @@ from contextlib import suppress
 
 from mntscope.base.records import NamedTuple
 from mntscope.live.foreign import NamespaceFile, open_namespaces
-from mntscope.live.namespaces import Reading
+from mntscope.live.namespaces import CapturedNamespace
 from mntscope.live.procfs import Proc, namespace_link, threads
 from mntscope.parse import parse_mountinfo
 
 _LINK = re.compile(r"mnt:\[([0-9]+)\]")
 
 
-class Pin(NamedTuple):
+class BindMount(NamedTuple):
     """A bind mount of a namespace file."""
 
     inode: int
@@ -48,13 +48,13 @@ def threads_elsewhere(proc: Proc, inodes: Mapping[int, int]) -> Iterator[tuple[i
                         yield inode, pid, thread
 
 
-def pins(table: bytes) -> list[Pin]:
+def bind_mounts(table: bytes) -> list[BindMount]:
     """The bind mounts of mount namespaces that a table shows, such as snapd makes."""
     lines = b"".join(line + b"\n" for line in table.split(b"\n") if b" - nsfs " in line)
     found = []
     for mount in parse_mountinfo(lines, strict=False):
         if match := _LINK.fullmatch(mount.root):
-            found.append(Pin(int(match[1]), mount.mount_point))
+            found.append(BindMount(int(match[1]), mount.mount_point))
     return found
 
 
@@ -75,12 +75,12 @@ def descriptors(proc: Proc, lived_in: Container[int], *, ours: Container[int]) -
                 os.close(directory)
 
 
-def open_pins(proc: Proc, reading: Reading, found: Iterable[Pin]) -> list[int]:
+def open_bind_mounts(proc: Proc, captured: CapturedNamespace, found: Iterable[BindMount]) -> list[int]:
     """Descriptors of the namespaces that the mounts *found* in a namespace pin, as far as a path leads there."""
-    files = [NamespaceFile(pin.inode, pin.mount_point, reading.root or "self/root") for pin in found]
-    if not files or not (reading.root or reading.entrance is not None):
+    files = [NamespaceFile(mount.inode, mount.mount_point, captured.root or "self/root") for mount in found]
+    if not files or not (captured.root or captured.entrance is not None):
         return []
-    return open_namespaces(proc, files, namespace=None if reading.root else reading.entrance)
+    return open_namespaces(proc, files, namespace=None if captured.root else captured.entrance)
 
 
 def open_descriptors(proc: Proc, found: Iterable[Descriptor]) -> list[int]:

@@ -23,7 +23,7 @@ from mntscope.live import capture, captures
 from mntscope.live.capture import _Machine as Machine
 from mntscope.live.namespaces import read_inside
 from mntscope.live.procfs import open_proc
-from mntscope.live.references import pins
+from mntscope.live.references import bind_mounts
 from mntscope.model import Hold, Namespace, View
 from mntscope.snapshot import Snapshot
 from tests.support import scenes
@@ -129,14 +129,14 @@ def pin_a_new_namespace(place: Path) -> None:
 
 def test_a_bind_mount_in_another_namespace(machine: Host, tmp_path: Path) -> None:
     actor = machine.unshare("private", lambda: pin_a_new_namespace(tmp_path / "pin"))
-    [pin] = pins(machine.mountinfo(actor))
+    [pin] = bind_mounts(machine.mountinfo(actor))
     snapshot = machine.call(capture)
     assert namespace_of(snapshot, pin.inode).holds == (Hold("mount", str(tmp_path / "pin"), label=str(actor.inner)),)
 
 
 def test_a_namespace_that_a_namespace_without_processes_keeps(machine: Host, tmp_path: Path) -> None:
     outer = machine.unshare("private", lambda: pin_a_new_namespace(tmp_path / "inner"))
-    [inner_pin] = pins(machine.mountinfo(outer))
+    [inner_pin] = bind_mounts(machine.mountinfo(outer))
 
     def pin_the_outer() -> None:
         place = tmp_path / "outer"
