@@ -2,6 +2,14 @@
 
 The formats are those of tar(5): Unix V7, ustar, GNU and pax. Links, devices and sparse files are passed over, and
 so are names that lead out of the archive. Nothing is read into memory because a header says that it is there.
+
+Why not :mod:`tarfile`, in its stream mode (measured with Python 3.11.7; each is in ``tests/archive``):
+
+* it takes a header that is cut off or damaged for the end of the archive, unless it is the first, and says nothing;
+* it reads headers as long as they say, and the maps of sparse files into lists: an archive of 42 KiB, unpacked 28 MiB,
+  took 23 s and 373 MiB (here 0.2 s, and none). A pax header of 64 KiB of digits took 6 s, a thousand pack to nothing
+  (CVE-2024-6232, mended in 3.11.10). To bound all of these takes methods of it that are nobody's but its own;
+* it keeps every member, and takes 35 microseconds for one where this takes 9: a sosreport has a million.
 """
 
 from __future__ import annotations

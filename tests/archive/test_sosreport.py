@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import tarfile
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -66,6 +67,13 @@ def tar(files: Mapping[str, bytes], top: str = "sosreport-web-2026/", layout: in
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
     return data.getvalue()
+
+
+def member(kind: bytes, content: bytes) -> bytes:
+    """One header with what it holds, whatever that is."""
+    header = tarfile.TarInfo("member")
+    header.type, header.size = kind, len(content)
+    return header.tobuf(tarfile.GNU_FORMAT) + content + bytes(-len(content) % 512)
 
 
 def load_bytes(tmp_path: Path, data: bytes) -> Snapshot:
@@ -275,6 +283,32 @@ class TestHostileArchives:
         member.type, member.size = kind, 1 << 40
         with pytest.raises(MntscopeError, match="it is damaged: a name of 1099511627776 bytes"):
             load_bytes(tmp_path, member.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
+
+    def test_a_header_that_is_cut_off_or_damaged_is_no_end(self, tmp_path: Path) -> None:
+        whole = tar({"proc/1/mountinfo": HOST, "proc/310/mountinfo": BOX})
+        # A header and what it holds, and then the second header.
+        second = 512 + 512
+        for data in (whole[: second + 100], whole[:second] + b"\xff" + whole[second + 1 :]):
+            with pytest.raises(MntscopeError, match=r"cut off|damaged"):
+                load_bytes(tmp_path, data)
+
+    @pytest.mark.parametrize("bomb", ["sparse map", "digits"])
+    def test_headers_that_take_long_to_read_for_others(self, tmp_path: Path, bomb: str) -> None:
+        if bomb == "sparse map":
+            # 42 KiB packed: the numbers of six million pieces of a sparse file.
+            records = b"22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n21 GNU.sparse.name=a\n"
+            members = member(b"x", records) + member(b"0", b"3000000\n" + b"1000\n" * 6_000_000)
+        else:
+            members = member(b"x", b"1" * (1 << 16)) * 50
+        data = gzip.compress(members + tar({"proc/1/mountinfo": HOST}))
+        assert len(data) < 1 << 17
+        begun = time.process_time()
+        if bomb == "sparse map":
+            assert load_bytes(tmp_path, data).mountinfo("host") == HOST
+        else:
+            with pytest.raises(MntscopeError, match="damaged"):
+                load_bytes(tmp_path, data)
+        assert time.process_time() - begun < 5
 
     @pytest.mark.parametrize("size", [b"\xff" * 12, b"\x80" + b"\xff" * 11, b"0000000009 \0", b"-0000000001\0"])
     def test_a_size_that_is_none(self, tmp_path: Path, size: bytes) -> None:
