@@ -53,7 +53,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Plan, carry out, and say so."""
     from mntscope.cli.targets import resolve
-    from mntscope.isolate import RolledBackError, isolate
+    from mntscope.isolate.apply import isolate
+    from mntscope.isolate.outcome import RolledBackError
     from mntscope.output.escape import visible
     from mntscope.output.isolate import FORMATS as WRITERS
     from mntscope.output.isolate import Isolating

@@ -44,7 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run it; its status."""
     from mntscope.cli.targets import resolve
-    from mntscope.isolate import run_isolated
+    from mntscope.isolate.run import run_isolated
     from mntscope.output.isolate import RUN_FORMATS
 
     def report(running: Running) -> None:

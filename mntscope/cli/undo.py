@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
         write_output(arguments, LIST_FORMATS[arguments.format](journals(), page(arguments)))
         return 0
     from mntscope.cli.targets import resolve
-    from mntscope.isolate import put_back
+    from mntscope.isolate.undo import put_back
     from mntscope.output.undo import FORMATS as WRITERS
 
     capture = partial(resolve, everything=True)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mntscope.analysis.plan import Action, Kind, Plan, make_plan
+from mntscope.isolate.outcome import InterruptedIsolationError, Isolation, RolledBackError, Running, Undoing
+
 if TYPE_CHECKING:
-    from mntscope.analysis.plan import Action, Kind, Plan, make_plan
-    from mntscope.isolate.apply import Isolation, isolate
-    from mntscope.isolate.attempt import InterruptedIsolationError, RolledBackError
-    from mntscope.isolate.run import Running, run_isolated
+    from mntscope.isolate.apply import isolate
+    from mntscope.isolate.run import run_isolated
     from mntscope.isolate.target import Capture
-    from mntscope.isolate.undo import Undoing, put_back
+    from mntscope.isolate.undo import put_back
 
 __all__ = [
     "Action",
@@ -28,21 +29,13 @@ __all__ = [
     "run_isolated",
 ]
 
-_HOMES = {
-    "mntscope.analysis.plan": ("Action", "Kind", "Plan", "make_plan"),
-    "mntscope.isolate.apply": ("Isolation", "isolate"),
-    "mntscope.isolate.attempt": ("InterruptedIsolationError", "RolledBackError"),
-    "mntscope.isolate.run": ("Running", "run_isolated"),
-    "mntscope.isolate.target": ("Capture",),
-    "mntscope.isolate.undo": ("Undoing", "put_back"),
-}
-"""Loaded when they are asked for: who plans loads nothing that acts, and who acts not how to undo or to run."""
+_HOMES = {"Capture": "target", "isolate": "apply", "put_back": "undo", "run_isolated": "run"}
+"""What acts, and where it is: loaded when it is asked for."""
 
 
 def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    for home, names in _HOMES.items():
-        if name in names:
-            return getattr(import_module(home), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 
 from mntscope.analysis.plan import Kind, Plan, make_plan
 from mntscope.base import signals
-from mntscope.base.records import dataclass, replace
+from mntscope.base.records import replace
 from mntscope.errors import RefusedError, UsageError
+from mntscope.isolate.outcome import Isolation, RolledBackError
 from mntscope.isolate.target import Capture, Target, opened, resolve
 from mntscope.live.procfs import Proc, open_proc
 from mntscope.snapshot import Snapshot
@@ -28,20 +29,6 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 50
 """How often it is planned and tried again when somebody else changes mounts meanwhile."""
-
-
-@dataclass(frozen=True, slots=True)
-class Isolation:
-    """What became of it."""
-
-    plan: Plan
-    applied: bool = False
-    verified: bool = False
-    """Every namespace shows what was predicted."""
-    journal: str | None = None
-    unread: tuple[str, ...] = ()
-    """Namespaces that could not be read again: they ended meanwhile."""
-    attempts: int = 0
 
 
 def isolate(
@@ -123,7 +110,7 @@ def _until_undisturbed(
     hook: Hook | None,
 ) -> Isolation:
     """Plan and try; again where somebody else came in between, and nothing of the attempt is left."""
-    from mntscope.isolate.attempt import Attempt, DisturbedError, RolledBackError
+    from mntscope.isolate.attempt import Attempt, DisturbedError
 
     number = 0
     while True:

@@ -13,7 +13,6 @@ import signal
 import time
 from contextlib import suppress
 from itertools import islice
-from typing import ClassVar
 
 from mntscope.analysis.plan import Action, Plan
 from mntscope.base.paths import under
@@ -22,6 +21,7 @@ from mntscope.errors import AccessError, KernelError, MntscopeError, RefusedErro
 from mntscope.graph import MountTree
 from mntscope.isolate.actions import Change, ChangedMount, Hook, NewMount, let_go, start_worker
 from mntscope.isolate.journal import Changed, Entry, Journal, Member, State
+from mntscope.isolate.outcome import InterruptedIsolationError, RolledBackError, TerminatedIsolationError
 from mntscope.isolate.target import NamespaceFds, Target
 from mntscope.isolate.undo import boot_id, put_back_entries
 from mntscope.isolate.verify import Verifier
@@ -39,29 +39,6 @@ from mntscope.snapshot import Snapshot
 
 MOST_PEERS = 64
 """Peers of a mount that a journal remembers; one that still exists is enough."""
-
-
-class RolledBackError(MntscopeError):
-    """It was begun, could not be finished, and all is as it was; or not, and the text says so."""
-
-    def __init__(self, what: str, journal: str, *, where: str = "", plan: Plan | None = None, clean: bool) -> None:
-        outcome = "all was put back" if clean else "NOT all could be put back: try `mntscope undo` with the journal"
-        super().__init__(f"{what}; {outcome}", where=where, hint=f"the journal is {journal}")
-        self.journal = journal
-        self.plan = plan
-        self.clean = clean
-
-
-class InterruptedIsolationError(RolledBackError):
-    """Ctrl-C."""
-
-    exit_code: ClassVar[int] = 130
-
-
-class TerminatedIsolationError(InterruptedIsolationError):
-    """A request to end."""
-
-    exit_code: ClassVar[int] = 143
 
 
 class DisturbedError(MntscopeError):

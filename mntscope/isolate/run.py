@@ -19,6 +19,7 @@ from mntscope.analysis.plan import Kind, Plan, make_plan
 from mntscope.base.records import dataclass
 from mntscope.errors import AccessError, KernelError, MntscopeError, RefusedError
 from mntscope.graph import MountTree
+from mntscope.isolate.outcome import Running
 from mntscope.isolate.target import Capture
 from mntscope.kernel import syscalls
 from mntscope.kernel.channel import Channel, Worker
@@ -50,17 +51,6 @@ class CommandNotExecutableError(MntscopeError):
     """The command cannot be executed; the status is the one a shell gives."""
 
     exit_code: ClassVar[int] = 126
-
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    """What is about to run."""
-
-    pid: int
-    """Of the process that is in the new mount namespace, or made it."""
-    plan: Plan
-    """With no action in it: nothing mounted at /proc reaches another namespace."""
-    new_pids: bool
 
 
 @dataclass(frozen=True, slots=True)

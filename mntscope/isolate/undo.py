@@ -21,6 +21,7 @@ from mntscope.errors import AccessError, KernelError, MntscopeError, RefusedErro
 from mntscope.graph import same_namespace
 from mntscope.isolate.actions import let_go, start_worker
 from mntscope.isolate.journal import Journal, State, default_directory, locked
+from mntscope.isolate.outcome import Undoing
 from mntscope.isolate.steps import Ids, Problem, Rejoin, Step, Steps, Unmount
 from mntscope.isolate.target import Capture, Captured, NamespaceFds, namespace_of
 from mntscope.isolate.trust import open_directory
@@ -34,17 +35,6 @@ from mntscope.model import View
 from mntscope.snapshot import Snapshot
 
 _OPEN = os.O_RDONLY | os.O_CLOEXEC
-
-
-@dataclass(frozen=True, slots=True)
-class Undoing:
-    """What became of it."""
-
-    journal: str
-    done: tuple[str, ...]
-    """What was put back, one line each; empty where nothing was left to do."""
-    notes: tuple[str, ...] = ()
-    """What is not quite as before, and why."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,10 @@ def fork(body: Callable[[], int | None]) -> int:
 
     :raises KernelError: there may be no more processes.
     """
-    pid = _fork()
+    try:
+        pid = os.fork()
+    except OSError as error:
+        raise KernelError("fork", error.errno or 0) from None
     if pid == 0:
         status = 1
         try:
@@ -45,17 +48,10 @@ def fork(body: Callable[[], int | None]) -> int:
 
 def go_on_in_child() -> None:
     """As ``unshare --fork``: it is a child that returns from here; this process waits for it, and exits."""
-    pid = _fork()
+    pid = os.fork()
     if pid:
         os.waitpid(pid, 0)
         os._exit(0)
-
-
-def _fork() -> int:
-    try:
-        return os.fork()
-    except OSError as error:
-        raise KernelError("fork", error.errno or 0) from None
 
 
 # What protects it, and others from it

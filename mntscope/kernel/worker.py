@@ -22,7 +22,7 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO, NoReturn, TypeVar
 
@@ -217,9 +217,11 @@ class Child:
         try:
             self.pid = fork(lambda: _live(write, answer, last, parent, alarm))
         except KernelError:
-            _close(fd for pipe in pipes for fd in pipe)
+            for fd in (*pipes[0], *pipes[1]):
+                os.close(fd)
             raise
-        _close((answer, last))
+        os.close(answer)
+        os.close(last)
         self._gone = False
 
     def answer(self, seconds: float, where: str = "") -> bytes:
@@ -264,7 +266,8 @@ class Child:
 
     def _let_go(self) -> None:
         self._gone = True
-        _close((self._answer, self._last))
+        os.close(self._answer)
+        os.close(self._last)
         said_all(self.pid)
 
 
@@ -302,11 +305,6 @@ def write_all(fd: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
-
-
-def _close(fds: Iterable[int]) -> None:
-    for fd in fds:
-        os.close(fd)
 
 
 # An error on its way from one process to the other

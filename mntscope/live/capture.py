@@ -311,9 +311,6 @@ class _Machine:
         known = self.captures.of(inode)
         return known is not None and bool(known.processes)
 
-    def _holds(self, captured: CapturedNamespace) -> list[Hold]:
-        return self.holds.get(captured.namespace.inode or 0, [])
-
     # What comes of it
 
     def settle(self) -> None:
@@ -345,10 +342,8 @@ class _Machine:
                 captured.proc_pid_namespace = self.proc.pid_namespace
             elif found is not None:
                 unknown.append((captured, *found))
-        if unknown:
-            self._look_at_procs(unknown)
-
-    def _look_at_procs(self, unknown: list[tuple[CapturedNamespace, str, bool]]) -> None:
+        if not unknown:
+            return
         from mntscope.live.foreign import ProcMount, shown_pid_namespaces
 
         home = self.captures[0].namespace.user_namespace
@@ -371,7 +366,7 @@ class _Machine:
         first, *others = self.captures
         for captured in (first, *sorted(others, key=_place)):
             processes = tuple(captured.processes[pid] for pid in self._staying(sorted(captured.processes)))
-            holds = tuple(self._holds(captured))
+            holds = tuple(self.holds.get(captured.namespace.inode or 0, ()))
             table = captured.parsed()
             owner = owner_of_namespace(processes, holds, table, runtimes)
             yield View(

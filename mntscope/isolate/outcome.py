@@ -1,0 +1,68 @@
+"""What comes of isolating, undoing and running, as it is shown: nothing that acts is loaded for it."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from mntscope.analysis.plan import Plan
+from mntscope.base.records import dataclass
+from mntscope.errors import MntscopeError
+
+
+@dataclass(frozen=True, slots=True)
+class Isolation:
+    """What became of ``isolate``."""
+
+    plan: Plan
+    applied: bool = False
+    verified: bool = False
+    """Every namespace shows what was predicted."""
+    journal: str | None = None
+    unread: tuple[str, ...] = ()
+    """Namespaces that could not be read again: they ended meanwhile."""
+    attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Undoing:
+    """What became of ``undo``."""
+
+    journal: str
+    done: tuple[str, ...]
+    """What was put back, one line each; empty where nothing was left to do."""
+    notes: tuple[str, ...] = ()
+    """What is not quite as before, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What ``run`` is about to run."""
+
+    pid: int
+    """Of the process that is in the new mount namespace, or made it."""
+    plan: Plan
+    """With no action in it: nothing mounted at /proc reaches another namespace."""
+    new_pids: bool
+
+
+class RolledBackError(MntscopeError):
+    """It was begun, could not be finished, and all is as it was; or not, and the text says so."""
+
+    def __init__(self, what: str, journal: str, *, where: str = "", plan: Plan | None = None, clean: bool) -> None:
+        outcome = "all was put back" if clean else "NOT all could be put back: try `mntscope undo` with the journal"
+        super().__init__(f"{what}; {outcome}", where=where, hint=f"the journal is {journal}")
+        self.journal = journal
+        self.plan = plan
+        self.clean = clean
+
+
+class InterruptedIsolationError(RolledBackError):
+    """The same, because of Ctrl-C."""
+
+    exit_code: ClassVar[int] = 130
+
+
+class TerminatedIsolationError(InterruptedIsolationError):
+    """The same, because of SIGTERM."""
+
+    exit_code: ClassVar[int] = 143
