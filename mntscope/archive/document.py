@@ -56,7 +56,7 @@ _HOLD_KINDS: tuple[_HoldKind, ...] = ("thread", "mount", "fd")
 
 
 def to_document(snapshot: Snapshot) -> dict[str, Any]:
-    """*snapshot* as JSON values."""
+    """*snapshot* as the JSON object ``mntscope.snapshot/1``: :func:`from_document` makes an equal one of it."""
     skeleton = snapshot.skeleton
     return {
         "format": FORMAT,

@@ -3,7 +3,7 @@
 The formats are those of tar(5): Unix V7, ustar, GNU and pax. Links, devices and sparse files are passed over, and
 so are names that lead out of the archive. Nothing is read into memory because a header says that it is there.
 
-Why not :mod:`tarfile`, in its stream mode (measured with Python 3.11.7; each is in ``tests/archive``):
+Why not :mod:`tarfile`, in its stream mode (measured with Python 3.11.7; the first two are tests here):
 
 * it takes a header that is cut off or damaged for the end of the archive, unless it is the first, and says nothing;
 * it reads headers as long as they say, and the maps of sparse files into lists: an archive of 42 KiB, unpacked 28 MiB,
@@ -104,7 +104,7 @@ def _header(stream: Stream) -> _Header | None:
 
 
 def _size(header: _Header, records: dict[bytes, bytes], stream: Stream) -> int:
-    """How many bytes follow a header."""
+    """How many bytes of content follow a header: none of a link or a device, whatever it says."""
     if header.kind in _WITHOUT_CONTENT:
         return 0
     text = records.get(b"size")
@@ -116,7 +116,7 @@ def _size(header: _Header, records: dict[bytes, bytes], stream: Stream) -> int:
 
 
 def _content(stream: Stream, size: int) -> bytes:
-    """What a header of headers holds."""
+    """The content of a header that speaks of the next one, such as a long name: at most 64 KiB."""
     if size > _LARGEST_HEADER:
         raise MntscopeError(f"it is damaged: a name of {size} bytes", where=stream.where)
     data = stream.peek(size)

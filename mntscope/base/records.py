@@ -72,7 +72,7 @@ def _told(given: Any) -> _Field:
 
 
 class _Frozen:
-    """The methods of them all."""
+    """The methods that :func:`dataclass` gives to a class; some replace themselves by compiled ones when called."""
 
     __frozen__: dict[str, _Field]
 

@@ -81,7 +81,7 @@ def at_once() -> Iterator[None]:
 
 
 def as_error(number: int) -> KeyboardInterrupt:
-    """What the signal is in Python."""
+    """The exception that a signal is raised as: SIGTERM too is a KeyboardInterrupt, but one that can be told apart."""
     return Terminated() if number == signal.SIGTERM else KeyboardInterrupt()
 
 

@@ -109,7 +109,7 @@ def _remove(name: str, directory: int) -> bytes:
 
 
 class _Ended(BaseException):
-    """A signal that ends the process."""
+    """Raised by a handler in place of the end of the process, so that the temporary file is removed first."""
 
 
 @contextmanager

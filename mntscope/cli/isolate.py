@@ -51,7 +51,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Plan, carry out, and say so."""
+    """Isolate, and write what came of it; also of what was refused or rolled back, where a program reads it."""
     from mntscope.cli.targets import resolve
     from mntscope.isolate.apply import isolate
     from mntscope.isolate.outcome import RolledBackError

@@ -42,7 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run it; its status."""
+    """Run the command, whose exit status is that of mntscope; with ``-o`` say first what was verified."""
     from mntscope.cli.targets import resolve
     from mntscope.isolate.run import run_isolated
     from mntscope.output.isolate import RUN_FORMATS

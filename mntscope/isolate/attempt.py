@@ -46,7 +46,7 @@ class DisturbedError(MntscopeError):
 
 
 class _SignalledError(MntscopeError):
-    """A signal asked for the end."""
+    """SIGINT, SIGTERM or SIGHUP came while the plan was carried out: it is put back."""
 
 
 class Attempt:

@@ -88,7 +88,7 @@ class Entry:
 
 @dataclass(slots=True)
 class Journal:
-    """The record of one isolation."""
+    """One isolation: whose namespace it was, what was to be changed there, and how far that has come."""
 
     path: str
     boot_id: str

@@ -11,7 +11,7 @@ from mntscope.errors import MntscopeError
 
 @dataclass(frozen=True, slots=True)
 class Isolation:
-    """What became of ``isolate``."""
+    """A plan, and whether it was carried out; not at all where it was only to be planned, or has no action in it."""
 
     plan: Plan
     applied: bool = False
@@ -25,7 +25,7 @@ class Isolation:
 
 @dataclass(frozen=True, slots=True)
 class Undoing:
-    """What became of ``undo``."""
+    """What a journal spoke of, put back."""
 
     journal: str
     done: tuple[str, ...]
@@ -36,7 +36,7 @@ class Undoing:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What ``run`` is about to run."""
+    """A command of ``run`` that is about to be executed: all has been verified."""
 
     pid: int
     """Of the process that is in the new mount namespace, or made it."""

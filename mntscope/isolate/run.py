@@ -55,7 +55,7 @@ class CommandNotExecutableError(MntscopeError):
 
 @dataclass(frozen=True, slots=True)
 class _Command:
-    """What is asked for."""
+    """What the worker needs to know; it is asked for nothing but when to go on."""
 
     words: tuple[str, ...]
     new_pids: bool

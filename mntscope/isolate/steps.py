@@ -27,7 +27,7 @@ Member = tuple[View, Mount]
 
 @dataclass(frozen=True, slots=True)
 class Unmount:
-    """A proc of isolate's, to be unmounted."""
+    """A step back: a proc that isolate mounted is to be unmounted."""
 
     mount: Mount
 

@@ -23,11 +23,11 @@ _OPEN = os.O_RDONLY | os.O_CLOEXEC
 
 
 class Captured(Protocol):
-    """The machine at one moment."""
+    """A snapshot of the machine, and which of its views was asked for."""
 
     @property
     def snapshot(self) -> Snapshot:
-        """Every namespace of it."""
+        """Of every mount namespace that could be read."""
         ...
 
     @property
@@ -73,7 +73,7 @@ class Target:
 
     @property
     def ended(self) -> bool:
-        """Whether the process has ended."""
+        """Whether the process that named the namespace has ended; never, where a file named it."""
         if self.pidfd is None:
             return False
         poll = select.poll()
@@ -117,7 +117,7 @@ def opened(proc: Proc, target: int | str) -> Iterator[Target]:
 
 
 class Place(NamedTuple):
-    """Where a path of a target leads."""
+    """Where a path leads that was given as the target sees it."""
 
     path: str
     """From the root of the mount namespace, links followed."""

@@ -39,7 +39,7 @@ _OPEN = os.O_RDONLY | os.O_CLOEXEC
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A journal among others."""
+    """One line of ``undo --list``: a journal of the default directory, and what it is good for."""
 
     journal: str
     time: str = ""
@@ -110,7 +110,7 @@ def journals() -> tuple[Listed, ...]:
 
 
 def boot_id(proc: Proc) -> str:
-    """What tells this boot from all others."""
+    """The random id of this boot (``/proc/sys/kernel/random/boot_id``): mount ids mean nothing in another one."""
     return read("sys/kernel/random/boot_id", dir_fd=proc.fd).decode().strip()
 
 

@@ -40,7 +40,7 @@ class Verifier:
         self._empty = self._without_process()
 
     def close(self) -> None:
-        """Let go of the namespaces without processes."""
+        """Close the descriptors of the namespaces without processes; these may then be gone."""
         while self._empty:
             os.close(self._empty.popitem()[1])
 

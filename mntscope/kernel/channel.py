@@ -36,7 +36,7 @@ _ERROR = b"!"
 
 @dataclass(slots=True)
 class Message:
-    """What one side says to the other."""
+    """What one side says to the other, if it is no error: an object of JSON and at most 16 descriptors."""
 
     values: dict[str, Any] = field(default_factory=dict)
     fds: Sequence[int] = ()
@@ -53,11 +53,11 @@ class Channel:
         self._who = who
 
     def fileno(self) -> int:
-        """Its descriptor."""
+        """The descriptor of the socket, for who closes all others."""
         return self._line.fileno()
 
     def close(self) -> None:
-        """Hang up."""
+        """Hang up: the other side's next :meth:`receive` raises, and its :meth:`requests` end."""
         self._line.close()
 
     def send(self, message: Message | None = None) -> None:

@@ -41,7 +41,7 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def call(name: str, *arguments: object) -> int:
-    """A call of the C library."""
+    """The result of a function of the C library, which is below zero and sets errno where it fails (OSError)."""
     words = [ctypes.c_long(word) if isinstance(word, int) else word for word in arguments]
     result: int = getattr(LIBC, name)(*words)
     if result < 0:
@@ -86,7 +86,10 @@ def become_nobody() -> None:
 
 
 def main(line: int, pid_namespace: int, parent: int) -> None:
-    """All of it."""
+    """Give up everything, have a child born in *pid_namespace* (a descriptor) that sends a context on *line*, and wait.
+
+    What fails before the child is born is sent on *line* as an errno in digits.
+    """
     call("prctl", PR_SET_DUMPABLE, 0, 0, 0, 0)
     dies_with(parent)
     with socket.socket(fileno=line) as channel:

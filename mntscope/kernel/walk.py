@@ -59,7 +59,7 @@ class Walk:
 
     @property
     def fd(self) -> int:
-        """A descriptor of where it has led."""
+        """An O_PATH descriptor of what the last name led to; the walk's to close."""
         return self._fds[-1]
 
     @property

@@ -301,7 +301,7 @@ def _live(write: Callable[[int], None], answer: int, end: int, parent: int, alar
 
 
 def write_all(fd: int, data: bytes) -> None:
-    """All of *data*, to a pipe."""
+    """Write all of *data*, of which a pipe may take a part at a time."""
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]

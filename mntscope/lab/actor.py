@@ -81,7 +81,7 @@ def _write(path: str, line: bytes) -> None:
 
 
 def _init(host: Channel, target: Channel) -> None:
-    """Pid 1 of the throwaway host."""
+    """Pid 1 of the throwaway host: it mounts its proc, shares everything as systemd does, and starts the others."""
     with host.errors_told():
         # Its parent is in no PID namespace that it sees.
         dies_with(0)

@@ -23,7 +23,7 @@ PROC = "/proc"
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What counts, at one moment."""
+    """The four facts by which an act is judged, as they are after one of its commands."""
 
     host_broken: bool
     """The host's ``init`` does not find itself in its own /proc: ``/proc/self`` dangles, or names another."""
@@ -37,7 +37,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """One act of the story."""
+    """Commands to be run on a fresh throwaway host, and what the manual pages say will come of them."""
 
     number: int
     title: str
@@ -50,7 +50,7 @@ class Act:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Both sides, read after a command."""
+    """What the host and the target saw after a command, in their /proc and in their mount tables."""
 
     command: str
     """The command that led here; empty for the beginning of the act."""
@@ -107,7 +107,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """The acts that were performed, and where."""
+    """The acts that were run on one kernel, in order."""
 
     kernel: str
     """``uname -r``."""

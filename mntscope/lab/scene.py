@@ -35,7 +35,7 @@ PATIENCE = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One process as ps(1) would list it."""
+    """One process of a /proc, as ps(1) would list it."""
 
     pid: int
     """In the PID namespace that the /proc shows."""
@@ -46,7 +46,7 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class ProcView:
-    """What one process sees in its /proc."""
+    """What one process finds in its /proc: itself, or not, and which others."""
 
     pid: int
     """Its own pid, as getpid(2) tells."""
@@ -64,11 +64,11 @@ class Actor:
         self._channel = channel
 
     def meet(self) -> ProcView:
-        """Its first words: what it sees."""
+        """What it sees as it begins, which it says without being asked."""
         return self._heard()
 
     def look(self) -> ProcView:
-        """What it sees now."""
+        """Have it list its /proc anew."""
         self._channel.send(Message({"do": actor.LOOK}))
         return self._heard()
 

@@ -97,7 +97,7 @@ def capture(
 
 
 class _Machine:
-    """What is looked for, and where."""
+    """Finds mount namespaces: by processes, threads, bind mounts, descriptors, and the kernel's own list."""
 
     def __init__(self, proc: Proc, captures: Captures, not_seen: NotSeen, *, asked: frozenset[int]) -> None:
         self.proc = proc
@@ -140,7 +140,7 @@ class _Machine:
             self.captures.add(self._widest(read_through(self.proc, pid, str(pid))))
 
     def add_file(self, path: str) -> None:
-        """The namespace whose file was asked for."""
+        """The namespace whose file was asked for; no process need live there."""
         fd = open_namespace(path)
         try:
             self.captures.add(enter(self.proc, fd, f"ns:{path}"))
@@ -148,7 +148,7 @@ class _Machine:
             os.close(fd)
 
     def add_others(self) -> None:
-        """Every namespace that can be found."""
+        """Every namespace that can be found, with what lives in it and what else holds it."""
         reap()
         members, refused = self._members()
         self.captures.expected = len(members)

@@ -59,12 +59,12 @@ class Captures:
         return self._all[position]
 
     def of(self, inode: int) -> CapturedNamespace | None:
-        """The namespace with this inode."""
+        """The namespace with this inode, if it has been captured."""
         return self._by_inode.get(inode)
 
     @property
     def inodes(self) -> set[int]:
-        """Of all whose inode is known."""
+        """The inodes of all namespaces but of those whose inode may not be read."""
         return set(self._by_inode)
 
     def add(self, captured: CapturedNamespace) -> CapturedNamespace:

@@ -79,7 +79,7 @@ _OF_USER = r"/user-([0-9]+)\.slice(?:/|$)"
 
 
 class Container(NamedTuple):
-    """A running container."""
+    """A container whose first process is running, and whose word that is."""
 
     owner: Owner
     process: Process

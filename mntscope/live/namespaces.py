@@ -67,12 +67,12 @@ class CapturedNamespace:
 
     @property
     def descriptors(self) -> tuple[int, ...]:
-        """What it keeps open."""
+        """The descriptors that it keeps open, of which there are up to three for each namespace."""
         kept = self.source.descriptors if self.source else ()
         return kept if self.entrance is None else (*kept, self.entrance)
 
     def parsed(self) -> MountTable:
-        """The mounts of the table."""
+        """The mounts of the table, parsed once for each table; without passwords unless :attr:`with_secrets`."""
         if self._parsed is None or self._parsed[0] is not self.table:
             table = self.table if self.with_secrets else redact(self.table)
             self._parsed = self.table, parse_mountinfo(table, strict=False, file=self.label)
@@ -98,7 +98,7 @@ class CapturedNamespace:
         return int(self.root.partition("/")[0]), self.root_of.start_time if self.root_of else None
 
     def close(self) -> None:
-        """Let go of the namespace."""
+        """Close its descriptors: it cannot be read again, but what was read stays."""
         if self.source is not None:
             self.source.close()
         if self.entrance is not None:
@@ -258,7 +258,7 @@ def enter(proc: Proc, fd: int, label: str) -> CapturedNamespace:
 
 
 def lists_all(proc: Proc) -> bool:
-    """Whether :func:`every_namespace` is to be relied upon."""
+    """Whether :func:`every_namespace` gives them all: it takes root and Linux 6.12, which lists them."""
     if os.geteuid():
         return False
     fd = os.open("self/ns/mnt", _OPEN, dir_fd=proc.fd)

@@ -12,7 +12,7 @@ MOST_NAMED = 8
 
 
 class NotSeen:
-    """The gaps of one capture."""
+    """What one capture could not see, by kind: an attribute of its own for each of which there may be many."""
 
     def __init__(self) -> None:
         self.others: list[Problem] = []
@@ -33,7 +33,7 @@ class NotSeen:
         self.others.append(Problem(what, where))
 
     def problems(self) -> Iterator[Problem]:
-        """All of them, in words."""
+        """One sentence for each kind, with its number and the first few names, and what to do about it."""
         yield from self.others
         as_root = "; run mntscope as root" if os.geteuid() else ""
         if len(self.unidentified) == 1:

@@ -43,7 +43,7 @@ class Proc:
         os.close(self.fd)
 
     def pids(self) -> list[int]:
-        """The processes it shows, in ascending order."""
+        """The pids of the processes it shows, in ascending order; any of them may end at any time."""
         return sorted(int(name) for name in os.listdir(self.fd) if name.isdecimal())
 
 

@@ -20,7 +20,7 @@ _LINK = re.compile(r"mnt:\[([0-9]+)\]")
 
 
 class BindMount(NamedTuple):
-    """A bind mount of a namespace file."""
+    """A bind mount of a mount namespace's file, which keeps that alive without a process (``unshare --mount=FILE``)."""
 
     inode: int
     mount_point: str

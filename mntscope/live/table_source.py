@@ -22,7 +22,7 @@ slave among thousands of peers 100 and more. So at worst, giving up costs as muc
 
 
 class Source(Protocol):
-    """A mount table, opened."""
+    """A way to read the mount table of one namespace again and again."""
 
     def read(self) -> bytes:
         """The table as it is now.
@@ -33,12 +33,12 @@ class Source(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close all of :attr:`descriptors`; it cannot be read again."""
         ...
 
     @property
     def descriptors(self) -> tuple[int, ...]:
-        """What it keeps open."""
+        """The descriptors that it keeps open as long as it can be read again."""
         ...
 
 
@@ -58,7 +58,7 @@ class Mountinfo:
         return (self.fd,)
 
     def read(self) -> bytes:
-        """The whole table."""
+        """The whole table, however long that takes."""
         table = self._read(limited=False)
         assert table is not None
         return table

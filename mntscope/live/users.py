@@ -60,7 +60,7 @@ class Users:
         self._stuck = 0
 
     def all(self) -> list[int]:
-        """Their uids."""
+        """The uids of the users that have a runtime directory (``/run/user/UID``), in ascending order."""
         return sorted(self._all)
 
     def of(self, process: Process) -> list[int]:

@@ -38,7 +38,7 @@ UNSEEN = 10**9
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """How one prediction came out."""
+    """How one prediction came out: exact, declared uncertain, or wrong, and in what."""
 
     mode: Mode
     operation: Operation

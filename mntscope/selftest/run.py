@@ -41,7 +41,7 @@ class Case:
 
 @dataclass(slots=True)
 class Tally:
-    """How the predictions came out."""
+    """How many predictions of a run were exact, uncertain and wrong, with the wrong ones."""
 
     seed: int | None = None
     """Of a run on this kernel; ``None`` for recordings."""
@@ -75,7 +75,7 @@ class Source(Protocol):
         """The next one, in the state that *tables* show; ``None`` at the end."""
 
     def learn(self, op: Operation, errno: str | None) -> None:
-        """How it ended."""
+        """Take note of how *op* ended: in the errno of that name, or well."""
 
 
 class Script:
@@ -86,11 +86,11 @@ class Script:
         self._handles: set[str] = set()
 
     def next(self, tables: Tables) -> Operation | None:
-        """The next operation that is possible."""
+        """The next operation that is possible, given the namespaces and handles there are."""
         return next((op for op in self._rest if possible(op, tables, self._handles)), None)
 
     def learn(self, op: Operation, errno: str | None) -> None:
-        """Which handles are open."""
+        """Take note of the handle that *op* opened, if it did."""
         if errno is None and isinstance(op, OpenTree | NewDetached):
             self._handles.add(op.handle)
         elif errno is None and isinstance(op, CloseHandle):
