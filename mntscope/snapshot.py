@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mntscope.base.display import Frame, Framed, Records, Shown, above
+from mntscope.base.display import Frame, Framed, Records, Shown, import_later
 from mntscope.base.records import dataclass, replace
 from mntscope.errors import TargetError
 from mntscope.model import Mount, Namespace, Problem, Skeleton, View
@@ -36,25 +36,25 @@ class Snapshot(Framed, Shown):
 
     @property
     def host(self) -> View:
-        """The view that plays the host."""
+        """The view with which others are compared: that of pid 1, as a rule, or what was named in its place."""
         return self.view(self.host_label)
 
     @property
     def mounts(self) -> Records[Mount]:
-        """Every mount of every view."""
+        """Every mount of every view, in the order of the views and their tables; ``.frame()`` makes a table of them."""
         return Records((mount for view in self.views for mount in view.mounts), Mount, snapshot=self)
 
     @property
     def peer_groups(self) -> Records[Any]:
-        """Every :class:`~mntscope.graph.PeerGroup`, each before its slaves."""
-        graph = above("graph")
+        """Every :class:`~mntscope.graph.PeerGroup` of all views, each before the groups that are its slaves."""
+        graph = import_later("graph")
         return Records(graph.PeerGraph.of(self.views).groups.values(), graph.PeerGroup, snapshot=self)
 
     @property
     def namespaces(self) -> Records[Any]:
         """Every mount namespace once, as ``analysis.namespaces`` has it: the host's, then the worst first."""
-        census = above("analysis.namespaces")
-        return Records(census.namespaces(self).namespaces, census.NamespaceStatus, snapshot=self)
+        analysis = import_later("analysis.namespaces")
+        return Records(analysis.namespaces(self).namespaces, analysis.NamespaceStatus, snapshot=self)
 
     def view(self, target: str | int) -> View:
         """The view with this label, or of the namespace in which this pid lives.
@@ -118,9 +118,9 @@ class Snapshot(Framed, Shown):
 
         :raises UsageError: it was not made so, or is of several snapshots.
         """
-        snapshot: Snapshot = above("frames").snapshot_of(frame)
+        snapshot: Snapshot = import_later("frames").snapshot_of(frame)
         return snapshot
 
     def with_views(self, views: Iterable[View]) -> Snapshot:
-        """The same snapshot with other views."""
+        """The same snapshot with these views in place of its own; the host's label must be among theirs."""
         return replace(self, views=tuple(views))

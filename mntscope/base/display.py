@@ -19,8 +19,8 @@ else:
 T_co = TypeVar("T_co", covariant=True)
 
 
-def above(module: str) -> Any:
-    """The module of mntscope with this name, of whatever floor.
+def import_later(module: str) -> Any:
+    """The module of mntscope with this name (``frames``, ``analysis.namespaces``), imported when it is asked for.
 
     The one place from which a lower floor reaches a higher one. It goes by name: what is imported at the top of a file
     is loaded with it, and a command is to start without pandas.
@@ -31,13 +31,13 @@ def above(module: str) -> Any:
 
 
 class Framed:
-    """Something that is told of in a table."""
+    """Something that can be had as a table."""
 
     __slots__ = ()
 
     def frame(self) -> Frame:
-        """It as a data frame of pandas; :mod:`mntscope.frames` says what the columns are."""
-        frame: Frame = above("frames").frame(self)
+        """This as a data frame of pandas; :mod:`mntscope.frames` says what the columns are."""
+        frame: Frame = import_later("frames").frame(self)
         return frame
 
 
@@ -51,21 +51,22 @@ class Shown:
         from mntscope.base.search_path import without_current_directory
 
         with without_current_directory():
-            return above("jupyter.display").mimebundle(self, include, exclude)
+            return import_later("jupyter.display").mimebundle(self, include, exclude)
 
 
 class Records(tuple[T_co, ...], Framed, Shown):
     """Several records of one *kind* (their class, known even where there are none): a tuple that has a frame.
 
-    *told* is what is to be known of them all to make a table of them, and they do not say themselves.
+    *context* is what a table of them needs to know and they do not say themselves, as keyword arguments of the function
+    that makes it: the snapshot that mounts are of, the label of the namespace that leaks.
     """
 
     kind: type
-    told: dict[str, Any]
+    context: dict[str, Any]
 
-    def __new__(cls, records: Iterable[T_co] = (), kind: type = object, **told: Any) -> Records[T_co]:
-        """They, and what is told of them."""
+    def __new__(cls, records: Iterable[T_co] = (), kind: type = object, **context: Any) -> Records[T_co]:
+        """A tuple of the *records*, with their *kind* and *context*."""
         made = super().__new__(cls, records)
         made.kind = kind
-        made.told = told
+        made.context = context
         return made

@@ -37,12 +37,12 @@ class _Later:
         import dataclasses
         import inspect
 
-        told: dict[str, _Field] = owner.__frozen__
+        fields: dict[str, _Field] = owner.__frozen__
         twin: dict[str, Any] = {
             name: dataclasses.field(compare=field.compare, repr=field.repr)
             if field.required
             else dataclasses.field(default=field.default, compare=field.compare, repr=field.repr)
-            for name, field in told.items()
+            for name, field in fields.items()
         }
         twin |= {"__annotations__": owner.__annotations__, "__module__": owner.__module__}
         made: Any = dataclasses.dataclass(frozen=True)(type(owner.__name__, (), twin))
@@ -58,16 +58,17 @@ def _dataclass(*, frozen: Literal[True], slots: Literal[True]) -> Any:  # noqa: 
 
 def _made(cls: type) -> type:
     body = dict(cls.__dict__)
-    told = {name: _told(body.pop(name, _Field())) for name in body["__annotations__"]}
+    fields = {name: _field_of(body.pop(name, _Field())) for name in body["__annotations__"]}
     body.pop("__dict__", None)
     body.pop("__weakref__", None)
-    names = tuple(told)
-    body = {**_METHODS, **body, "__slots__": names, "__match_args__": names, "__frozen__": told}
+    names = tuple(fields)
+    body = {**_METHODS, **body, "__slots__": names, "__match_args__": names, "__frozen__": fields}
     body |= {name: _Later() for name in ("__dataclass_fields__", "__dataclass_params__", "__signature__")}
     return type(cls)(cls.__name__, cls.__bases__, body)
 
 
-def _told(given: Any) -> _Field:
+def _field_of(given: Any) -> _Field:
+    """What a class body says of a field: :func:`field`, or a default."""
     return given if isinstance(given, _Field) else _Field(default=given)
 
 
@@ -117,11 +118,14 @@ _METHODS = {name: method for name, method in vars(_Frozen).items() if callable(m
 def _compiled(record: object, name: str) -> Any:
     """A method of the class of *record*, as one would write it; it is that from now on."""
     made: Any = next(base for base in type(record).__mro__ if "__frozen__" in vars(base))
-    told: dict[str, _Field] = made.__frozen__
-    compared = [field for field, it in told.items() if it.compare]
+    fields: dict[str, _Field] = made.__frozen__
+    compared = [field for field, it in fields.items() if it.compare]
     mine, its = ("".join(f"{whose}.{field}, " for field in compared) for whose in ("self", "other"))
     lines = {
-        "__init__": [f"def __init__(self, {', '.join(told)}):", *(f" put(self, {field!r}, {field})" for field in told)],
+        "__init__": [
+            f"def __init__(self, {', '.join(fields)}):",
+            *(f" put(self, {field!r}, {field})" for field in fields),
+        ],
         "__eq__": [
             "def __eq__(self, other):",
             f" return ({mine}) == ({its}) if other.__class__ is self.__class__ else NotImplemented",
@@ -135,7 +139,7 @@ def _compiled(record: object, name: str) -> Any:
     method = there[name]
     method.__qualname__ = f"{made.__qualname__}.{name}"
     if name == "__init__":
-        method.__defaults__ = tuple(field.default for field in told.values() if not field.required)
+        method.__defaults__ = tuple(field.default for field in fields.values() if not field.required)
     setattr(made, name, method)
     return method
 
@@ -172,4 +176,4 @@ else:
     dataclass, field, replace = _dataclass, _Field, _replace
 
     class NamedTuple(metaclass=_Named):
-        """As :class:`typing.NamedTuple`."""
+        """The base of a named tuple, written as with :class:`typing.NamedTuple`; types are not looked at."""

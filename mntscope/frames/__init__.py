@@ -3,7 +3,7 @@ r"""Tables for pandas: a row for each mount, peer group, namespace, leak, change
 What mntscope finds has a ``.frame()``: ``snapshot.frame()``, ``snapshot.peer_groups.frame()``, ``diff.leaks.frame()``;
 the functions here give the same, and say what the columns are. Columns are always there, in this order and of one
 type, whatever is in them: numbers are ``Int64`` (``UInt64`` where they fill 64 bits), text is ``str`` (Arrow-backed
-where pyarrow is installed), names of which there are few are ``category``. Lists (``options``, ``pids``) are told as
+where pyarrow is installed), names of which there are few are ``category``. Lists (``options``, ``pids``) are written as
 they are in mountinfo, separated by commas, and :func:`explode` makes rows of them. Names that are not text, or that a
 terminal would obey, are written with escapes (``/caf\xe9``, :mod:`mntscope.frames.escapes`), and so can be printed and
 stored.
@@ -107,10 +107,10 @@ from typing import Any
 
 import pandas as pd
 
-from mntscope.analysis import namespaces as census
 from mntscope.analysis.diff import Change, Diff
 from mntscope.analysis.holders import Holders
 from mntscope.analysis.namespaces import NamespaceList, NamespaceStatus
+from mntscope.analysis.namespaces import namespaces as namespaces_seen
 from mntscope.analysis.plan import Plan
 from mntscope.analysis.predict import Prediction
 from mntscope.base.display import Framed, Records
@@ -226,7 +226,7 @@ def namespaces(what: Snapshot | NamespaceList) -> pd.DataFrame:
     ``severity``                            category  of the worst leak out of it, ordered
     ======================================= ========= ==============================================================
     """
-    return groups.namespaces_of(what if isinstance(what, NamespaceList) else census.namespaces(what))
+    return groups.namespaces_of(what if isinstance(what, NamespaceList) else namespaces_seen(what))
 
 
 def processes(snapshot: Snapshot) -> pd.DataFrame:
@@ -322,7 +322,7 @@ def findings(what: Audit | Iterable[Finding]) -> pd.DataFrame:
     return results.findings_of(list(what.findings if isinstance(what, Audit) else what))
 
 
-def holders(holding: Holders) -> pd.DataFrame:
+def holders(what: Holders) -> pd.DataFrame:
     """Who holds a filesystem: a row for each mount of it, those first that the host's umounts do not take along.
 
     ===================================== ======== =================================================================
@@ -334,7 +334,7 @@ def holders(holding: Holders) -> pd.DataFrame:
     ``command``                           str      what frees it, the least invasive; missing where nothing is to do
     ===================================== ======== =================================================================
     """
-    return results.holders_of(holding)
+    return results.holders_of(what)
 
 
 def frame(thing: Framed) -> pd.DataFrame:
@@ -342,7 +342,7 @@ def frame(thing: Framed) -> pd.DataFrame:
     if isinstance(thing, Records):
         table = _TABLES_OF_RECORDS.get(thing.kind)
         if table is not None:
-            return table(thing, **thing.told)
+            return table(thing, **thing.context)
     for kind, table in _TABLES.items():
         if isinstance(thing, kind):
             return table(thing)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from mntscope.errors import UsageError
-from mntscope.frames.escapes import all_told
+from mntscope.frames.escapes import escape_all
 from mntscope.graph.severity import SEVERITIES
 from mntscope.model import Process
 from mntscope.parse.escapes import split_options
@@ -24,7 +24,7 @@ _SEPARATORS = {"pids": ",", "unknown_tags": " "}
 
 def text(names: Iterable[str | None]) -> pd.Series[Any]:
     """Names and other text: ``str``, Arrow-backed where pyarrow is installed. See :mod:`mntscope.frames.escapes`."""
-    return pd.Series(all_told(names), dtype="str")
+    return pd.Series(escape_all(names), dtype="str")
 
 
 def number(numbers: Iterable[int | None]) -> pd.Series[Any]:
@@ -54,7 +54,7 @@ def category(
     known = list(dict.fromkeys(name for name in names if name is not None)) if categories is None else list(categories)
     at = {name: number for number, name in enumerate(known)}
     codes = [-1 if name is None else at[name] for name in names]
-    index = pd.Index(all_told(known), dtype="str")
+    index = pd.Index(escape_all(known), dtype="str")
     return pd.Series(pd.Categorical.from_codes(codes, categories=index, ordered=ordered))
 
 
@@ -83,13 +83,13 @@ def explode(frame: pd.DataFrame, column: str) -> pd.DataFrame:
         raise UsageError(f"the frame has no column {column!r}", hint=f"it has {', '.join(map(str, frame.columns))}")
     separator = _SEPARATORS.get(column)
     known: dict[str, list[str]] = {}
-    for told in frame[column].dropna().unique():
-        if not told:
-            known[told] = []
+    for written in frame[column].dropna().unique():
+        if not written:
+            known[written] = []
         elif separator is None:
-            known[told] = list(split_options(told))
+            known[written] = list(split_options(written))
         else:
-            known[told] = told.split(separator)
+            known[written] = written.split(separator)
     items = frame[column].astype("object").map(known)
     exploded = frame.assign(**{column: items}).explode(column)
     exploded[column] = exploded[column].astype("Int64" if column == "pids" else "str")

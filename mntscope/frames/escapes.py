@@ -15,10 +15,10 @@ _ESCAPE = re.compile(
 )
 
 
-def told(name: str) -> str:
-    r"""*name* as frames tell it.
+def escape(name: str) -> str:
+    r"""*name* as it is written in frames: what cannot be printed as an escape.
 
-    >>> told("/data"), told("/a\x1b[2J"), told("/caf\udce9"), told(r"snap-core\x2d20")
+    >>> escape("/data"), escape("/a\x1b[2J"), escape("/caf\udce9"), escape(r"snap-core\x2d20")
     ('/data', '/a\\x1b[2J', '/caf\\xe9', 'snap-core\\x2d20')
     """
     if "\\" in name:
@@ -26,22 +26,22 @@ def told(name: str) -> str:
     return name if name.isprintable() else "".join(map(_printable, name))
 
 
-def meant(text: str) -> str:
-    r"""The name that *text* tells: the inverse of :func:`told`.
+def unescape(text: str) -> str:
+    r"""The name that is written as *text*: the inverse of :func:`escape`.
 
-    >>> meant("/caf\\xe9") == "/caf\udce9"
+    >>> unescape("/caf\\xe9") == "/caf\udce9"
     True
     """
     return _ESCAPE.sub(_character, text) if "\\" in text else text
 
 
-def all_told(names: Iterable[str | None]) -> list[str | None]:
-    """Several names, of which nearly all tell themselves."""
+def escape_all(names: Iterable[str | None]) -> list[str | None]:
+    """Several names as :func:`escape` writes them, quickly where nearly all are written as they are; ``None`` stays."""
     names = list(names)
     together = "".join(filter(None, names))
     if together.isprintable() and "\\" not in together:
         return names
-    return [name and told(name) for name in names]
+    return [name and escape(name) for name in names]
 
 
 def _printable(character: str) -> str:
@@ -53,8 +53,8 @@ def _printable(character: str) -> str:
     return rf"\u{code:04x}" if code < 0x10000 else rf"\U{code:08x}"
 
 
-def _character(escape: re.Match[str]) -> str:
-    if code := escape["short"] or escape["long"]:
+def _character(found: re.Match[str]) -> str:
+    if code := found["short"] or found["long"]:
         return chr(int(code, 16))
-    byte = int(escape["byte"], 16)
+    byte = int(found["byte"], 16)
     return chr(byte if byte < 0x80 else 0xDC00 + byte)

@@ -65,15 +65,15 @@ def edges_of(graph: PeerGraph, host: str) -> pd.DataFrame:
     )
 
 
-def namespaces_of(census: NamespaceList) -> pd.DataFrame:
+def namespaces_of(found: NamespaceList) -> pd.DataFrame:
     """The table of :func:`mntscope.frames.namespaces`."""
-    all_of_them: tuple[NamespaceStatus, ...] = census.namespaces
-    owners = [standing.view.namespace.owner for standing in all_of_them]
-    spaces = [standing.view.namespace for standing in all_of_them]
+    statuses: tuple[NamespaceStatus, ...] = found.namespaces
+    owners = [status.view.namespace.owner for status in statuses]
+    spaces = [status.view.namespace for status in statuses]
     return pd.DataFrame(
         {
-            "namespace": category(standing.name for standing in all_of_them),
-            "view": category(standing.view.label for standing in all_of_them),
+            "namespace": category(status.name for status in statuses),
+            "view": category(status.view.label for status in statuses),
             "inode": number(space.inode for space in spaces),
             "id": number(space.id for space in spaces),
             "user_namespace": number(space.user_namespace for space in spaces),
@@ -81,25 +81,25 @@ def namespaces_of(census: NamespaceList) -> pd.DataFrame:
             "kind": category(None if owner is None else owner.kind for owner in owners),
             "container": text((owner.id or None) if owner else None for owner in owners),
             "pod": category((owner.pod or None) if owner else None for owner in owners),
-            "processes": number(len(standing.processes) for standing in all_of_them),
-            "pids": category(pids(standing.processes) for standing in all_of_them),
+            "processes": number(len(status.processes) for status in statuses),
+            "pids": category(pids(status.processes) for status in statuses),
             "holds": number(len(space.holds) for space in spaces),
-            "mounts": number(len(standing.view.mounts) for standing in all_of_them),
-            "shared_groups": number(standing.shared_groups for standing in all_of_them),
-            "verdict": category((standing.verdict for standing in all_of_them), VERDICTS),
-            "severity": severity(standing.severity for standing in all_of_them),
+            "mounts": number(len(status.view.mounts) for status in statuses),
+            "shared_groups": number(status.shared_groups for status in statuses),
+            "verdict": category((status.verdict for status in statuses), VERDICTS),
+            "severity": severity(status.severity for status in statuses),
         }
     )
 
 
 def processes_of(snapshot: Snapshot) -> pd.DataFrame:
     """The table of :func:`mntscope.frames.processes`."""
-    rows = [(standing, process) for standing in namespaces(snapshot).namespaces for process in standing.processes]
+    rows = [(status, process) for status in namespaces(snapshot).namespaces for process in status.processes]
     everyone = [process for _, process in rows]
     return pd.DataFrame(
         {
-            "namespace": category(standing.name for standing, _ in rows),
-            "view": category(standing.view.label for standing, _ in rows),
+            "namespace": category(status.name for status, _ in rows),
+            "view": category(status.view.label for status, _ in rows),
             "pid": number(process.pid for process in everyone),
             "start_time": number(process.start_time for process in everyone),
             "comm": text(process.comm for process in everyone),

@@ -12,7 +12,7 @@ from mntscope.archive.document import from_document, to_document
 from mntscope.base.records import replace
 from mntscope.errors import UsageError
 from mntscope.frames.columns import PROPAGATIONS, category, number, pids, text, truth
-from mntscope.frames.escapes import meant
+from mntscope.frames.escapes import unescape
 from mntscope.graph import GroupNames, PeerGraph
 from mntscope.graph.leaks import crossing_mounts
 from mntscope.model import Mount, View
@@ -60,7 +60,7 @@ def _table(
     mounts = [mount for view in views for mount in view.mounts]
 
     def of_view(what: Callable[[View], Any]) -> Iterator[Any]:
-        return (told for view in views for told in [what(view)] for _ in view.mounts)
+        return (value for view in views for value in [what(view)] for _ in view.mounts)
 
     hidden = [graph.tree(view.label).hidden(mount) for view in views for mount in view.mounts]
     return pd.DataFrame(
@@ -101,7 +101,10 @@ def _without_mounts(snapshot: Snapshot) -> Snapshot:
 
 
 def snapshot_of(frame: pd.DataFrame) -> Snapshot:
-    """What :meth:`mntscope.Snapshot.from_frame` gives."""
+    """The snapshot of which *frame* is the table, as :meth:`mntscope.Snapshot.from_frame` gives it.
+
+    :raises UsageError: :func:`mounts_of` did not make the frame, or it is of several snapshots.
+    """
     document = frame.attrs.get(SNAPSHOT)
     if not isinstance(document, str):
         raise UsageError(
@@ -121,7 +124,7 @@ def _rows(frame: pd.DataFrame) -> Iterator[tuple[str, Mount]]:
     missing = {"view", *_FIELDS} - set(frame.columns)
     if missing:
         raise UsageError(f"the frame lacks {', '.join(sorted(missing))}", hint="give it with all columns of .frame()")
-    labels = (meant(label) for label in frame["view"].astype("object"))
+    labels = (unescape(label) for label in frame["view"].astype("object"))
     try:
         columns = {name: read(frame[name].astype("object")) for name, read in _FIELDS.items()}
     except (TypeError, ValueError, AttributeError) as error:
@@ -131,7 +134,7 @@ def _rows(frame: pd.DataFrame) -> Iterator[tuple[str, Mount]]:
 
 def _names(values: Iterable[Any]) -> list[str]:
     known: dict[str, str] = {}
-    return [known[value] if value in known else known.setdefault(value, meant(value)) for value in values]
+    return [known[value] if value in known else known.setdefault(value, unescape(value)) for value in values]
 
 
 def _numbers(values: Iterable[Any]) -> list[int]:
@@ -145,7 +148,7 @@ def _maybe_numbers(values: Iterable[Any]) -> list[int | None]:
 def _lists(split: Callable[[str], tuple[str, ...]]) -> Callable[[Iterable[Any]], list[tuple[str, ...]]]:
     def read(values: Iterable[Any]) -> list[tuple[str, ...]]:
         known: dict[str, tuple[str, ...]] = {"": ()}
-        return [known[value] if value in known else known.setdefault(value, split(meant(value))) for value in values]
+        return [known[value] if value in known else known.setdefault(value, split(unescape(value))) for value in values]
 
     return read
 

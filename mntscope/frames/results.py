@@ -1,4 +1,4 @@
-"""The tables of what was found: differences, leaks, effects, findings, and who holds a filesystem."""
+"""The tables of results: differences, leaks, effects, findings, and who holds a filesystem."""
 
 from __future__ import annotations
 
@@ -123,13 +123,13 @@ def _beside(name: str, mount: _Column) -> dict[str, pd.Series[Any]]:
 
 
 def effects_of_prediction(prediction: Prediction) -> pd.DataFrame:
-    """The effects of all steps."""
+    """The table of :func:`mntscope.frames.effects`, of all steps of a prediction, each with its command."""
     steps = [(at, step.step.text, effect) for at, step in enumerate(prediction.steps) for effect in step.effects]
     return effects_of(steps, steps=True)
 
 
 def effects_of_plan(plan: Plan) -> pd.DataFrame:
-    """The effects of all actions."""
+    """The table of :func:`mntscope.frames.effects`, of all actions of a plan, each with its command."""
     actions = [
         (at, _command(action.operation), effect) for at, action in enumerate(plan.actions) for effect in action.effects
     ]
@@ -166,10 +166,10 @@ def findings_of(findings: Sequence[Finding]) -> pd.DataFrame:
     )
 
 
-def holders_of(holding: Holders) -> pd.DataFrame:
+def holders_of(found: Holders) -> pd.DataFrame:
     """The table of :func:`mntscope.frames.holders`."""
-    holders = holding.holders
-    names = GroupNames(holding.graph, holding.host.label)
+    holders = found.holders
+    names = GroupNames(found.graph, found.host.label)
     return pd.DataFrame(
         {
             "namespace": category(names.view(holder.view.label) for holder in holders),

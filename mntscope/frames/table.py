@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from mntscope.frames.columns import PROPAGATIONS, category, number, text
-from mntscope.frames.escapes import all_told
+from mntscope.frames.escapes import escape_all
 from mntscope.parse.columns import NONE, Columns
 
 _COLUMNS = (
@@ -49,7 +49,7 @@ class _Texts:
             self.arrow = import_module("pyarrow")
 
     def __call__(self, name: str) -> Any:
-        """The field *name* of every mount."""
+        """The field *name* of every mount, as an array of text for pandas: Arrow's where pyarrow is installed."""
         pa = self.arrow
         if pa is None or not len(self.columns):
             return text(self.columns.text(name))
@@ -60,7 +60,7 @@ class _Texts:
         both = kind.from_buffers(2 * len(starts) - 1, places, pa.py_buffer(self.columns.data))
         fields = pd.array(both.take(pa.array(np.arange(0, len(both), 2))), dtype="str")
         if len(self.unprintable):
-            fields[self.unprintable] = all_told(self.columns.text(name, self.unprintable))
+            fields[self.unprintable] = escape_all(self.columns.text(name, self.unprintable))
         return fields
 
 

@@ -23,7 +23,7 @@ from mntscope.analysis.namespaces import namespaces
 from mntscope.analysis.predict import predict_commands
 from mntscope.base.display import Framed, Records
 from mntscope.errors import UsageError
-from mntscope.frames.escapes import meant, told
+from mntscope.frames.escapes import escape, unescape
 from mntscope.graph import PeerGraph, leaks_to
 from mntscope.graph.leaks import crossing_mounts
 from mntscope.isolate import make_plan
@@ -204,18 +204,18 @@ class TestNames:
     @given(st.text(st.characters(exclude_categories=())) | st.text(r"\x5c9bu202eU0001f0"))
     def test_are_printable_and_come_back(self, name: str) -> None:
         name = name.encode("utf-8", "replace").decode()
-        assert told(name).isprintable()
-        assert meant(told(name)) == name
+        assert escape(name).isprintable()
+        assert unescape(escape(name)) == name
 
     @given(st.binary())
     def test_any_bytes_come_back(self, raw: bytes) -> None:
         name = raw.decode("utf-8", "surrogateescape")
-        assert told(name).encode().decode().isprintable()
-        assert meant(told(name)) == name
+        assert escape(name).encode().decode().isprintable()
+        assert unescape(escape(name)) == name
 
     @given(st.text(), st.text())
-    def test_no_two_are_told_alike(self, one: str, other: str) -> None:
-        assert (told(one) == told(other)) == (one == other)
+    def test_no_two_are_written_alike(self, one: str, other: str) -> None:
+        assert (escape(one) == escape(other)) == (one == other)
 
     def test_hostile_names_can_be_printed_and_stored(self) -> None:
         world = World("/", "/var")
