@@ -4,6 +4,18 @@ This is the one definition of a leak. A mount of the target leaks *out* when som
 events, and events leak *in* the other way round; peers do both. A leak is given at the shallowest path of the mount
 from which events cross, since those at deeper paths cross with it, correspondingly deeper. Only where deeper ones
 would also land on a directory that the host cannot do without is that a leak of its own.
+
+How they are found. Events of a mount reach the members of its peer group, the slaves of that group, and theirs: a
+subtree of the forest of peer groups. :attr:`PeerGraph.tour <mntscope.graph.PeerGraph.tour>` is an Euler tour of that
+forest, which lists all shared and slave mounts so that such a subtree is one unbroken stretch of the list. Then
+
+- "which mounts of the host receive from this one?" asks which of the host's positions lie within an interval, and
+- "which of them send to it?" asks which of their intervals contain the mount's own position,
+
+each answered by binary search. An event at a directory exists for those receivers only whose root holds the
+directory, so the host's mounts are kept by root (:mod:`mntscope.graph.root_index`), and the search is made in each
+that holds the place. To compare each mount of the target with each of the host would take n² steps; this takes about
+n log n and one for each leak, and what is found for one mount is kept for all with the same group and root.
 """
 
 from __future__ import annotations
@@ -64,7 +76,10 @@ class Leak(Shown):
 
     @property
     def why(self) -> str:
-        """One sentence. It quotes paths as they are: not yet fit for a terminal."""
+        """One sentence for people: what reaches whom through which group, and what the remedy does.
+
+        It quotes paths as they are: not yet fit for a terminal.
+        """
         there = self.lands_at[0]
         if len(self.lands_at) > 1:
             there += f" and {len(self.lands_at) - 1} more paths"
@@ -100,24 +115,27 @@ def leaks(target: View, host: View, others: Iterable[View] = (), *, path: str | 
 
 
 def leaks_in(graph: PeerGraph, target: str, host: str, *, path: str | None = None) -> tuple[Leak, ...]:
-    """The same for two views, by their labels, of a graph that is built already; they must be of two namespaces."""
-    finder = _Finder(graph, target, _Host(graph, host))
-    return tuple(sorted(finder.leaks() if path is None else finder.leaks_at(normal(path)), key=_worst_first))
+    """As :func:`leaks`, of two views by their labels in a graph that is built already.
+
+    They must be of two namespaces, which is not looked at here.
+    """
+    search = _LeakSearch(graph, target, _HostIndex(graph, host))
+    return tuple(sorted(search.leaks() if path is None else search.leaks_at(normal(path)), key=_worst_first))
 
 
 def leaks_to(graph: PeerGraph, host: str) -> Mapping[str, tuple[Leak, ...]]:
-    """The same for every other namespace of the graph, by the label of the first view that shows it."""
+    """The leaks of every other namespace of the graph, by the label of the first view that shows it."""
     first = graph.first
     targets = [
         view
         for number, view in enumerate(graph.views)
         if first[number] == number != first[graph.number(host)] and not view.detached
     ]
-    end = _Host(graph, host)
+    index = _HostIndex(graph, host)
     found = {}
     for view in targets:
         bound = max(BOUND // len(targets), FEW * len(view.mounts))
-        found[view.label] = tuple(sorted(_Finder(graph, view.label, end, bound).leaks(), key=_worst_first))
+        found[view.label] = tuple(sorted(_LeakSearch(graph, view.label, index, bound).leaks(), key=_worst_first))
     return found
 
 
@@ -126,17 +144,17 @@ def crossing_mounts(graph: PeerGraph, host: str) -> Mapping[str, list[tuple[bool
 
     These are the mounts that :func:`leaks_to` tells of, without its bound, and sooner as it need not say where.
     """
-    end = _Host(graph, host)
-    known: dict[_Kind, tuple[bool, bool]] = {}
+    index = _HostIndex(graph, host)
+    known: dict[_PropagationKey, tuple[bool, bool]] = {}
     found = {}
     for view in graph.views:
         if view.detached or graph.same_namespace(view.label, host):
             continue
-        finder = _Finder(graph, view.label, end)
-        for kind, mount in finder.concerned:
-            if kind not in known:
-                known[kind] = finder.directions(mount)
-        found[view.label] = [known.get(_kind(mount), (False, False)) for mount in view.mounts]
+        search = _LeakSearch(graph, view.label, index)
+        for key, mount in search.propagating:
+            if key not in known:
+                known[key] = search.directions(mount)
+        found[view.label] = [known.get(_propagation_key(mount), (False, False)) for mount in view.mounts]
     return found
 
 
@@ -144,8 +162,8 @@ def _worst_first(leak: Leak) -> tuple[int, str, int]:
     return SEVERITIES.index(leak.severity), leak.path, leak.mount.mount_id
 
 
-class _Crossing(NamedTuple):
-    """A leak without the mount: what is the same for all mounts with one group and root."""
+class _LeakAtPlace(NamedTuple):
+    """A leak as far as it follows from a place in the filesystem: the same for all mounts of one group and root."""
 
     place: str
     direction: Direction
@@ -157,133 +175,137 @@ class _Crossing(NamedTuple):
     complete: bool
 
 
-class _There:
+class _MountsAtRoot:
     """The host's mounts with one root in one tree of peer groups."""
 
     __slots__ = ("receivers", "senders")
 
     def __init__(self, graph: PeerGraph, receivers: list[int]) -> None:
         self.receivers = receivers
-        """Their positions in the graph's tour."""
+        """Their positions in the graph's tour, ascending."""
         reaches = [(graph.reach(graph.tour[position][1]), position) for position in receivers]
         self.senders = Spans([Span(reach.low, reach.high, position) for reach, position in reaches if reach])
         """For each that is shared the stretch of the tour that receives from it."""
 
 
-class _Host:
-    """The end at which leaks arrive, made ready to be asked for many targets."""
+class _HostIndex:
+    """The mounts of the host by tree of groups and by root: made once, and asked for each target."""
 
     def __init__(self, graph: PeerGraph, label: str) -> None:
         self.graph = graph
         self.tree = graph.tree(label)
         number = graph.number(label)
         self.positions = [position for position, (whose, _) in enumerate(graph.tour) if whose == number]
-        self.vital = [position for position in self.positions if self._is_vital(graph.tour[position][1])]
+        self.critical = [position for position in self.positions if self._is_critical(graph.tour[position][1])]
         """Where the host sees a mount at a path of :data:`CRITICAL`."""
-        self.families: dict[int, RootIndex[_There]] = {}
-        self.known: dict[_Kind, tuple[int, list[_Crossing]]] = {}
-        """What was found for one target, and is complete, and so is true for all that may find as many."""
+        self.families: dict[int, RootIndex[_MountsAtRoot]] = {}
+        self.known: dict[_PropagationKey, tuple[int, list[_LeakAtPlace]]] = {}
+        """The leaks that were found for one target, where they were all, and how many must be allowed to find them."""
 
-    def mounts(self, family: int) -> RootIndex[_There]:
+    def mounts(self, family: int) -> RootIndex[_MountsAtRoot]:
         """Its mounts in a tree of groups. Of most trees no other namespace has a part, and nothing is asked."""
         if family not in self.families:
-            found: dict[str, list[int]] = {}
+            by_root: dict[str, list[int]] = {}
             stretch = self.graph.family(family)
             for position in between(self.positions, stretch.low, stretch.high):
                 root = self.graph.root(self.graph.tour[position][1])
                 if root is not None:
-                    found.setdefault(root, []).append(position)
-            self.families[family] = RootIndex({root: _There(self.graph, there) for root, there in found.items()})
+                    by_root.setdefault(root, []).append(position)
+            self.families[family] = RootIndex({root: _MountsAtRoot(self.graph, its) for root, its in by_root.items()})
         return self.families[family]
 
-    def vital_roots(self, reach: Reach) -> RootIndex[None]:
+    def critical_roots(self, reach: Reach) -> RootIndex[None]:
         """The roots of what the host sees at a path of :data:`CRITICAL`, as far as it is reached."""
-        mounts = (self.graph.tour[position][1] for position in between(self.vital, reach.low, reach.high))
+        mounts = (self.graph.tour[position][1] for position in between(self.critical, reach.low, reach.high))
         return RootIndex({root: None for mount in mounts if (root := self.graph.root(mount)) is not None})
 
-    def _is_vital(self, mount: Mount) -> bool:
+    def _is_critical(self, mount: Mount) -> bool:
         return mount.mount_point in CRITICAL and self.tree.leads_into(mount, mount.mount_point)
 
 
-class _Finder:
-    def __init__(self, graph: PeerGraph, target: str, host: _Host, bound: int = BOUND) -> None:
+class _LeakSearch:
+    """Looks for the leaks between one target and the host, *bound* of them at most."""
+
+    def __init__(self, graph: PeerGraph, target: str, host: _HostIndex, bound: int = BOUND) -> None:
         self.graph = graph
         self.target = graph.tree(target)
         self.host = host
-        self.concerned = [
-            (_kind(mount), mount)
+        self.propagating = [
+            (_propagation_key(mount), mount)
             for mount in self.target.mounts
             if (mount.peer_group is not None or mount.master is not None) and graph.root(mount) is not None
         ]
-        # What mounts with one group and root have in common is found once for all of them.
-        kinds = {kind for kind, _ in self.concerned}
-        self.most_found = max(1, bound // max(1, len(kinds)))
-        self.most_listed = max(1, bound // max(1, len(self.concerned)))
+        """The mounts that send or receive at all, each with what its leaks depend on."""
+        keys = {key for key, _ in self.propagating}
+        self.most_found = max(1, bound // max(1, len(keys)))
+        """How many mounts of the host are looked at for one event."""
+        self.most_listed = max(1, bound // max(1, len(self.propagating)))
+        """How many leaks of one mount are told, and how many landing places of one leak."""
 
     def leaks(self) -> Iterator[Leak]:
-        """Those of every mount of the target."""
-        known: dict[_Kind, list[_Crossing]] = {}
-        for kind, mount in self.concerned:
-            crossings = known.get(kind)
-            if crossings is None:
-                crossings = known[kind] = self.known_crossings(kind, mount)
-            if len(crossings) > self.most_listed:
-                crossings = [crossing._replace(complete=False) for crossing in crossings[: self.most_listed]]
-            for crossing in crossings:
-                yield self.leak(mount, crossing)
+        """The leaks of every mount of the target."""
+        known: dict[_PropagationKey, list[_LeakAtPlace]] = {}
+        for key, mount in self.propagating:
+            found = known.get(key)
+            if found is None:
+                found = known[key] = self.known_leaks(key, mount)
+            if len(found) > self.most_listed:
+                found = [leak._replace(complete=False) for leak in found[: self.most_listed]]
+            for leak in found:
+                yield self.leak_of(mount, leak)
 
-    def known_crossings(self, kind: _Kind, mount: Mount) -> list[_Crossing]:
-        """Those of all mounts of a kind: as they were found for another target, if this one may find as many."""
+    def known_leaks(self, key: _PropagationKey, mount: Mount) -> list[_LeakAtPlace]:
+        """The leaks of all mounts with this key: as they were found for another target, if as many are allowed here."""
         most = min(self.most_found, self.most_listed)
-        if (known := self.host.known.get(kind)) is not None and known[0] <= most:
+        if (known := self.host.known.get(key)) is not None and known[0] <= most:
             return known[1]
-        crossings = list(islice(self.crossings(mount), self.most_listed + 1))
-        if len(crossings) <= self.most_listed and all(crossing.complete for crossing in crossings):
-            found = max([len(crossings), *(len(crossing.host_mounts) for crossing in crossings)])
-            self.host.known[kind] = found, crossings
-        return crossings
+        found = list(islice(self.leaks_by_place(mount), self.most_listed + 1))
+        if len(found) <= self.most_listed and all(leak.complete for leak in found):
+            needed = max([len(found), *(len(leak.host_mounts) for leak in found)])
+            self.host.known[key] = needed, found
+        return found
 
     def leaks_at(self, path: str) -> Iterator[Leak]:
-        """That of the event at *path*."""
+        """The leak of the event at *path*, of the mount that contains it; at most one."""
         mount = self.target.containing(path)
         if mount is None:
             return
         root = self.graph.root(mount)
-        query = self.query(mount)
-        if root is None or query is None:
+        events = self.events_of(mount)
+        if root is None or events is None:
             return
-        crossing = query.crossing(below(root, relative(path, mount.mount_point)))
-        if crossing.host_mounts:
-            yield self.leak(mount, crossing)
+        leak = events.leak_from(below(root, relative(path, mount.mount_point)))
+        if leak.host_mounts:
+            yield self.leak_of(mount, leak)
 
-    def crossings(self, mount: Mount) -> Iterator[_Crossing]:
-        """At the shallowest places of *mount* from where events go out, and come in."""
-        query = self.query(mount)
+    def leaks_by_place(self, mount: Mount) -> Iterator[_LeakAtPlace]:
+        """The leaks of *mount*, at the shallowest places from where events go out, and come in."""
+        events = self.events_of(mount)
         root = self.graph.root(mount)
-        if query is None or root is None:
+        if events is None or root is None:
             return
         outward = set()
-        for place in query.shallowest(root, query.is_reached):
-            crossing = query.crossing(place)
-            vital = query.vital(place) if crossing.severity != "critical" else ()
-            for found in (crossing, *map(query.crossing, vital)):
+        for place in events.shallowest(root, events.go_out):
+            leak = events.leak_from(place)
+            critical = events.critical_places(place) if leak.severity != "critical" else ()
+            for found in (leak, *map(events.leak_from, critical)):
                 outward.add(found.place)
                 yield found
-        inward = query.shallowest(root, query.is_sent)
-        yield from (query.crossing(place) for place in inward if place not in outward)
+        inward = events.shallowest(root, events.come_in)
+        yield from (events.leak_from(place) for place in inward if place not in outward)
 
     def directions(self, mount: Mount) -> tuple[bool, bool]:
         """Whether any event of *mount* goes out, and any comes in."""
-        query = self.query(mount)
+        events = self.events_of(mount)
         root = self.graph.root(mount)
-        if query is None or root is None:
+        if events is None or root is None:
             return False, False
-        outward = query.shallowest(root, query.is_reached)
-        inward = query.shallowest(root, query.is_sent)
+        outward = events.shallowest(root, events.go_out)
+        inward = events.shallowest(root, events.come_in)
         return any(True for _ in outward), any(True for _ in inward)
 
-    def query(self, mount: Mount) -> _Query | None:
-        """What is to be asked about *mount*; ``None`` if the host has nothing in its tree of groups."""
+    def events_of(self, mount: Mount) -> _MountEvents | None:
+        """The events that *mount* exchanges with the host; ``None`` if the host has nothing in its tree of groups."""
         reach = self.graph.reach(mount)
         source = reach or self.graph.master_reach(mount)
         if source is None:
@@ -292,101 +314,103 @@ class _Finder:
         if not mounts.roots:
             return None
         # What receives a mount's own events tells who sends to it; slaves of one group are sent the same.
-        return _Query(self, mounts, reach, source.low if reach is not None else source.slaves)
+        return _MountEvents(self, mounts, reach, source.low if reach is not None else source.slaves)
 
-    def leak(self, mount: Mount, crossing: _Crossing) -> Leak:
-        """The crossing as a leak of *mount*."""
+    def leak_of(self, mount: Mount, found: _LeakAtPlace) -> Leak:
+        """What was found for a place as the leak of *mount*, at its path."""
         path, root = mount.mount_point, self.graph.root(mount)
-        if crossing.place != root:
-            path = below(path, relative(crossing.place, root or "/"))
-        inward = crossing.direction == "in" or mount.peer_group is None
+        if found.place != root:
+            path = below(path, relative(found.place, root or "/"))
+        inward = found.direction == "in" or mount.peer_group is None
         group = mount.master if inward and mount.master is not None else mount.peer_group
         assert group is not None
         shown, leads_into, named = self.target.seen(mount, path)
         return Leak(
-            direction=crossing.direction,
+            direction=found.direction,
             path=path,
-            lands_at=crossing.lands_at,
-            via=crossing.via,
+            lands_at=found.lands_at,
+            via=found.via,
             peer_group=group,
             mount=mount,
-            host_mounts=crossing.host_mounts,
+            host_mounts=found.host_mounts,
             hidden=not shown,
-            covered=crossing.covered,
-            severity=crossing.severity if leads_into else "low",
-            remedy="make-private" if crossing.direction == "in" else remedy_for(mount.fs_type),
+            covered=found.covered,
+            severity=found.severity if leads_into else "low",
+            remedy="make-private" if found.direction == "in" else remedy_for(mount.fs_type),
             remedy_path=mount.mount_point if named else None,
-            complete=crossing.complete,
+            complete=found.complete,
         )
 
 
-class _Query(NamedTuple):
-    """What can be asked about the events of a mount, known by what they reach and by where it is in the tour."""
+class _MountEvents(NamedTuple):
+    """The events of one mount of the target: who of the host receives them, and who sends it its own."""
 
-    finder: _Finder
-    host: RootIndex[_There]
+    search: _LeakSearch
+    host: RootIndex[_MountsAtRoot]
+    """The host's mounts in the same tree of groups."""
     reach: Reach | None
-    point: int
+    """The stretch of the tour that receives from the mount; ``None`` if it is not shared."""
+    position: int
+    """Where in the tour the mount is, or another that is sent the same."""
 
-    def is_reached(self, there: _There) -> bool:
-        """Whether one of the host's mounts receives from this one."""
-        return self.reach is not None and any_between(there.receivers, self.reach.low, self.reach.high)
+    def go_out(self, mounts: _MountsAtRoot) -> bool:
+        """Whether one of these mounts of the host receives from this one."""
+        return self.reach is not None and any_between(mounts.receivers, self.reach.low, self.reach.high)
 
-    def is_sent(self, there: _There) -> bool:
-        """Whether one of them sends to it."""
-        return next(there.senders.around(self.point), NONE) != NONE
+    def come_in(self, mounts: _MountsAtRoot) -> bool:
+        """Whether one of these mounts of the host sends to this one."""
+        return next(mounts.senders.around(self.position), NONE) != NONE
 
-    def reached(self, there: _There) -> Iterator[int]:
-        """Those that receive."""
-        return iter(()) if self.reach is None else between(there.receivers, self.reach.low, self.reach.high)
+    def receivers(self, mounts: _MountsAtRoot) -> Iterator[int]:
+        """Which of these mounts of the host receive, by their positions in the tour."""
+        return iter(()) if self.reach is None else between(mounts.receivers, self.reach.low, self.reach.high)
 
-    def shallowest(self, root: str, wanted: Callable[[_There], bool]) -> Iterator[str]:
+    def shallowest(self, root: str, wanted: Callable[[_MountsAtRoot], bool]) -> Iterator[str]:
         """The shallowest places at or below *root* that are at or below the root of a wanted mount."""
-        for there in self.host.containing(root):
-            if wanted(there):
+        for mounts in self.host.containing(root):
+            if wanted(mounts):
                 return iter([root])
         return self.host.within(root, wanted)
 
-    def vital(self, place: str) -> Iterator[str]:
-        """The shallowest places below *place* from where events reach a root of what is vital to the host."""
-        host, reach = self.finder.host, self.reach
-        if reach is None or not any_between(host.vital, reach.low, reach.high):
+    def critical_places(self, place: str) -> Iterator[str]:
+        """The shallowest places below *place* from where events reach what the host has at a path of CRITICAL."""
+        host, reach = self.search.host, self.reach
+        if reach is None or not any_between(host.critical, reach.low, reach.high):
             return iter(())
-        return host.vital_roots(reach).within(place, lambda _: True)
+        return host.critical_roots(reach).within(place, lambda _: True)
 
-    def crossing(self, place: str) -> _Crossing:
+    def leak_from(self, place: str) -> _LeakAtPlace:
         """What an event at *place* does; without host mounts if it stays where it is."""
-        graph, tree = self.finder.graph, self.finder.host.tree
+        graph, tree = self.search.graph, self.search.host.tree
         around = list(self.host.containing(place))
-        reached = (at for there in around for at in self.reached(there))
-        sent = (at for there in around for at in there.senders.around(self.point))
-        most, listed = self.finder.most_found, self.finder.most_listed
-        receivers = list(islice(reached, most + 1))
-        senders = list(islice(sent, 1 if receivers else most + 1))
-        found = (receivers or senders)[:most]
-        mounts = tuple(graph.tour[position][1] for position in found)
-        landings = [(graph.landing(mount, place), mount) for mount in mounts]
+        receiving = (position for mounts in around for position in self.receivers(mounts))
+        sending = (position for mounts in around for position in mounts.senders.around(self.position))
+        most, listed = self.search.most_found, self.search.most_listed
+        receivers = list(islice(receiving, most + 1))
+        senders = list(islice(sending, 1 if receivers else most + 1))
+        host_mounts = tuple(graph.tour[position][1] for position in (receivers or senders)[:most])
+        landings = [(graph.landing(mount, place), mount) for mount in host_mounts]
         paths = sorted({path for path, _ in landings})
         severities: list[Severity] = [
             severity_at(path, whole=path == mount.mount_point, visible=tree.leads_into(mount, path))
             for path, mount in landings
         ]
         complete = len(receivers) <= most and len(senders) <= most and len(paths) <= listed
-        return _Crossing(
+        return _LeakAtPlace(
             place=place,
             direction="in" if not receivers else "both" if senders else "out",
             via="peer" if self.reach is not None and receivers and min(receivers) < self.reach.slaves else "slave",
             lands_at=tuple(paths[:listed]),
-            host_mounts=mounts,
+            host_mounts=host_mounts,
             covered=bool(receivers) and not any(tree.shows(mount, path) for path, mount in landings),
             severity="low" if not receivers else worst(severities if complete else [*severities, "high"]),
             complete=complete,
         )
 
 
-_Kind = tuple[str, int | None, int | None, str]
+_PropagationKey = tuple[str, int | None, int | None, str]
 
 
-def _kind(mount: Mount) -> _Kind:
-    """What the events of a mount depend on: its group, or else its master, and its root."""
+def _propagation_key(mount: Mount) -> _PropagationKey:
+    """What the leaks of a mount depend on beside its path: its device, its group or else its master, and its root."""
     return mount.device, mount.peer_group, mount.master if mount.peer_group is None else None, mount.root

@@ -5,6 +5,9 @@ group, and, being a slave, those of its master group, which may itself be the sl
 forest, and an event in a group reaches all that lies below it there. What arrives also depends on the place: an event
 at a directory that lies outside of a receiver's root does not exist for it, though it may for *its* slaves.
 
+To ask "who receives from this mount" of very many mounts, the forest is laid out as a list, the *tour*: an Euler tour,
+in which each subtree is one unbroken stretch (:class:`Reach`). :mod:`mntscope.graph.leaks` lives on that.
+
 All mounts of a group belong to one superblock. A group is therefore known here by its number *and* device, which
 keeps tables that disagree with each other, or with any kernel, from mixing filesystems.
 """
@@ -88,7 +91,7 @@ class Reach(NamedTuple):
 
 
 class _Groups(NamedTuple):
-    """What tables say of peer groups."""
+    """The peer groups as the tables name them, before it is known how they hang together."""
 
     members: dict[GroupKey, list[tuple[int, Mount]]]
     """Of every group, those with none included, each member with the number of its view."""
@@ -115,8 +118,8 @@ class PeerGraph(Framed, Shown):
         self._cgroup_depths = _cgroup_depths(self.views)
         self._groups = _groups(self.views)
         self.tour: list[tuple[int, Mount]] = []
-        """Every mount that has peers or a master, with the number of its view: first a group's members, then its
-        slaves that are in no group, then its slave groups, each in this way."""
+        """Every mount that has peers or a master, with the number of its view, in an Euler tour of the groups: first a
+        group's members, then its slaves that are in no group, then its slave groups, each in this way."""
         self._reaches: dict[GroupKey, Reach] = {}
         self._order: list[GroupKey] = []
         self._depths: list[int] = []
@@ -126,7 +129,7 @@ class PeerGraph(Framed, Shown):
 
     @classmethod
     def of(cls, views: Iterable[View]) -> PeerGraph:
-        """The graph of *views*."""
+        """The graph of *views*, whose labels must differ."""
         return cls(views)
 
     @cached_property
@@ -205,7 +208,7 @@ class PeerGraph(Framed, Shown):
 
     @property
     def memberships(self) -> Iterable[Sequence[tuple[int, Mount]]]:
-        """The :meth:`members` of each group."""
+        """For each group what :meth:`members` gives, in no particular order."""
         return self._groups.members.values()
 
     def reach(self, mount: Mount) -> Reach | None:
@@ -221,7 +224,7 @@ class PeerGraph(Framed, Shown):
         return self._reaches[self._topmost[number]]
 
     def master_reach(self, mount: Mount) -> Reach | None:
-        """The same for its master group."""
+        """What the events of the master group of *mount* reach; ``None`` where it is no slave."""
         return None if mount.master is None else self._reaches[mount.device, mount.master]
 
     def position(self, number: int, mount: Mount) -> int:

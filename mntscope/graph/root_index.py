@@ -1,4 +1,9 @@
-"""Which mounts of a filesystem contain a place of it, and which lie within: found without looking at all of them."""
+"""Which mounts of a filesystem contain a place of it, and which lie within: found without looking at all of them.
+
+The two lookups of :mod:`mntscope.graph.leaks`: things by the directory they belong to (:class:`RootIndex`), and nested
+intervals by a point that they contain (:class:`Spans`). Both sort once and then search by halves; both go from one
+entry to the one around it, so that an answer takes as many steps as it has parts.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +23,10 @@ _ALONE, _ONE = (NONE,), (1,)
 
 
 class RootIndex(Generic[T]):
-    """Things that belong to directories of one filesystem, sorted so that nearness in the tree is nearness here."""
+    """Things that belong to directories of one filesystem, by the path of the directory.
+
+    They are sorted so that all below a directory come directly behind it (:func:`~mntscope.graph.tree.path_order`).
+    """
 
     __slots__ = ("_above", "_end", "_keys", "roots", "things")
 
@@ -69,7 +77,7 @@ class Span(NamedTuple):
 
 
 class Spans:
-    """Intervals of which any two are nested or apart."""
+    """Intervals of which any two are nested or apart, as subtrees are in a tour of their tree."""
 
     __slots__ = ("_around", "_lows", "_spans")
 
@@ -91,7 +99,7 @@ class Spans:
             around.append(index)
 
     def around(self, point: int) -> Iterator[int]:
-        """The owners of the intervals that contain *point*."""
+        """The owners of the intervals that contain *point*, the innermost first."""
         index = bisect_right(self._lows, point) - 1
         while index != NONE:
             if point < self._spans[index].high:
@@ -100,7 +108,7 @@ class Spans:
 
 
 def between(points: list[int], low: int, high: int) -> Iterator[int]:
-    """Of sorted numbers those with ``low <= x < high``."""
+    """The numbers of *points*, which must be sorted, with ``low <= x < high``."""
     index = bisect_left(points, low)
     while index < len(points) and points[index] < high:
         yield points[index]
@@ -108,6 +116,6 @@ def between(points: list[int], low: int, high: int) -> Iterator[int]:
 
 
 def any_between(points: list[int], low: int, high: int) -> bool:
-    """Whether there are any."""
+    """Whether *points*, which must be sorted, has a number with ``low <= x < high``."""
     index = bisect_left(points, low)
     return index < len(points) and points[index] < high

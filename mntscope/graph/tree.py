@@ -98,7 +98,7 @@ class MountTree:
 
     @classmethod
     def of(cls, view: View) -> MountTree:
-        """The tree of *view*."""
+        """The tree of *view*: it takes n log n steps, and no table is refused."""
         return cls(view)
 
     # The tree by mount ID
@@ -122,7 +122,7 @@ class MountTree:
         return ((depth, self.mounts[index]) for depth, index in self._forest.walk())
 
     def walk_states(self) -> Iterator[tuple[int, Mount, bool, bool]]:
-        """The same, and of each mount whether one lies directly over its root (:meth:`over`), and :meth:`hidden`."""
+        """As :meth:`walk`, and of each mount whether another lies directly over its root, and whether it is hidden."""
         over, hidden = self._over, self._hidden
         return ((depth, self.mounts[index], over[index] != NONE, hidden[index]) for depth, index in self._forest.walk())
 
@@ -175,7 +175,7 @@ class MountTree:
         return self._shows(self._index(mount), path)
 
     def leads_into(self, mount: Mount, path: str) -> bool:
-        """The same, but true too for the lowest mount at ``/``: lookups begin in it, whatever lies over it."""
+        """As :meth:`shows`, but true too for the lowest mount at ``/``: lookups begin in it, whatever lies over it."""
         return self.shows(mount, path) or (path == mount.mount_point and not self.hidden(mount))
 
     def seen(self, mount: Mount, path: str) -> Seen:
