@@ -74,7 +74,7 @@ class Arguments:
         return cls(words, tuple(options), tuple(operands), program)
 
     def has(self, name: str) -> bool:
-        """Whether an option is given."""
+        """Whether an option is given, by its name in the grammar (``bind`` for ``--bind`` and ``-B``)."""
         return any(option.name == name for option in self.options)
 
     def last(self, name: str) -> Text | None:

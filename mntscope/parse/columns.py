@@ -254,7 +254,7 @@ class _Reading:
             begin = end
 
     def columns(self) -> Columns:
-        """What has been read."""
+        """The columns of all lines that are mountinfo, and the problems of the others."""
         ids = {name: np.concatenate(numbers) for name, numbers in self.ids.items()}
         columns = Columns(self.data, self.marks, ids, np.concatenate(self.unbindable), controls=self.controls)
         columns.problems, columns.unlisted = tuple(self.problems.listed), self.problems.unlisted
@@ -262,7 +262,7 @@ class _Reading:
         return columns
 
     def _read(self, begin: int, end: int) -> None:
-        """The lines between these positions."""
+        """Read the lines from byte *begin* to byte *end*, between which they are whole, and add them to the columns."""
         found = scan(self.data, begin, end, self.place)
         marks = found.marks
         self.controls |= found.controls
@@ -280,7 +280,10 @@ class _Reading:
         self.done += len(found.known)
 
     def _read_one_by_one(self, rows: Ints, marks: Ints, ids: dict[str, Ints], unbindable: Truths) -> Truths:
-        """Puts in what is to be known of lines that were not recognised; which of them are mountinfo."""
+        """Read the lines in these *rows* as :func:`parse_mountinfo` would, and put them into the columns given.
+
+        Gives which of all rows were read so.
+        """
         good = np.zeros(len(unbindable), np.bool_)
         kept, lines, places = [], [], []
         for row, start, end in zip(rows.tolist(), marks[0, rows].tolist(), marks[-1, rows].tolist(), strict=True):

@@ -19,7 +19,7 @@ Node: TypeAlias = "Tree[Token]"
 _MODULE = '''\
 """The language of one mountinfo line as regular expressions: of all of it, one group a field, and of its parts.
 
-Generated from grammar/mountinfo.lark by mntscope/parse/derive.py: do not edit, derive it anew.
+Generated from grammar/mountinfo.lark by ``python -m mntscope.parse.derive_pattern``: do not edit, derive it anew.
 """
 
 LINE = (
@@ -116,7 +116,7 @@ def _literal(written: str) -> str:
 
 
 def module() -> str:
-    """The source of mountinfo_regex.py."""
+    """The source text of pattern.py, as the grammar has it today."""
     grammar = resources.files("mntscope.grammar").joinpath("mountinfo.lark").read_text("ascii")
     pieces = expression(grammar, "line")
     named = [re.fullmatch(r"\(\?P<(\w+)>(.*)\)", piece) for piece in pieces]
@@ -157,4 +157,4 @@ def _lines(expression: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    Path(__file__).with_name("mountinfo_regex.py").write_text(module(), "ascii")
+    Path(__file__).with_name("pattern.py").write_text(module(), "ascii")

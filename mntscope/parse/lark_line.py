@@ -103,7 +103,7 @@ def _parser() -> Lark:
 
 
 def _position(error: UnexpectedInput, text: str) -> int:
-    """How many characters Lark could read."""
+    """How many characters of *text* Lark could read before it met the *error*."""
     token = getattr(error, "token", None)
     if token is None or token.type != "$END":
         return error.pos_in_stream or 0

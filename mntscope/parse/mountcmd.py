@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A system call that changes mounts."""
+    """A system call that a command would make to change mounts, and what is known of it before it is made."""
 
     operation: Mapping[str, Any]
     """What it does, as the dict of an operation of :mod:`mntscope.propagation`: ``{"op": "mount", "ns": ..}``."""
@@ -42,7 +42,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One command of a sequence."""
+    """One command of a sequence: the system calls it makes, or the program it runs in the end."""
 
     text: str
     """The command as written."""
@@ -64,7 +64,7 @@ class Step:
 
     @property
     def operations(self) -> tuple[Mapping[str, Any], ...]:
-        """The operations of its calls."""
+        """What its calls do, in order, as dicts that :func:`mntscope.propagation.simulate` takes."""
         return tuple(call.operation for call in self.calls)
 
 

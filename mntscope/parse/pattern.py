@@ -1,6 +1,6 @@
 """The language of one mountinfo line as regular expressions: of all of it, one group a field, and of its parts.
 
-Generated from grammar/mountinfo.lark by mntscope/parse/derive.py: do not edit, derive it anew.
+Generated from grammar/mountinfo.lark by ``python -m mntscope.parse.derive_pattern``: do not edit, derive it anew.
 """
 
 LINE = (

@@ -269,19 +269,19 @@ class _Page:
         return found
 
     def word(self, starts: Ints, ends: Ints) -> tuple[Truths, None]:
-        """Which are not empty."""
+        """Which of the stretches from *starts* to *ends* hold at least one character."""
         return starts < ends, None
 
     def path(self, starts: Ints, ends: Ints) -> tuple[Truths, None]:
-        """Which begin with a slash."""
+        """Which of them begin with a slash, as the absolute path of a mount point does."""
         return (starts < ends) & (self.bytes[starts] == ord("/")), None
 
     def anything(self, starts: Ints, ends: Ints) -> tuple[Truths, None]:
-        """All of them."""
+        """Which of them are stretches at all: a source may be empty."""
         return starts <= ends, None
 
     def rest(self, starts: Ints, ends: Ints) -> tuple[Truths, None]:
-        """Which are not empty and do not begin with a space."""
+        """Which of them hold at least one character and do not begin with a space, as super options may hold spaces."""
         return (starts < ends) & (self.bytes[starts] != ord(" ")), None
 
     def number(self, starts: Ints, ends: Ints) -> tuple[Truths, Ints]:

@@ -61,7 +61,7 @@ class Text:
         return cls("".join(f"{word.chars}\0" for word in words[1:]), [*places, span[1]], words[0].source, span)
 
     def ended(self) -> Text:
-        """The same, ended by a NUL."""
+        """The text with a NUL behind it, which ends an option's value in the grammar."""
         return Text(f"{self.chars}\0", [*self.places, self.places[-1]], self.source, self.span)
 
     def part(self, start: int, end: int) -> Text:
@@ -76,7 +76,7 @@ class Text:
         return before.count("\n") + 1, len(line.encode("utf-8", "surrogateescape")) + 1
 
     def written(self) -> str:
-        """What it was made from."""
+        """The stretch of the source that it was made from, quotes and backslashes included."""
         return self.source[slice(*self.span)]
 
     def error(self, what: str, at: int = 0, *, hint: str = "") -> ParseError:
@@ -101,7 +101,7 @@ class Command:
 
 @functools.cache
 def command_grammar() -> Lark:
-    """The parser of grammar/mountcmd.lark."""
+    """Lark's parser of grammar/mountcmd.lark, made once: its start symbols are a script, a word, and each program."""
     from lark import Lark
 
     return Lark(
