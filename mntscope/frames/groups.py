@@ -13,7 +13,7 @@ from mntscope.snapshot import Snapshot
 
 
 def peer_groups_of(graph: PeerGraph, host: str) -> pd.DataFrame:
-    """The table of :func:`mntscope.frames.peer_groups`."""
+    """The frame that :func:`mntscope.frames.peer_groups` gives; it says what the columns are."""
     names = GroupNames(graph, host)
     first = dict(zip((view.label for view in graph.views), graph.first, strict=True))
     keys, groups = list(graph.groups), list(graph.groups.values())
@@ -42,7 +42,7 @@ def _fs_type(group: PeerGroup) -> str | None:
 
 
 def edges_of(graph: PeerGraph, host: str) -> pd.DataFrame:
-    """The table of :func:`mntscope.frames.edges`."""
+    """The frame that :func:`mntscope.frames.edges` gives; it says what the columns are."""
     names = GroupNames(graph, host)
     rows: list[tuple[PeerGroup, str, str, Member]] = []
     for key, group in graph.groups.items():
@@ -66,7 +66,7 @@ def edges_of(graph: PeerGraph, host: str) -> pd.DataFrame:
 
 
 def namespaces_of(found: NamespaceList) -> pd.DataFrame:
-    """The table of :func:`mntscope.frames.namespaces`."""
+    """The frame that :func:`mntscope.frames.namespaces` gives; it says what the columns are."""
     statuses: tuple[NamespaceStatus, ...] = found.namespaces
     owners = [status.view.namespace.owner for status in statuses]
     spaces = [status.view.namespace for status in statuses]
@@ -93,7 +93,7 @@ def namespaces_of(found: NamespaceList) -> pd.DataFrame:
 
 
 def processes_of(snapshot: Snapshot) -> pd.DataFrame:
-    """The table of :func:`mntscope.frames.processes`."""
+    """The frame that :func:`mntscope.frames.processes` gives; it says what the columns are."""
     rows = [(status, process) for status in namespaces(snapshot).namespaces for process in status.processes]
     everyone = [process for _, process in rows]
     return pd.DataFrame(

@@ -24,7 +24,7 @@ SNAPSHOT = "mntscope.snapshot"
 
 
 def mounts_of(snapshot: Snapshot) -> pd.DataFrame:
-    """The table of :func:`mntscope.frames.mounts`."""
+    """The frame that :func:`mntscope.frames.mounts` gives; it says what the columns are."""
     graph = PeerGraph.of(snapshot.views)
     names = GroupNames(graph, snapshot.host_label)
     crossing = crossing_mounts(graph, snapshot.host_label)

@@ -61,7 +61,7 @@ def leaks_of(leaks: Sequence[tuple[str | None, Leak]]) -> pd.DataFrame:
 
 
 def changes_of(changes: Sequence[Change], namespace: str | None) -> pd.DataFrame:
-    """The table of :func:`mntscope.frames.changes`."""
+    """The frame that :func:`mntscope.frames.changes` gives; it says what the columns are."""
     known = _of(change.target or change.host for change in changes)
     target, host = _of(change.target for change in changes), _of(change.host for change in changes)
     covers = _of(change.covers for change in changes)
@@ -147,7 +147,7 @@ def _command(operation: Operation) -> str:
 
 
 def findings_of(findings: Sequence[Finding]) -> pd.DataFrame:
-    """The table of :func:`mntscope.frames.findings`."""
+    """The frame that :func:`mntscope.frames.findings` gives; it says what the columns are."""
     return pd.DataFrame(
         {
             "rule": category(finding.rule.id for finding in findings),
@@ -167,7 +167,7 @@ def findings_of(findings: Sequence[Finding]) -> pd.DataFrame:
 
 
 def holders_of(found: Holders) -> pd.DataFrame:
-    """The table of :func:`mntscope.frames.holders`."""
+    """The frame that :func:`mntscope.frames.holders` gives; it says what the columns are."""
     holders = found.holders
     names = GroupNames(found.graph, found.host.label)
     return pd.DataFrame(
