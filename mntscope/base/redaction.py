@@ -3,7 +3,7 @@ r"""Passwords out of mount tables: ``password=***``, ``//user:***@host/share``.
 Redacted are the values of options that are called so, in the options and in the source, and what stands between ``:``
 and ``@`` before a host in the source or in an option. The same secret or another gives the same text, so equal mounts
 stay equal. Limits: the kernel separates options by commas, so what follows a comma in a password is another option to
-any reader; a secret that is a user name (``//TOKEN@host``) is none to be told; and ``host:a@b`` may be a path.
+any reader; a secret that is a user name (``//TOKEN@host``) is not recognised; and ``host:a@b`` may be a path.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _line(line: bytes) -> bytes:
     fields = before.split(b" ")
     words = behind.split(b" ", 2)
     if not separator or len(fields) < 6 or len(words) < 3:
-        # No line of a kernel's: what is what cannot be told.
+        # No line of a kernel's: which word is the source, and which are options, is not known.
         return b" ".join(_options(_source(word)) for word in line.split(b" "))
     fs_type, source, options = words
     fields[5] = _options(fields[5])

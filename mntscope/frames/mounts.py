@@ -44,7 +44,7 @@ def mounts_of(snapshot: Snapshot) -> pd.DataFrame:
 
 
 def mounts_of_view(view: View) -> pd.DataFrame:
-    """The same of one view, of which it is not known what its host is."""
+    """The frame that :func:`mntscope.frames.mounts` gives for one view: as no host is known, nor is what leaks."""
     nothing: list[bool | None] = [None] * len(view.mounts)
     return _table((view,), PeerGraph.of([view]), name=lambda view: view.label, leaks_out=nothing, leaks_in=nothing)
 

@@ -27,7 +27,7 @@ class GroupColumns(NamedTuple):
     """The peer groups of :attr:`~mntscope.graph.PeerGraph.groups`, by their numbers from 0, and their mounts.
 
     Groups of which no more is known than that mounts receive from there (``propagate_from``) are among them. Mounts are
-    told by their rows, and nothing by :data:`NONE`.
+    given by their rows; :data:`NONE` stands for no group or mount.
     """
 
     device_of: Ints

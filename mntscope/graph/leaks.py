@@ -240,7 +240,7 @@ class _LeakSearch:
         self.most_found = max(1, bound // max(1, len(keys)))
         """How many mounts of the host are looked at for one event."""
         self.most_listed = max(1, bound // max(1, len(self.propagating)))
-        """How many leaks of one mount are told, and how many landing places of one leak."""
+        """How many leaks of one mount are given, and how many landing places of one leak."""
 
     def leaks(self) -> Iterator[Leak]:
         """The leaks of every mount of the target."""

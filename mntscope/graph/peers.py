@@ -125,7 +125,7 @@ class PeerGraph(Framed, Shown):
         self._depths: list[int] = []
         """Of each group in that order, which is that of the tour."""
         self._topmost: list[GroupKey] = []
-        self._travel()
+        self._make_tour()
 
     @classmethod
     def of(cls, views: Iterable[View]) -> PeerGraph:
@@ -268,7 +268,8 @@ class PeerGraph(Framed, Shown):
     def _member(self, numbered: tuple[int, Mount]) -> Member:
         return Member(self.views[numbered[0]].label, numbered[1])
 
-    def _travel(self) -> None:
+    def _make_tour(self) -> None:
+        """Put the mounts of all groups into :attr:`tour`, and note for each group which stretch of it is reached."""
         members, lone_slaves, masters = self._groups
         keys, members_of = list(members), list(members.values())
         if masters:
@@ -310,6 +311,7 @@ class PeerGraph(Framed, Shown):
 
 
 def _groups(views: tuple[View, ...]) -> _Groups:
+    """What the tables say of groups, each group that anything names among them, in the order in which it is met."""
     members: defaultdict[GroupKey, list[tuple[int, Mount]]] = defaultdict(list)
     lone_slaves: defaultdict[GroupKey, list[tuple[int, Mount]]] = defaultdict(list)
     masters: dict[GroupKey, GroupKey] = {}

@@ -142,9 +142,9 @@ class Columns(Sequence[Mount]):
         return [unescape(text) for text in cut] if name in _ESCAPED and b"\\" in self.data else cut
 
     def coded(self, name: str) -> tuple[npt.NDArray[np.int32], list[str]]:
-        """The same where few texts occur often: for each mount the number of its text; and the texts.
+        """The field *name*, where few texts occur often: for each mount the number of its text; and the texts.
 
-        They are numbered in the order in which they are first met.
+        These are numbered from 0, in the order in which they are first met.
         """
         codes, firsts, others = most_frequent(self.data, *self.spans(name))
         numbers = _Numbers(zip(self.text(name, firsts), range(len(firsts)), strict=True))

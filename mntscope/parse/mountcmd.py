@@ -215,7 +215,7 @@ def _listed(option: Argument) -> list[Argument]:
 
 
 def _kind(arguments: Arguments, words: Sequence[Argument]) -> str:
-    """Which of its operations mount(2) is to carry out."""
+    """Which of its operations mount(2) is to carry out: ``remount``, ``move``, ``bind``, ``make`` or ``new``."""
     names = {word.name for word in words}
     letters = [option for option in arguments.options if option.name in ("bind", "rbind", "move")]
     if len({option.name for option in letters}) > 1 or ("move" in names and not names.isdisjoint(_BINDS)):

@@ -47,7 +47,7 @@ class Problems:
         return fields
 
     def windows(self, data: bytes) -> None:
-        """Sees whether every line of *data* ends as those of Windows do; of one line it cannot be told.
+        """Sees whether every line of *data* ends as those of Windows do; of one line that means nothing.
 
         :raises UnusualSpelling: they do, and reading is strict.
         """

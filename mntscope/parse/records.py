@@ -94,7 +94,7 @@ class RecordReader:
                 elif single and optional.startswith(" master:"):
                     mount.master = int(optional[8:])
                 else:
-                    _tell_optional_facts(mount, optional)
+                    _set_optional_facts(mount, optional)
                     as_printed = _optional_fields_of(mount) == optional
             if not self._plain:
                 as_printed = _unescape_names(mount) and as_printed
@@ -121,8 +121,8 @@ def _unescape_names(mount: Any) -> bool:
     return written == _names_of(mount)
 
 
-def _tell_optional_facts(mount: Any, text: str) -> None:
-    """Sets peer_group, master, propagate_from, unbindable and unknown_tags."""
+def _set_optional_facts(mount: Any, text: str) -> None:
+    """Set what the optional fields *text* say: peer_group, master, propagate_from, unbindable and unknown_tags."""
     if text == " ":
         return
     numbers: dict[str, int] = {}

@@ -339,7 +339,7 @@ def _not_digits(words: Words) -> Words:
 
 
 def _equal(words: Words, literal: bytes) -> Truths:
-    """Which begin with these bytes, of which there are up to eight."""
+    """Which *words* begin with the bytes of *literal*, of which there are up to eight."""
     wanted = np.uint64(int.from_bytes(literal, "little"))
     equal: Truths = (words & np.uint64((1 << 8 * len(literal)) - 1)) == wanted
     return equal
