@@ -75,7 +75,8 @@ def test_a_pid_through_diff(host: Host) -> None:
     target = host.unshare("unchanged")
     words = command("A pid through diff", **{"4711": str(target.pid)})
     entered = functions_entered([*words, "--against", str(host.pid)])
-    assert first_missing(functions(steps("A pid through diff")), entered) is None
+    missing = first_missing(functions(steps("A pid through diff")), entered)
+    assert missing is None
 
 
 @pytest.mark.parametrize(("table", "taken"), [(GOOD, 2), (GOOD + BAD, 5)], ids=["good", "with a bad line"])
@@ -84,13 +85,15 @@ def test_a_line_through_the_parser(tmp_path: Path, table: str, taken: int) -> No
     words = command("A line through the parser", **{"file:TABLE": f"file:{tmp_path}/table"})
     entered = functions_entered([*words, "--against", words[-1]])
     way = steps("A line through the parser")
-    assert first_missing(functions(way[:taken]), entered) is None
+    missing = first_missing(functions(way[:taken]), entered)
+    assert missing is None
     assert [name for name in functions(way[taken:]) if name in entered] == []
 
 
 @pytest.mark.parametrize("title", ["An operation through the model", "A finding from rule to SARIF"])
 def test_a_walk_through_a_captured_machine(title: str) -> None:
-    assert first_missing(functions(steps(title)), functions_entered(command(title), cwd=ROOT)) is None
+    missing = first_missing(functions(steps(title)), functions_entered(command(title), cwd=ROOT))
+    assert missing is None
 
 
 def test_a_plan_through_isolate(host: Host, tmp_path: Path) -> None:
@@ -98,7 +101,8 @@ def test_a_plan_through_isolate(host: Host, tmp_path: Path) -> None:
     target = host.unshare("unchanged", new_pids=True)
     words = command("A plan through isolate", **{"4711": str(target.pid)})
     entered = functions_entered([*words, "--against", str(host.pid), "--journal", str(tmp_path / "journal")])
-    assert first_missing(functions(steps("A plan through isolate")), entered) is None
+    missing = first_missing(functions(steps("A plan through isolate")), entered)
+    assert missing is None
 
 
 @cache
