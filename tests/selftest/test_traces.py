@@ -136,13 +136,12 @@ def test_a_line_may_not_exhaust_memory(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(
-    ("data", "message"),
-    [(b"\x1f\x8b garbage", "damaged gzip data"), (gzip.compress(b"{}" * 999)[:-9], "damaged gzip data")],
+    "data", [b"\x1f\x8b garbage", gzip.compress(b"{}" * 999, mtime=0)[:-9]], ids=["garbage", "cut short"]
 )
-def test_a_damaged_archive_says_so(tmp_path: Path, data: bytes, message: str) -> None:
+def test_a_damaged_archive_says_so(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "t.gz"
     path.write_bytes(data)
-    with pytest.raises(AccessError, match=message):
+    with pytest.raises(AccessError, match="damaged gzip data"):
         list(read_traces(path))
 
 
