@@ -13,7 +13,7 @@ import pytest
 import mntscope
 from mntscope import Snapshot
 from tests.support import scenes
-from tests.support.throwaway import ROOT
+from tests.support.repository import ROOT
 
 FIXTURES = ROOT / "fixtures"
 FILES = sorted(FIXTURES.glob("*.mntscope.json*"))

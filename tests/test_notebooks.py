@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.throwaway import ROOT
+from tests.support.repository import ROOT
 
 nbformat = pytest.importorskip("nbformat", reason="what reads notebooks is not installed")
 pytest.importorskip("nbclient", reason="what executes notebooks is not installed")

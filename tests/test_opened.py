@@ -13,7 +13,8 @@ import pytest
 from mntscope.cli.parser import COMMANDS
 from mntscope.kernel import syscalls
 from tests.support.opened import Opened, opened, read
-from tests.support.throwaway import ROOT, Actor, Host
+from tests.support.repository import ROOT
+from tests.support.throwaway import Actor, Host
 
 WAYS = {
     "ns": ["ns", "ns --format json -o {dir}/ns.json"],

@@ -4,7 +4,6 @@ import contextlib
 import io
 import re
 import shlex
-from pathlib import Path
 
 import pytest
 
@@ -12,8 +11,8 @@ from mntscope.cli import main
 from mntscope.cli.main import EXIT_CODES
 from mntscope.cli.output_options import TARGETS
 from mntscope.cli.parser import COMMANDS, command_parser
+from tests.support.repository import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.support.repository import ROOT
+
 TOOLS = Path(sys.executable).parent
 
 ROOMS = ("mntscope", "grammar", "tests", "fixtures", "notebooks")

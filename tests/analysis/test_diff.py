@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections import Counter
@@ -17,10 +16,9 @@ from mntscope.kernel import syscalls
 from mntscope.model import Mount, View
 from mntscope.snapshot import Snapshot
 from tests.support import strategies
+from tests.support.corpus import OWN, pairs
 from tests.support.tables import at, hostile_views, process, two, view
 from tests.support.throwaway import Host, Mode
-
-CORPUS = Path(__file__).resolve().parents[3] / "shared" / "corpus"
 
 HOST = """
     20 1 8:1 / / rw shared:1
@@ -275,27 +273,16 @@ def test_ten_thousand_mounts_take_seconds(shape: str) -> None:
     assert all(leak.complete for leak in result.leaks)
 
 
-PAIRS = (
-    [entry for entry in json.loads((CORPUS / "manifest.json").read_text()) if isinstance(entry.get("leak"), bool)]
-    if CORPUS.is_dir()
-    else []
-)
-
-
-@pytest.mark.skipif(not PAIRS, reason="no corpus in ../shared/corpus")
 def test_recorded_containers_leak_where_they_are_known_to(capsys: pytest.CaptureFixture[str]) -> None:
     lines = []
-    for entry in PAIRS:
-        host, target = CORPUS / entry["pair"], CORPUS / entry["file"]
-        if entry["file"].endswith("-host.mountinfo") or not host.exists():
-            continue
-        result = diff(two(host.read_bytes(), target.read_bytes()), "target")
+    for host, table in pairs(OWN):
+        result = diff(two(host.read(), table.read()), "target")
         worst = result.leaks[0] if result.leaks else None
         lines.append(
-            f"{entry['file'].removesuffix('.mountinfo'):40} {result.verdict:10} {len(result.leaks):3} leaks"
+            f"{table.name:40} {result.verdict:10} {len(result.leaks):3} leaks"
             f" {len(result.changes):3} changes  {worst.severity + ' ' + worst.path if worst else ''}"
         )
-        assert (result.verdict == "leaks") == entry["leak"], entry["file"]
+        assert (result.verdict == "leaks") == table.leak, table.name
     assert len(lines) > 10
     with capsys.disabled():
         sys.stdout.write("\n" + "\n".join(lines) + "\n")

@@ -23,7 +23,6 @@ from mntscope import MntscopeError, Snapshot, TargetError, load
 from mntscope.model import Owner, Process
 from tests.archive.test_files import damaged, outcome
 
-CORPUS = Path(__file__).resolve().parents[3] / "shared" / "corpus"
 HOST = b"22 1 8:1 / / rw shared:1 - ext4 /dev/vda rw\n25 22 0:21 / /proc rw shared:2 - proc proc rw\n"
 BOX = b"40 39 8:1 / / rw master:1 - ext4 /dev/vda rw\n41 40 0:33 / /proc rw - proc proc rw\n"
 # The same namespace, through a process whose root directory is /proc.
@@ -156,18 +155,6 @@ class TestMachine:
         assert [str(problem) for problem in snapshot.not_seen] == [
             f"{tmp_path}/archive: 1 mount tables in other directories are not read (a/b/)"
         ]
-
-    def test_a_recorded_sosreport(self, tmp_path: Path) -> None:
-        if not CORPUS.exists():
-            pytest.skip(f"needs {CORPUS}")
-        files = {
-            f"proc/{pid}/mountinfo": (CORPUS / f"rhcos-sos-pid{pid}.mountinfo").read_bytes()
-            for pid in (1, 974, 1252, 1472)
-        }
-        snapshot = load_bytes(tmp_path, lzma.compress(tar(files)))
-        assert [view.label for view in snapshot.views] == ["host", "974", "1252", "1472"]
-        for pid in (974, 1252, 1472):
-            assert snapshot.mountinfo(pid) == files[f"proc/{pid}/mountinfo"]
 
     def test_proc_itself(self) -> None:
         snapshot = load("/proc")

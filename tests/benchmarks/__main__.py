@@ -12,6 +12,7 @@ from pathlib import Path
 from tests.benchmarks import growth, installed, peers
 from tests.benchmarks.parts import PARTS, Bench, versions
 from tests.benchmarks.results import Book, earlier_ratios
+from tests.support.repository import ROOT
 from tests.support.throwaway import WorkerFailed
 
 PEERS = (["findmnt", "--version"], ["go", "version"], ["cargo", "--version"])
@@ -62,7 +63,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=7, help="rounds (default: 7); whole commands take fewer")
     parser.add_argument("--quick", action="store_true", help="without 50,000 mounts, where findmnt takes minutes")
     parser.add_argument("--no-install", action="store_true", help="only the peers that are here")
-    parser.add_argument("--build", type=Path, default=installed.ROOT / "build/benchmarks", help="where peers are built")
+    parser.add_argument("--build", type=Path, default=ROOT / "build/benchmarks", help="where peers are built")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all of it there")
     parser.add_argument("--compare", type=Path, metavar="FILE", help="with the JSON of an earlier run")
     arguments = parser.parse_args()

@@ -13,7 +13,7 @@ import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.repository import ROOT
 
 START = "#!{python}\nimport sys\nfrom mntscope.cli import main\nsys.exit(main())\n"
 """What pip makes of the entry point."""

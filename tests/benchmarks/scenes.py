@@ -11,7 +11,8 @@ from typing import cast
 
 from mntscope.kernel import syscalls
 from tests.benchmarks.timing import Times
-from tests.support.throwaway import ROOT, Actor, Host
+from tests.support.repository import ROOT
+from tests.support.throwaway import Actor, Host
 
 POD = (
     "var/lib/kubelet/pods/{0:08x}-5f3a-4c1e-9d0b-7a6e2f{0:06x}/volumes/kubernetes.io~projected/kube-api-access-{1:05x}"

@@ -20,10 +20,10 @@ from mntscope.output import audit as reports
 from mntscope.output.audit import rule_page
 from mntscope.rules import RULES
 from tests.support import audits
+from tests.support.repository import FIXTURES
 from tests.support.throwaway import Actor, Host
 
-ROOT = Path(__file__).parents[2]
-SANDBOX = str(ROOT / "fixtures" / "sandbox.mntscope.json")
+SANDBOX = str(FIXTURES / "sandbox.mntscope.json")
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,8 @@ from mntscope.cli.files import read, write
 from mntscope.errors import AccessError, MntscopeError, NoAnswerError, RefusedError
 from mntscope.kernel import syscalls
 from mntscope.kernel.worker import DEADLINE
-from tests.support.throwaway import ROOT, Scratch, error_of
+from tests.support.repository import ROOT
+from tests.support.throwaway import Scratch, error_of
 
 ALICE = 12345
 

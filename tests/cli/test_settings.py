@@ -18,8 +18,9 @@ from mntscope.output.audit import FORMATS
 from mntscope.output.writers.page import Page
 from mntscope.rules import RULES, Policy, Waiver
 from tests.support.audits import SOME, found, made_up, told
+from tests.support.repository import ROOT
 
-DOCUMENTED = Path(__file__).parents[2] / "docs" / "audit.md"
+DOCUMENTED = ROOT / "docs/audit.md"
 
 
 def read(path: Path, text: str, name: str = "mntscope.toml") -> Settings:

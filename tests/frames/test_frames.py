@@ -33,7 +33,6 @@ from tests.support import strategies
 from tests.support.sharing_worlds import HOSTILE, World
 from tests.support.tables import hostile_mounts, two
 
-ROOT = Path(__file__).resolve().parents[2]
 HOST = """
     1 0 8:1 / / rw shared:1 - ext4 /dev/sda1 rw
     2 1 8:2 / /srv rw,nosuid shared:2 - ext4 /dev/sda2 rw

@@ -20,11 +20,12 @@ from mntscope.graph.severity import CRITICAL
 from mntscope.kernel import syscalls
 from mntscope.model import Mount, Namespace, View
 from tests.support import strategies
+from tests.support.repository import DATA
 from tests.support.tables import at, hostile_views, view
 from tests.support.throwaway import Actor, Host, in_fork
 
 T = TypeVar("T")
-RECORDINGS = Path(__file__).resolve().parents[3] / "shared" / "conformance"
+CONFORMANCE = DATA / "conformance"
 
 HOST = view(
     "host",
@@ -309,7 +310,7 @@ def test_no_tables_break_it(host: View, seen: View) -> None:
 
 def recorded(name: str) -> Iterator[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]]:
     """The steps of a recording that mounted something: the operation, and the tables before and after."""
-    with gzip.open(RECORDINGS / f"{name}.jsonl.gz", "rt") as lines:
+    with gzip.open(CONFORMANCE / f"{name}.jsonl.gz", "rt") as lines:
         for line in lines:
             trace = json.loads(line)
             for step in trace["steps"]:
@@ -318,7 +319,6 @@ def recorded(name: str) -> Iterator[tuple[dict[str, Any], dict[str, Any], dict[s
 
 
 @pytest.mark.parametrize("name", ["core", "userns", "extended"])
-@pytest.mark.skipif(not RECORDINGS.is_dir(), reason="no recordings in ../shared/conformance")
 def test_leaks_land_where_the_kernel_put_them(name: str) -> None:
     """Every mount and bind ever recorded, for every other namespace there was."""
 

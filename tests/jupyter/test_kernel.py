@@ -19,7 +19,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.throwaway import ROOT, Host
+from tests.support.repository import ROOT
+from tests.support.throwaway import Host
 
 pytest.importorskip("ipykernel", reason="ipykernel, a kernel to run cells in, is not installed")
 

@@ -22,7 +22,8 @@ from mntscope.lab.actor import COMMANDS
 from mntscope.output.lab import FORMATS
 from mntscope.output.writers.page import Page
 from mntscope.parse import parse_mountinfo
-from tests.support.throwaway import NOBODY, ROOT, Host, Scratch, WorkerFailed, in_fork
+from tests.support.repository import ROOT
+from tests.support.throwaway import NOBODY, Host, Scratch, WorkerFailed, in_fork
 
 pytestmark = pytest.mark.usefixtures("namespaces")
 

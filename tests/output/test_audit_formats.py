@@ -25,9 +25,10 @@ from mntscope.output.writers.page import Page
 from mntscope.rules import RULES, Policy
 from mntscope.snapshot import Snapshot
 from tests.support.audits import NASTY, WHEN, found, hostile_told, made_up, told, with_everything
+from tests.support.repository import DATA
 from tests.support.tables import hostile_views
 
-SCHEMA = Path(__file__).parents[1] / "data" / "schemas" / "sarif-2.1.0.json"
+SCHEMA = DATA / "schemas/sarif-2.1.0.json"
 
 
 @pytest.fixture(scope="module")

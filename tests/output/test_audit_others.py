@@ -17,6 +17,7 @@ from mntscope.output.writers.page import Page
 from tests.output.test_audit_document import Reader
 from tests.support import audits
 from tests.support.audits import NASTY
+from tests.support.repository import FIXTURES
 
 DOCUMENTS = ("markdown", "html")
 
@@ -70,7 +71,7 @@ def test_a_hostile_machine_is_only_read(format: str) -> None:  # noqa: A002
 
 @pytest.mark.parametrize("format", DOCUMENTS)
 def test_the_command_writes_it(format: str, tmp_path: Path) -> None:  # noqa: A002
-    sandbox = Path(__file__).parents[2] / "fixtures" / "sandbox.mntscope.json"
+    sandbox = FIXTURES / "sandbox.mntscope.json"
     file = tmp_path / "report"
     assert main(["diff", f"snapshot:{sandbox}#4711", "--format", format, "-o", str(file)]) == 1
     assert "make-rslave" in file.read_text("utf-8")

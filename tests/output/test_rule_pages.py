@@ -14,8 +14,9 @@ from mntscope.output.audit import rule_page
 from mntscope.output.writers.page import Page
 from mntscope.rules import RULES, Rule
 from tests.support.audits import made_up
+from tests.support.repository import ROOT
 
-DOCS = Path(__file__).parents[2] / "docs" / "rules"
+DOCS = ROOT / "docs/rules"
 
 
 def test_the_documentation_is_what_the_rules_say() -> None:

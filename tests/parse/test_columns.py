@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from mntscope.model import Mount
 from mntscope.parse import MountTable, format_mountinfo, parse_mountinfo, pattern, scan
 from mntscope.parse import columns as module
 from mntscope.parse.columns import NONE, Columns, parse_columns, parse_tables
+from tests.support.corpus import OWN
 from tests.support.strategies import bad_lines, mounts
 
 TABLE = b"""\
@@ -28,7 +28,6 @@ TABLE = b"""\
 26 22 0:23 / /x rw key:value - tmpfs  rw,relatime
 27 22 00:24 mnt:[4026532568] /r\xff rw - nsfs nsfs rw
 """
-CORPUS = Path(__file__).resolve().parents[3] / "shared" / "corpus"
 
 
 @pytest.fixture
@@ -180,11 +179,8 @@ def test_stretches_do_not_show(tail: bytes) -> None:
 
 
 def test_recorded_tables() -> None:
-    tables = sorted(CORPUS.glob("*.mountinfo"))
-    if not tables:
-        pytest.skip("the corpus of real tables (../shared/corpus) is not here")
-    for table in tables:
-        as_rows(table.read_bytes())
+    for table in OWN.values():
+        as_rows(table.read())
 
 
 @pytest.mark.parametrize("data", [b"hello", TABLE + b"hello\nyou\n", TABLE[:-9], TABLE.replace(b"\n", b"\r\n")])
@@ -198,23 +194,27 @@ def test_strict_reading_raises_the_same_error(data: bytes) -> None:
     assert error(parse_columns) == error(parse_mountinfo)
 
 
-def hostile_lines() -> Iterator[bytes]:
-    head, tail = b"36 35 98:0 / /m rw", b" - ext3 /dev/root rw\n"
-    yield head + b" a" * 100_000 + tail
-    yield head + b" -" * 100_000 + b"\n"
-    yield head + b" shared:1" * 9 + tail
-    yield head + b" unbindable" * 3 + tail
-    yield b"1" * 1_000_000 + b"\n"
-    yield b"1 " * 500_000 + b"\n"
-    yield b"36 35 " + b"9" * 1_000_000 + b":0 / /m rw" + tail
-    yield b"36 35 98:0 / /" + b"m" * 3_000_000 + b" rw" + tail
-    yield b"\0" * 100_000
-    yield b" " * 100_000
-    yield b"\n" * 100_000
+HEAD, TAIL = b"36 35 98:0 / /m rw", b" - ext3 /dev/root rw\n"
 
 
-@pytest.mark.parametrize("line", list(hostile_lines()), ids=range(11))
-def test_hostile_lines(line: bytes) -> None:
+@pytest.mark.parametrize(
+    ("before", "repeated", "times", "after"),
+    [
+        (HEAD, b" a", 100_000, TAIL),
+        (HEAD, b" -", 100_000, b"\n"),
+        (HEAD, b" shared:1", 9, TAIL),
+        (HEAD, b" unbindable", 3, TAIL),
+        (b"", b"1", 1_000_000, b"\n"),
+        (b"", b"1 ", 500_000, b"\n"),
+        (b"36 35 ", b"9", 1_000_000, b":0 / /m rw" + TAIL),
+        (b"36 35 98:0 / /", b"m", 3_000_000, b" rw" + TAIL),
+        (b"", b"\0", 100_000, b""),
+        (b"", b" ", 100_000, b""),
+        (b"", b"\n", 100_000, b""),
+    ],
+)
+def test_hostile_lines(before: bytes, repeated: bytes, times: int, after: bytes) -> None:
+    line = before + repeated * times + after
     as_rows(line)
     as_rows(TABLE + line + b"\n" + TABLE)
 

@@ -11,18 +11,14 @@ import pytest
 from mntscope.propagation import Simulation
 from mntscope.selftest.replay import MODES, Mode, Result, replay
 from mntscope.selftest.traces import State, read_traces
-from tests.support.recordings import OWN, first_mistake, recorded
-
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "conformance"
+from tests.support.recordings import first_mistake, recorded
+from tests.support.repository import DATA
 
 RECORDINGS = [
-    pytest.param(
-        SHARED / name,
-        id=name.partition(".")[0],
-        marks=pytest.mark.skipif(not (SHARED / name).exists(), reason="the shared recordings are not there"),
-    )
-    for name in ("core.jsonl.gz", "userns.jsonl.gz", "extended.jsonl.gz")
-] + [pytest.param(path, id=path.name.partition(".")[0]) for path in sorted(OWN.glob("*.jsonl.gz"))]
+    pytest.param(path, id=path.name.partition(".")[0])
+    for folder in ("conformance", "recordings")
+    for path in sorted((DATA / folder).glob("*.jsonl.gz"))
+]
 
 
 @pytest.mark.parametrize("recording", RECORDINGS)

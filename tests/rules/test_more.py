@@ -29,11 +29,11 @@ from tests.rules import (
     mnt018_quadratic_mountinfo,
 )
 from tests.support import scenes
+from tests.support.corpus import OWN
 from tests.support.rule_cases import Scene, tables
 from tests.support.tables import hostile_mounts, view
 from tests.support.throwaway import Host
 
-CORPUS = Path(__file__).resolve().parents[3] / "shared/corpus"
 RULES = tuple(by_id(f"MNT{number:03}") for number in (8, *range(10, 19)))
 
 
@@ -202,8 +202,6 @@ def container(label: str, table: bytes) -> View:
 @pytest.mark.parametrize(
     "pair",
     [
-        "kubevirt-btrfs-host launcher",
-        "kubevirt-overlay-host launcher",
         "rt-bwrap-host container",
         "rt-bwrap-host min-container",
         "rt-ctr-overlay-host container",
@@ -220,24 +218,11 @@ def container(label: str, table: bytes) -> View:
 def test_real_containers_are_quiet(pair: str) -> None:
     """Their leaks are other rules'."""
     host, other = pair.split()
-    target = f"{host.removesuffix('host')}{other}.mountinfo"
-    if not CORPUS.exists():
-        pytest.skip(f"the recorded tables are not at {CORPUS}")
-    seen = tables((CORPUS / f"{host}.mountinfo").read_bytes(), web=container("40", (CORPUS / target).read_bytes()))
+    target = f"{host.removesuffix('host')}{other}"
+    seen = tables(OWN[host].read(), web=container("40", OWN[target].read()))
     result = audit(seen, RULES)
     assert [(finding.rule.id, finding.message) for finding in result.findings] == []
     assert not result.not_seen
-
-
-def test_a_cluster_node_with_services_and_containers_is_quiet() -> None:
-    """Four namespaces of an OpenShift master: host, service, and two containers of cri-o."""
-    if not CORPUS.exists():
-        pytest.skip(f"the recorded tables are not at {CORPUS}")
-    host, service, pause, etcd = (
-        (CORPUS / f"rhcos-sos-pid{pid}.mountinfo").read_bytes() for pid in (1, 974, 1252, 1472)
-    )
-    seen = tables(host, chronyd=service, pause=container("1252", pause), etcd=container("1472", etcd))
-    assert [(finding.rule.id, finding.message) for finding in audit(seen, RULES).findings] == []
 
 
 # Roles and places that decide

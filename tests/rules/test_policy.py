@@ -16,10 +16,10 @@ from mntscope.errors import UsageError
 from mntscope.model import Namespace, Owner, Process
 from mntscope.rules import RULES, Evidence, Finding, Machine, Policy, Rule, Waiver, audit, by_id, installed
 from mntscope.snapshot import Snapshot
+from tests.support.repository import ROOT
 from tests.support.rule_cases import INITIAL, tables
 from tests.support.tables import view
 
-ROOT = Path(__file__).resolve().parents[2]
 TODAY = date(2026, 11, 23)
 
 

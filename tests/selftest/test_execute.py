@@ -20,9 +20,10 @@ from mntscope.selftest.execute import World
 from mntscope.selftest.run import Script, observe
 from mntscope.selftest.scenarios import SCENARIOS, script
 from mntscope.selftest.traces import SKELETON, Trace, read_traces, snapshot_of
+from tests.support.repository import DATA
 from tests.support.throwaway import NOBODY, in_fork
 
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "conformance"
+CONFORMANCE = DATA / "conformance"
 
 
 @pytest.fixture
@@ -175,10 +176,9 @@ def test_a_scenario_is_predicted_to_its_end(namespaces: None, scenario: str) -> 
 
 
 def traces() -> list[Trace]:
-    return [trace for file in sorted(SHARED.glob("*.jsonl.gz")) for trace in read_traces(file)]
+    return [trace for file in sorted(CONFORMANCE.glob("*.jsonl.gz")) for trace in read_traces(file)]
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared recordings are not there")
 def test_the_recorded_operations_do_the_same_again(namespaces: None) -> None:
     # The recordings come from another program: what they say, this kernel does, and the comparison finds equal.
     for trace in traces()[:: 1 if os.environ.get("MNTSCOPE_ALL") else 5]:

@@ -20,7 +20,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tests.support.throwaway import ROOT, Host
+from tests.support.repository import ROOT
+from tests.support.throwaway import Host
 
 OPENING = frozenset((
     "open", "creat", "openat", "openat2", "open_tree", "open_tree_attr", "name_to_handle_at", "fspick", "execve",

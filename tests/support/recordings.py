@@ -11,9 +11,10 @@ from mntscope.propagation import Operation
 from mntscope.selftest.compare import Renaming, compare, tables
 from mntscope.selftest.traces import Step, Trace, read_traces
 from mntscope.snapshot import Snapshot
+from tests.support.repository import DATA
 
-OWN = Path(__file__).parents[1] / "data/recordings"
-"""Those of our own, which are wherever the tests are."""
+OWN = DATA / "recordings"
+"""Those that `mntscope selftest` has made."""
 
 
 class Model(Protocol):

@@ -31,8 +31,9 @@ from mntscope.live import capture
 from mntscope.model import Process, View
 from mntscope.rules import RULES, Finding, Rule
 from mntscope.snapshot import Snapshot
+from tests.support.repository import ROOT
 from tests.support.tables import view
-from tests.support.throwaway import ROOT, Actor, Host
+from tests.support.throwaway import Actor, Host
 
 INITIAL = 4026531836
 """The inode of the initial PID namespace."""

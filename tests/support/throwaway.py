@@ -47,11 +47,11 @@ from typing import Any, Literal, NoReturn, Protocol, TypeVar
 
 from mntscope.errors import MntscopeError
 from mntscope.kernel import syscalls
+from tests.support.repository import ROOT
 
 T = TypeVar("T")
 Step = Callable[[], object]
 
-ROOT = Path(__file__).resolve().parents[2]
 NOBODY = 65534
 
 Mode = Literal["unchanged", "shared", "slave", "private", "unbindable"]
