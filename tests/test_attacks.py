@@ -1,8 +1,8 @@
 """What an unprivileged user, a container or a file from elsewhere can do to root's mntscope, tried on it.
 
-Each script in ``tests/data/attacks`` is one kind of attack, made in namespaces of its own; ``tests/data/cases`` holds
-scenes in which a dead filesystem stands in the way. Each ends with 0 where mntscope withstands it, and says otherwise
-what went wrong. ``LIMIT=60`` gives each command more seconds, on a slow machine.
+Each script in ``tests/data/attacks`` is one kind of attack, made in namespaces of its own. It ends with 0 where
+mntscope withstands it, and says otherwise what went wrong. ``LIMIT=60`` gives each command more seconds, on a slow
+machine.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ import pytest
 
 from mntscope.errors import MntscopeError
 from mntscope.kernel.proc_context import context_from_inside
+from tests.support.repository import DATA
 from tests.support.throwaway import Host
 
-DATA = Path(__file__).parent / "data"
-SCRIPTS = sorted([*DATA.glob("attacks/[0-9]*.sh"), *DATA.glob("cases/[0-9]*.sh")])
+SCRIPTS = sorted(DATA.glob("attacks/[0-9]*.sh"))
 
 NEEDED = ("cc", "setpriv", "strace")
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: f"{script.parent.name}/{script.stem}")
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
 def test_it_is_withstood(script: Path, namespaces: None, tmp_path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("the attacks are on root's mntscope, in a host of its own: that takes root")
