@@ -1,4 +1,4 @@
-"""Fixtures that give a test namespaces of its own; ``tests/throwaway.py`` says how they are used."""
+"""Fixtures that give a test namespaces of its own; ``tests/support/throwaway.py`` says how they are used."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TypeVar
 import pytest
 
 from mntscope.kernel import syscalls
+from tests.support import huge_pages
 from tests.support.throwaway import Host, Scratch, WorkerFailed, in_fork, own_mounts
 
 T = TypeVar("T")
@@ -36,6 +37,12 @@ def namespaces() -> None:
     except WorkerFailed as failure:
         reason = str(failure).splitlines()[-1].partition(": ")[2]
         pytest.skip(f"cannot make namespaces (that takes CAP_SYS_ADMIN): {reason}")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cheap_forks() -> None:
+    """Again for each file: writing after a fork takes huge pages apart, and what is new has none."""
+    huge_pages.collapse()
 
 
 @pytest.fixture(autouse=True)
