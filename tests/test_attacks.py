@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -73,7 +74,7 @@ def test_who_lies_in_wait_for_what_comes_inside_finds_nothing(host: Host, open_p
     secret = open_path / "secret"
     secret.write_text("secret of the host\n")
     secret.chmod(0o600)
-    words = [sys.executable, attacks / "container.py", mode, str(secret).lstrip("/"), "6", open_path / "attack"]
+    words = [sys.executable, attacks / "container.py", mode, str(secret).lstrip("/"), "60", open_path / "attack"]
     with subprocess.Popen(list(map(str, words)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as lair:
         attacker = wait_for("attack", lair.pid)
         pids = os.open(f"/proc/{attacker}/ns/pid", os.O_RDONLY)
@@ -84,6 +85,7 @@ def test_who_lies_in_wait_for_what_comes_inside_finds_nothing(host: Host, open_p
                     os.close(context_from_inside(pids))
         finally:
             os.close(pids)
+            os.kill(attacker, signal.SIGTERM)
         found, _ = lair.communicate(timeout=60)
     assert "secret of the host" not in found
     # What he holds, where he was got hold of, is a socket.
