@@ -6,8 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from mntscope.analysis.links import Links
-from mntscope.analysis.picture import Picture, picture
+from mntscope.analysis.folding import FoldedGraph, Links, fold
 from mntscope.base.display import Shown
 from mntscope.errors import TargetError
 from mntscope.graph import GroupNames, Member, PeerGraph
@@ -51,9 +50,9 @@ class Sharing(Shown):
         return Links(self.graph, self.host)
 
     @cached_property
-    def picture(self) -> Picture:
+    def folded(self) -> FoldedGraph:
         """What is drawn."""
-        return picture(
+        return fold(
             self.graph,
             self.host,
             chosen=self.chosen,

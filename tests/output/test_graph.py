@@ -14,8 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mntscope.analysis.links import End, Links, Senders
-from mntscope.analysis.picture import DEEPEST, Node, nodes, picture
+from mntscope.analysis.folding import DEEPEST, End, Links, Node, Senders, fold, nodes
 from mntscope.base.paths import under
 from mntscope.errors import TargetError
 from mntscope.graph import PeerGraph
@@ -42,7 +41,7 @@ def outline(sharing: Sharing) -> list[tuple[int, str, tuple[str, ...]]]:
             if not row.several:
                 walk(row.first.below, depth + 1)
 
-    walk(sharing.picture.roots, 0)
+    walk(sharing.folded.roots, 0)
     return found
 
 
@@ -64,8 +63,8 @@ def test_groups_with_members_in_the_same_namespaces_are_one_box_below_that_of_th
 def test_what_stays_within_one_namespace_is_counted_and_drawn_only_with_all() -> None:
     world = World("/", "/run").add("quiet", "private").snapshot()
     sharing = whole(world)
-    assert sharing.picture.roots == ()
-    assert sharing.picture.left_out == 2
+    assert sharing.folded.roots == ()
+    assert sharing.folded.left_out == 2
     assert summary(sharing)[-2:] == [
         "No mount or umount passes from one namespace to another.",
         "2 groups stay within one namespace (--all).",
@@ -141,7 +140,7 @@ def test_of_many_that_are_alike_some_are_shown_and_the_rest_is_one_box() -> None
 @given(views(("host", "a", "b")))
 def test_every_group_and_every_slave_is_drawn_once(seen: tuple[View, ...]) -> None:
     graph = PeerGraph.of(seen)
-    drawn = list(nodes(picture(graph, "host", within=True)))
+    drawn = list(nodes(fold(graph, "host", within=True)))
     assert Counter(key for node in drawn if node.kind != "slaves" for key in node.groups) == Counter(
         graph.groups.keys()
     )
@@ -199,7 +198,7 @@ def test_a_chain_of_masters_deeper_than_any_machine_has_is_drawn_flat() -> None:
         mount = replace(first, mount_id=number, peer_group=number, master=number - 1 or None, device="0:1")
         tables["other" if number % 2 else "host"].append(mount)
     sharing = whole(Snapshot(tuple(View(label, tuple(mounts)) for label, mounts in tables.items()), "host"))
-    drawn = list(nodes(sharing.picture))
+    drawn = list(nodes(sharing.folded))
     assert max(node.depth for node in drawn) == DEEPEST
     assert sum(len(node.groups) for node in drawn) == 4999
     for write in FORMATS.values():
@@ -232,7 +231,7 @@ def test_of_a_target_that_only_receives_its_siblings_are_left_out() -> None:
 def test_a_group_is_drawn_with_its_masters_and_its_slaves() -> None:
     sharing = of_group(machine(), 4)
     assert [title for _, title, _ in outline(sharing)] == ["host, tool", "snap"]
-    assert [node.namespaces for node in nodes(sharing.picture) if node.marked] == [("snap",)]
+    assert [node.namespaces for node in nodes(sharing.folded) if node.marked] == [("snap",)]
 
 
 def test_a_path_leads_to_the_group_of_the_mount_that_contains_it() -> None:

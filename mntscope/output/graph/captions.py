@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
-from mntscope.analysis.picture import Crossing, Node, nodes
+from mntscope.analysis.folding import Crossing, Node, nodes
 from mntscope.analysis.sharing import Sharing
 from mntscope.base.records import NamedTuple
 from mntscope.graph import GroupNames
@@ -176,7 +176,7 @@ def _count(number: int, noun: str) -> str:
 def summary(sharing: Sharing) -> list[str]:
     """What there is, in sentences: how many groups, and how many of them pass events on."""
     keys = list(sharing.groups)
-    ways = {way: [node for node in nodes(sharing.picture) if node.crossing == way] for way in MEANINGS}
+    ways = {way: [node for node in nodes(sharing.folded) if node.crossing == way] for way in MEANINGS}
     there = f"{_count(len(sharing.namespaces), 'mount namespace')}, {_count(len(keys), 'peer group')}"
     sentences = [f"{there} around {sharing.about}." if sharing.about else f"{there}."]
     both = sum(len(node.groups) for node in ways["both ways"])
@@ -195,7 +195,7 @@ def summary(sharing: Sharing) -> list[str]:
         sentences.append(f"{only} {_s(len(receiving), 'receives', 'receive')} the events of others.")
     involved = {
         label
-        for node in nodes(sharing.picture)
+        for node in nodes(sharing.folded)
         if node.crossing or any(below.crossing for below in node.below)
         for label in node.namespaces
     }
@@ -204,8 +204,8 @@ def summary(sharing: Sharing) -> list[str]:
         sentences.append("No mount or umount passes from one namespace to another.")
     elif apart and not sharing.about:
         sentences.append(f"{_count(apart, 'namespace')} {_s(apart, 'exchanges', 'exchange')} nothing with any other.")
-    if sharing.picture.left_out:
-        left = sharing.picture.left_out
+    if sharing.folded.left_out:
+        left = sharing.folded.left_out
         sentences.append(f"{_count(left, 'group')} {_s(left, 'stays', 'stay')} within one namespace (--all).")
     return sentences
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from mntscope.analysis.picture import Crossing
+from mntscope.analysis.folding import Crossing
 from mntscope.analysis.sharing import Sharing
 from mntscope.base.records import NamedTuple
 from mntscope.output.escape import visible
@@ -67,7 +67,7 @@ def _drawn(sharing: Sharing) -> Iterator[_Drawn]:
     """The boxes, numbered, each before those below it."""
     unfolded = sharing.everything
     pending: list[tuple[Row, int | None]] = [
-        (row, None) for row in reversed(rows(sharing.picture.roots, unfolded=unfolded))
+        (row, None) for row in reversed(rows(sharing.folded.roots, unfolded=unfolded))
     ]
     number = 0
     while pending:

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.resources import files
 
-from mntscope.analysis.picture import Crossing, Node, crossings
+from mntscope.analysis.folding import Crossing, Node, crossings
 from mntscope.analysis.sharing import Sharing
 from mntscope.graph import Member
 from mntscope.graph.peers import GroupKey
@@ -61,7 +61,7 @@ def as_html(sharing: Sharing, page: Page) -> str:  # noqa: ARG001
         title,
         "\n".join(body),
         style=package.joinpath("page.css").read_text("utf-8"),
-        script=package.joinpath("page.js").read_text("utf-8") if sharing.picture.roots else "",
+        script=package.joinpath("page.js").read_text("utf-8") if sharing.folded.roots else "",
     )
 
 
@@ -77,7 +77,7 @@ class _Writer:
 
     def drawing(self) -> Iterator[str]:
         """The legend, the tools and the forest."""
-        drawn = rows(self.sharing.picture.roots)
+        drawn = rows(self.sharing.folded.roots)
         if not drawn:
             yield "<p>There is nothing to draw.</p>"
             return
@@ -182,7 +182,7 @@ class _Writer:
         keys = list(self.sharing.groups)
         if not keys:
             return
-        ways = crossings(self.sharing.picture)
+        ways = crossings(self.sharing.folded)
         yield f"<details><summary><strong>All {len(keys)} groups as a table</strong></summary>"
         yield _table(
             ("Group", "Device", "At", "Members in", "Slaves without a group in", "Receives from", "Events"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from mntscope.analysis.picture import Crossing, crossings
+from mntscope.analysis.folding import Crossing, crossings
 from mntscope.analysis.sharing import Sharing
 from mntscope.graph import Member
 from mntscope.graph.peers import GroupKey
@@ -17,7 +17,7 @@ from mntscope.output.writers.page import Page
 
 def as_json(sharing: Sharing, page: Page) -> str:  # noqa: ARG001
     """The document ``mntscope.graph/1``: each group before those that receive from it."""
-    ways = crossings(sharing.picture)
+    ways = crossings(sharing.folded)
     return json_text(
         "graph",
         {
@@ -103,7 +103,7 @@ def as_graphml(sharing: Sharing, page: Page) -> str:  # noqa: ARG001
 
 
 def _nodes_and_edges(sharing: Sharing) -> Iterator[str]:
-    ways = crossings(sharing.picture)
+    ways = crossings(sharing.folded)
     groups, links = sharing.graph.groups, sharing.links
     for view in sharing.namespaces:
         kept = {"kind": "namespace", "label": sharing.names.view(view.label), "mounts": len(view.mounts)}

@@ -103,8 +103,8 @@ def _sharing(sharing: Sharing, rest: str = ".graph.frame() has all of them") -> 
     chosen = [sharing.graph.groups[key] for key in sharing.groups]
     chosen.sort(key=lambda group: -len(group.members) - len(group.slaves))
     picture = None
-    if sharing.picture.roots:
-        made = element(sharing.picture, sharing.names, unfolded=sharing.everything)
+    if sharing.folded.roots:
+        made = element(sharing.folded, sharing.names, unfolded=sharing.everything)
         picture = Picture("Who shares with whom", made, alone=as_svg(sharing, Page()))
     blocks: list[Block] = [Paragraph(" ".join(summary(sharing)).replace(" (--all)", ""))]
     if chosen:

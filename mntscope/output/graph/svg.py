@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from mntscope.analysis.picture import Picture, picture
+from mntscope.analysis.folding import FoldedGraph, fold
 from mntscope.analysis.sharing import Sharing
 from mntscope.graph import GroupNames, PeerGraph
 from mntscope.graph.peers import GroupKey
@@ -68,13 +68,13 @@ def svg(
     *chosen*: only these groups, and their slaves; otherwise all that is not within one namespace. *marked*: these stand
     out. Empty where there is nothing to draw.
     """
-    drawn = picture(graph, host, chosen=chosen, marked=marked)
-    return element(drawn, names or GroupNames(graph, host)) if drawn.roots else ""
+    folded = fold(graph, host, chosen=chosen, marked=marked)
+    return element(folded, names or GroupNames(graph, host)) if folded.roots else ""
 
 
-def element(drawn: Picture, names: GroupNames, *, unfolded: bool = False, style: str = "") -> str:
-    """The ``<svg>`` element of a picture; with a *style* of its own it can stand alone."""
-    boxes = list(_boxes(drawn, names, unfolded=unfolded))
+def element(folded: FoldedGraph, names: GroupNames, *, unfolded: bool = False, style: str = "") -> str:
+    """The same of a graph that is folded already; with a *style* of its own the element can stand alone."""
+    boxes = list(_boxes(folded, names, unfolded=unfolded))
     lefts = _lefts(boxes)
     width = max((lefts[box.depth] + box.right for box in boxes), default=0) + 2 * MARGIN
     height = max((box.top + box.height + box.right - box.width for box in boxes), default=0) + 2 * MARGIN
@@ -93,15 +93,15 @@ def as_svg(sharing: Sharing, page: Page) -> str:  # noqa: ARG001
     light, dark = _coloured(PICTURE, LIGHT), _coloured(PICTURE, DARK)
     style = f"svg {{ background: {LIGHT['paper']}; }}\n{light}"
     style += f"@media (prefers-color-scheme: dark) {{\nsvg {{ background: {DARK['paper']}; }}\n{dark}}}\n"
-    return element(sharing.picture, sharing.names, unfolded=sharing.everything, style=style) + "\n"
+    return element(sharing.folded, sharing.names, unfolded=sharing.everything, style=style) + "\n"
 
 
-def _boxes(drawn: Picture, names: GroupNames, *, unfolded: bool) -> Iterator[_Box]:
+def _boxes(folded: FoldedGraph, names: GroupNames, *, unfolded: bool) -> Iterator[_Box]:
     """The boxes, each before those below it."""
     floor = 0.0
     beside: _Box | None = None
     pending: list[tuple[Row, int, _Box | None]] = [
-        (row, 0, None) for row in reversed(rows(drawn.roots, unfolded=unfolded))
+        (row, 0, None) for row in reversed(rows(folded.roots, unfolded=unfolded))
     ]
     while pending:
         row, depth, above = pending.pop()

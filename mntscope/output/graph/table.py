@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from mntscope.analysis.picture import Crossing, Node
+from mntscope.analysis.folding import Crossing, Node
 from mntscope.analysis.sharing import Sharing
 from mntscope.graph import Member
 from mntscope.graph.names import listed
@@ -26,7 +26,7 @@ _STYLES: dict[Crossing, str] = {"both ways": "bold red", "to the host": "bold re
 def as_table(sharing: Sharing, page: Page) -> str:
     """What there is in words, then the forest; of few groups also their members."""
     blocks = [Text(visible(" ".join(map(shortened, summary(sharing)))))]
-    for row in rows(sharing.picture.roots, unfolded=page.everything):
+    for row in rows(sharing.folded.roots, unfolded=page.everything):
         blocks += [Text(""), *_tree(row, sharing, page)]
     problems = sharing.not_seen if page.everything else sharing.not_seen[:PROBLEMS]
     if problems:

@@ -1,22 +1,27 @@
-"""What is drawn of a peer graph: the groups that the same mount namespaces share, as one node.
+"""The peer graph folded: the groups that the same mount namespaces share, as one node.
 
 A machine has as many groups as its namespaces have shared mounts, and most of them tell the same: what the host shares
 with this container, what that unit receives. Groups with members in the same namespaces are therefore one node, below
 the node of their master groups. So the nodes are a forest as the groups are. Mounts that are slaves without a group are
 a node for each namespace that has them. What happens within one namespace (a group whose master has the same members)
 stays in its node.
+
+Sharing a number is not enough to pass events on: an event passes between two mounts only at places that lie under the
+roots of both, so two mounts of a group pass events when the root of one is under that of the other
+(:mod:`mntscope.graph.peers`). :class:`Senders` tells it of many at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from mntscope.analysis.links import Links, Senders
 from mntscope.base.records import NamedTuple
 from mntscope.graph import Member, PeerGraph, PeerGroup
 from mntscope.graph.peers import GroupKey
+from mntscope.graph.tree import path_order
 
 Kind = Literal["peers", "slaves", "unseen"]
 """Groups; slaves in no group; groups no member of which is in any view."""
@@ -47,7 +52,7 @@ class Node:
     """Whether it also stands for what lies below it deeper than :data:`DEEPEST`."""
 
 
-class Picture(NamedTuple):
+class FoldedGraph(NamedTuple):
     """What is drawn, and what is not."""
 
     roots: tuple[Node, ...]
@@ -55,7 +60,7 @@ class Picture(NamedTuple):
     """Groups whose members are in one namespace, which exchange nothing with another."""
 
 
-def picture(
+def fold(
     graph: PeerGraph,
     host: str,
     *,
@@ -64,47 +69,47 @@ def picture(
     passing: Collection[GroupKey] | None = None,
     focus: str | None = None,
     within: bool = False,
-) -> Picture:
-    """The picture of *graph* as seen from the view labelled *host*.
+) -> FoldedGraph:
+    """*graph* folded, as seen from the view labelled *host*.
 
     *chosen*: only these groups. *passing*: of slaves in no group only those of these groups. *marked*: these stand out.
     *focus*: what the namespace of that view is part of stands out, and its slaves are drawn whatever *passing* says.
     *within*: also what stays in one namespace, which otherwise is only counted.
     """
-    artist = _Artist(graph, host, frozenset(marked), focus)
+    folder = _Folder(graph, host, frozenset(marked), focus)
     shown = graph.groups.keys() if passing is None else passing
     leaving_out = chosen is None and not within
     roots, left_out = [], 0
     for key, group in graph.groups.items():
-        if leaving_out and not group.slaves and group.master is None and artist.in_one_namespace(group):
+        if leaving_out and not group.slaves and group.master is None and folder.in_one_namespace(group):
             left_out += 1
         elif chosen is None or key in chosen:
-            artist.add(key, group, slaves=key in shown)
-    for root in artist.roots:
+            folder.add(key, group, slaves=key in shown)
+    for root in folder.roots:
         # Its slaves, if it has any, are in that namespace as well.
         if leaving_out and not root.below and not root.crossing and len(root.namespaces) == 1:
             left_out += len(root.groups)
         else:
             roots.append(root)
     _sort(roots, graph)
-    return Picture(tuple(roots), left_out)
+    return FoldedGraph(tuple(roots), left_out)
 
 
-def crossings(drawn: Picture) -> dict[GroupKey, Crossing]:
+def crossings(folded: FoldedGraph) -> dict[GroupKey, Crossing]:
     """How the events of each group cross; those of groups that are not drawn do not."""
-    return {key: node.crossing for node in nodes(drawn) if node.kind != "slaves" for key in node.groups}
+    return {key: node.crossing for node in nodes(folded) if node.kind != "slaves" for key in node.groups}
 
 
-def nodes(drawn: Picture) -> Iterator[Node]:
+def nodes(folded: FoldedGraph) -> Iterator[Node]:
     """Every node."""
-    pending = list(drawn.roots)
+    pending = list(folded.roots)
     while pending:
         node = pending.pop()
         yield node
         pending.extend(node.below)
 
 
-class _Artist:
+class _Folder:
     def __init__(self, graph: PeerGraph, host: str, marked: frozenset[GroupKey], focus: str | None) -> None:
         self.graph = graph
         self.links = Links(graph, host)
@@ -187,3 +192,77 @@ def _sort(roots: list[Node], graph: PeerGraph) -> None:
         nodes = pending.pop()
         nodes.sort(key=importance)
         pending.extend(node.below for node in nodes if node.below)
+
+
+# ---- between namespaces ----
+
+
+class End(NamedTuple):
+    """A mount, as far as this question goes."""
+
+    namespace: int
+    root: str
+
+
+class Links:
+    """The namespaces of a graph, each by the number of the first view that shows it."""
+
+    def __init__(self, graph: PeerGraph, host: str) -> None:
+        self._graph = graph
+        self._first = graph.first
+        self.host = self.namespace(host)
+
+    def namespace(self, label: str) -> int:
+        """The namespace that a view shows."""
+        return self._first[self._graph.number(label)]
+
+    def label(self, namespace: int) -> str:
+        """The label of the first view that shows it."""
+        return self._graph.views[namespace].label
+
+    def namespaces(self, members: Iterable[Member]) -> tuple[int, ...]:
+        """Those that have the mounts, the host first."""
+        found = {self.namespace(member.label) for member in members}
+        return tuple(sorted(found, key=lambda namespace: (namespace != self.host, namespace)))
+
+    def ends(self, members: Iterable[Member]) -> set[End]:
+        """What tells which of them pass events; a removed directory passes none."""
+        found = ((member.label, self._graph.root(member.mount)) for member in members)
+        return {End(self.namespace(label), root) for label, root in found if root is not None}
+
+
+class Senders:
+    """The mounts of a group: who receives their events in another namespace. To build it takes n log n steps."""
+
+    def __init__(self, ends: Iterable[End]) -> None:
+        ordered = sorted({(path_order(root), namespace) for namespace, root in ends})
+        self._keys = [key for key, _ in ordered]
+        self._namespaces = [namespace for _, namespace in ordered]
+        # For each the next one that is of another namespace.
+        self._next = [len(ordered)] * len(ordered)
+        for at in range(len(ordered) - 2, -1, -1):
+            alike = self._namespaces[at] == self._namespaces[at + 1]
+            self._next[at] = self._next[at + 1] if alike else at + 1
+
+    def reach(self, end: End) -> bool:
+        """Whether the events of one of them arrive at *end*, a slave or a peer, from another namespace."""
+        key = path_order(end.root)
+        # Those at its root and below it are one stretch, as nothing sorts between a path and what is below it.
+        below = (0, len(self._keys)) if end.root == "/" else self._stretch(key, f"{key}\1")
+        return self._foreign(end, *below) or any(
+            self._foreign(end, *self._stretch(above, f"{above}\0")) for above in _above(end.root)
+        )
+
+    def _stretch(self, first: str, last: str) -> tuple[int, int]:
+        return bisect_left(self._keys, first), bisect_left(self._keys, last)
+
+    def _foreign(self, end: End, start: int, stop: int) -> bool:
+        """Whether one in this stretch is of another namespace than *end*."""
+        return start < stop and (self._namespaces[start] != end.namespace or self._next[start] < stop)
+
+
+def _above(root: str) -> Iterator[str]:
+    """The sort keys of the paths above a path."""
+    while root != "/":
+        root = root.rpartition("/")[0] or "/"
+        yield path_order(root)
