@@ -15,7 +15,7 @@ from mntscope.graph.severity import SEVERITIES
 if TYPE_CHECKING:
     from mntscope.cli.settings import Settings
     from mntscope.graph import Severity
-    from mntscope.output.audit import Told
+    from mntscope.output.audit import AuditReport
     from mntscope.rules import Audit, Finding, Rule
     from mntscope.snapshot import Snapshot
 
@@ -59,9 +59,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Read the machine, ask the rules, and say what they found."""
     from mntscope.output.audit import FORMATS as WRITERS
 
-    told = _told(arguments)
-    write_output(arguments, WRITERS[arguments.format](told, page(arguments)))
-    return 1 if told.failing else 0
+    report = _told(arguments)
+    write_output(arguments, WRITERS[arguments.format](report, page(arguments)))
+    return 1 if report.failing else 0
 
 
 def result(arguments: argparse.Namespace) -> Audit:
@@ -69,11 +69,11 @@ def result(arguments: argparse.Namespace) -> Audit:
     return _told(arguments).audit
 
 
-def _told(arguments: argparse.Namespace) -> Told:
+def _told(arguments: argparse.Namespace) -> AuditReport:
     from datetime import datetime
 
     from mntscope.cli.settings import Settings, find, with_baseline
-    from mntscope.output.audit import Told
+    from mntscope.output.audit import AuditReport
     from mntscope.rules import audit, installed
 
     known = installed()
@@ -84,7 +84,7 @@ def _told(arguments: argparse.Namespace) -> Told:
     snapshot, labels, subject = _machine(arguments)
     with progress("asking the rules") as told_of:
         found = audit(snapshot, rules, settings.policy, progress=told_of)
-    return Told(
+    return AuditReport(
         _reported(found, labels, arguments.severity),
         subject=subject,
         when=datetime.now().astimezone(),

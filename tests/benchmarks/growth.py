@@ -144,14 +144,14 @@ def _holders(snapshot: Snapshot) -> Ask:
 
 
 def _audit(format_: str) -> Prepare:
-    from mntscope.output.audit import FORMATS, Told
+    from mntscope.output.audit import FORMATS, AuditReport
     from mntscope.rules import audit
 
     when = datetime.now(UTC)
 
     def prepare(snapshot: Snapshot) -> Ask:
         return lambda: FORMATS[format_](
-            Told(audit(snapshot), subject="it", when=when, fail_on=None, settings=None), _page()
+            AuditReport(audit(snapshot), subject="it", when=when, fail_on=None, settings=None), _page()
         )
 
     return prepare

@@ -17,8 +17,8 @@ from mntscope.errors import AccessError, MntscopeError, RefusedError, UsageError
 from mntscope.output.audit import FORMATS
 from mntscope.output.writers.page import Page
 from mntscope.rules import RULES, Policy, Waiver
-from tests.support.audits import SOME, found, made_up, told
 from tests.support.repository import ROOT
+from tests.support.audits import SOME, found, made_up, report
 
 DOCUMENTED = ROOT / "docs/audit.md"
 
@@ -123,15 +123,15 @@ def test_what_is_no_audit_is_no_baseline(tmp_path_factory: pytest.TempPathFactor
 
 
 def test_a_baseline_knows_what_was_found_and_what_was_known(tmp_path: Path) -> None:
-    before = told(rules=[made_up(found("one")), *SOME])
+    before = report(rules=[made_up(found("one")), *SOME])
     file = tmp_path / "known.json"
     file.write_text(FORMATS["json"](before, Page()), "utf-8")
     settings = with_baseline(Settings(), str(file))
-    after = told(rules=[made_up(found("one"), found("two")), *SOME], policy=settings.policy)
+    after = report(rules=[made_up(found("one"), found("two")), *SOME], policy=settings.policy)
     assert [finding.message for finding in after.findings] == ["two"]
     file.write_text(FORMATS["json"](after, Page()), "utf-8")
     settings = with_baseline(Settings(), str(file))
-    assert not told(rules=[made_up(found("one"), found("two")), *SOME], policy=settings.policy).findings
+    assert not report(rules=[made_up(found("one"), found("two")), *SOME], policy=settings.policy).findings
 
 
 WAIVER = '[[waiver]]\nrule = "*"\nreason = "x"\n'

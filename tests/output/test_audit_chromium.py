@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from mntscope.output.audit import FORMATS, Told
+from mntscope.output.audit import FORMATS, AuditReport
 from mntscope.output.writers.page import Page
-from tests.support.audits import SOME, found, hostile_told, made_up, told, with_everything
+from tests.support.audits import SOME, found, hostile_report, made_up, report, with_everything
 from tests.support.browser import Browser, chromium
 
 
@@ -21,7 +21,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         yield started
 
 
-def write(path: Path, what: Told) -> Path:
+def write(path: Path, what: AuditReport) -> Path:
     file = path / "audit.html"
     file.write_text(FORMATS["html"](what, Page()), "utf-8")
     return file
@@ -45,7 +45,7 @@ def test_a_page_is_opened_in_peace(page: Browser) -> None:
 
 @pytest.mark.parametrize("script", [True, False])
 def test_a_hostile_machine_is_only_read(browser: Browser, tmp_path: Path, *, script: bool) -> None:
-    page = browser.open(write(tmp_path, hostile_told()), script=script)
+    page = browser.open(write(tmp_path, hostile_report()), script=script)
     assert page.complaints() == []
     assert page.requests() == []
     assert page.all("img") == []
@@ -154,7 +154,7 @@ def _luminance(colour: str) -> float:
 def test_many_findings_are_filtered_at_once(browser: Browser, tmp_path: Path) -> None:
     many = [found(f"trouble {number} at /mnt/{number}", path=f"/mnt/{number}") for number in range(100)]
     rules = [made_up(*many, id=f"X{number:03}") for number in range(4)]
-    page = browser.open(write(tmp_path, told(rules=[*SOME, *rules])))
+    page = browser.open(write(tmp_path, report(rules=[*SOME, *rules])))
     page.one("input[type=search]").send_keys("/mnt/99")
     page.wait("document.querySelectorAll('article:not([hidden])').length == 4")
     assert page.one("output").text == "4 of 402 shown"

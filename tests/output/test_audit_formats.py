@@ -19,39 +19,39 @@ from junitparser import JUnitXml
 from prometheus_client.parser import text_string_to_metric_families
 
 from mntscope.model import View
-from mntscope.output.audit import FORMATS, Told
+from mntscope.output.audit import FORMATS, AuditReport
 from mntscope.output.escape import LONGEST
 from mntscope.output.writers.page import Page
 from mntscope.rules import RULES, Policy
 from mntscope.snapshot import Snapshot
-from tests.support.audits import NASTY, WHEN, found, hostile_told, made_up, told, with_everything
 from tests.support.repository import DATA
+from tests.support.audits import NASTY, WHEN, found, hostile_report, made_up, report, with_everything
 from tests.support.tables import hostile_views
 
 SCHEMA = DATA / "schemas/sarif-2.1.0.json"
 
 
 @pytest.fixture(scope="module")
-def full() -> Told:
+def full() -> AuditReport:
     return with_everything()
 
 
 @pytest.fixture(scope="module")
-def hostile() -> Told:
-    return hostile_told()
+def hostile() -> AuditReport:
+    return hostile_report()
 
 
 @pytest.fixture(params=["full", "hostile"])
-def each(request: pytest.FixtureRequest) -> Told:
-    result: Told = request.getfixturevalue(request.param)
+def each(request: pytest.FixtureRequest) -> AuditReport:
+    result: AuditReport = request.getfixturevalue(request.param)
     return result
 
 
-def written(what: Told, format: str, page: Page | None = None) -> str:  # noqa: A002 - as the option is called
+def written(what: AuditReport, format: str, page: Page | None = None) -> str:  # noqa: A002 - as the option is called
     return FORMATS[format](what, page or Page())
 
 
-def sarif(what: Told) -> Any:
+def sarif(what: AuditReport) -> Any:
     return json.loads(written(what, "sarif"))["runs"][0]
 
 
@@ -64,14 +64,14 @@ def test_the_same_audit_is_written_the_same(format: str) -> None:  # noqa: A002
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_no_name_is_obeyed_in_any_format(hostile: Told, format: str) -> None:  # noqa: A002
+def test_no_name_is_obeyed_in_any_format(hostile: AuditReport, format: str) -> None:  # noqa: A002
     text = written(hostile, format)
     text.encode()
     assert {character for character in text if not character.isprintable()} <= {"\n", "\u2060"}
 
 
 @pytest.mark.parametrize("format", [name for name in FORMATS if name != "json"])
-def test_nobody_is_told_64_kib_of_a_name(hostile: Told, format: str) -> None:  # noqa: A002
+def test_nobody_is_told_64_kib_of_a_name(hostile: AuditReport, format: str) -> None:  # noqa: A002
     # But in the command that needs it, which must not be cut.
     told_without_commands = "\n".join(
         line for line in written(hostile, format).split("\n") if "--make-private" not in line
@@ -81,13 +81,13 @@ def test_nobody_is_told_64_kib_of_a_name(hostile: Told, format: str) -> None:  #
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_nothing_found_is_said_too(format: str) -> None:  # noqa: A002
-    assert written(told(rules=[made_up()]), format)
+    assert written(report(rules=[made_up()]), format)
 
 
 # Table
 
 
-def test_the_table_says_what_to_do(full: Told) -> None:
+def test_the_table_says_what_to_do(full: AuditReport) -> None:
     text = written(full, "table")
     assert text.startswith("FOUND  4 findings: 3 critical, 1 high.\nthis machine: 2 mount namespaces, 6 mounts")
     assert "\ncritical  MNT001 leak-to-host\n" in text
@@ -99,19 +99,19 @@ def test_the_table_says_what_to_do(full: Told) -> None:
 
 
 def test_a_sound_machine_is_told_in_a_line() -> None:
-    text = written(told(rules=[made_up()]), "table")
+    text = written(report(rules=[made_up()]), "table")
     assert text.startswith("SOUND  No rule found anything wrong.\n")
 
 
 def test_what_is_below_fail_on_is_found_and_does_not_fail() -> None:
     low = made_up(found(severity="low"))
-    assert written(told(rules=[low]), "table").startswith("SOUND  1 finding: 1 low, below medium.\n")
-    assert written(told(rules=[low], fail_on="low"), "table").startswith("FOUND")
-    assert not told(rules=[made_up(found(severity="critical"))], fail_on=None).failing
+    assert written(report(rules=[low]), "table").startswith("SOUND  1 finding: 1 low, below medium.\n")
+    assert written(report(rules=[low], fail_on="low"), "table").startswith("FOUND")
+    assert not report(rules=[made_up(found(severity="critical"))], fail_on=None).failing
 
 
 def test_many_findings_are_counted_unless_all_are_asked_for() -> None:
-    many = told(rules=[made_up(*(found(f"trouble {number}") for number in range(20)))])
+    many = report(rules=[made_up(*(found(f"trouble {number}") for number in range(20)))])
     assert "and 15 more (--all)" in written(many, "table")
     assert "trouble 19" in written(many, "table", Page(everything=True))
 
@@ -119,7 +119,7 @@ def test_many_findings_are_counted_unless_all_are_asked_for() -> None:
 # JSON
 
 
-def test_json_holds_what_is_promised(full: Told) -> None:
+def test_json_holds_what_is_promised(full: AuditReport) -> None:
     document = json.loads(written(full, "json"))
     assert next(iter(document.items())) == ("schema", "mntscope.audit/1")
     first = document["findings"][0]
@@ -135,7 +135,7 @@ def test_json_holds_what_is_promised(full: Told) -> None:
     assert len(document["known"]) == 1
 
 
-def test_json_names_are_exact(hostile: Told) -> None:
+def test_json_names_are_exact(hostile: AuditReport) -> None:
     paths = {finding["path"] for finding in json.loads(written(hostile, "json"))["findings"]}
     assert {f"/{name}" for name in NASTY} <= paths
 
@@ -143,7 +143,7 @@ def test_json_names_are_exact(hostile: Told) -> None:
 # Markdown
 
 
-def test_markdown_is_a_ticket(full: Told) -> None:
+def test_markdown_is_a_ticket(full: AuditReport) -> None:
     text = written(full, "markdown")
     assert text.startswith("# Mount audit of this machine\n\n**FOUND**: 4 findings: 3 critical, 1 high.\n")
     assert "| **critical** | MNT001 leak-to-host | web-1 (docker) | `/` |" in text
@@ -155,14 +155,14 @@ def test_markdown_is_a_ticket(full: Told) -> None:
 # SARIF
 
 
-def test_sarif_is_valid(each: Told) -> None:
+def test_sarif_is_valid(each: AuditReport) -> None:
     schema = json.loads(SCHEMA.read_text("utf-8"))
     Draft4Validator.check_schema(schema)
     errors = Draft4Validator(schema).iter_errors(json.loads(written(each, "sarif")))
     assert [f"{error.json_path}: {error.message}" for error in errors] == []
 
 
-def test_sarif_is_read_by_others(each: Told, tmp_path: Path) -> None:
+def test_sarif_is_read_by_others(each: AuditReport, tmp_path: Path) -> None:
     file = tmp_path / "audit.sarif"
     file.write_text(written(each, "sarif"), "utf-8")
     command = [str(Path(sys.executable).with_name("sarif")), "csv", str(file), "--output", str(tmp_path / "audit.csv")]
@@ -171,7 +171,7 @@ def test_sarif_is_read_by_others(each: Told, tmp_path: Path) -> None:
     assert len(rows) == 1 + len(sarif(each)["results"])
 
 
-def test_sarif_tells_findings_apart_and_again(full: Told) -> None:
+def test_sarif_tells_findings_apart_and_again(full: AuditReport) -> None:
     results = sarif(full)["results"]
     prints = [result["fingerprints"]["mntscope/v1"] for result in results]
     assert len(set(prints)) == len(prints) == 6
@@ -185,7 +185,7 @@ def test_sarif_tells_findings_apart_and_again(full: Told) -> None:
     assert first["locations"][0]["physicalLocation"]["region"]["snippet"]["text"].startswith("40 1 8:1 / / rw shared:1")
 
 
-def test_sarif_rules_are_found_by_their_index(full: Told) -> None:
+def test_sarif_rules_are_found_by_their_index(full: AuditReport) -> None:
     run = sarif(full)
     rules = run["tool"]["driver"]["rules"]
     assert [rules[result["ruleIndex"]]["id"] for result in run["results"]] == [
@@ -196,7 +196,7 @@ def test_sarif_rules_are_found_by_their_index(full: Told) -> None:
     assert run["invocations"][0]["toolExecutionNotifications"][0]["message"]["text"].startswith("Not seen: process 12")
 
 
-def test_a_name_is_no_link_in_sarif(hostile: Told) -> None:
+def test_a_name_is_no_link_in_sarif(hostile: AuditReport) -> None:
     for result in sarif(hostile)["results"]:
         assert not re.search(r"(?<!\\)\[[^\]]*\]\(", result["message"]["text"])
 
@@ -204,7 +204,7 @@ def test_a_name_is_no_link_in_sarif(hostile: Told) -> None:
 # JUnit
 
 
-def test_junit_is_read_by_others(each: Told) -> None:
+def test_junit_is_read_by_others(each: AuditReport) -> None:
     read = JUnitXml.fromstring(written(each, "junit").encode())
     assert read.tests == sum(1 for suite in read for _ in suite)
     assert read.failures == len(each.failing)
@@ -213,7 +213,7 @@ def test_junit_is_read_by_others(each: Told) -> None:
     assert len(set(names)) == len(names)
 
 
-def test_junit_passes_a_rule_that_found_nothing(full: Told) -> None:
+def test_junit_passes_a_rule_that_found_nothing(full: AuditReport) -> None:
     suites = {suite.get("name"): suite for suite in ET.fromstring(written(full, "junit"))}
     assert suites["MNT001 leak-to-host"].get("failures") == "1"
     (quiet,) = suites["MNT005 pid-namespace-without-mount-namespace"]
@@ -221,21 +221,21 @@ def test_junit_passes_a_rule_that_found_nothing(full: Told) -> None:
 
 
 def test_junit_does_not_fail_for_what_the_audit_does_not_fail_for() -> None:
-    read = JUnitXml.fromstring(written(told(rules=[made_up(found(severity="low"))]), "junit").encode())
+    read = JUnitXml.fromstring(written(report(rules=[made_up(found(severity="low"))]), "junit").encode())
     assert (read.tests, read.failures) == (1, 0)
 
 
 # Prometheus
 
 
-def samples(what: Told) -> Iterator[tuple[str, dict[str, str], float]]:
+def samples(what: AuditReport) -> Iterator[tuple[str, dict[str, str], float]]:
     for family in text_string_to_metric_families(written(what, "prometheus")):
         assert (family.type, bool(family.documentation)) == ("gauge", True)
         for sample in family.samples:
             yield sample.name, sample.labels, sample.value
 
 
-def test_prometheus_is_read_by_others(each: Told) -> None:
+def test_prometheus_is_read_by_others(each: AuditReport) -> None:
     found_there = {
         (labels["rule"], labels["severity"]): value
         for name, labels, value in samples(each)
@@ -249,22 +249,22 @@ def test_prometheus_is_read_by_others(each: Told) -> None:
     assert others["mntscope_audit_not_seen"] == len(each.audit.not_seen)
 
 
-def test_prometheus_has_no_name_from_the_machine(hostile: Told) -> None:
+def test_prometheus_has_no_name_from_the_machine(hostile: AuditReport) -> None:
     labels = {value for _, given, _ in samples(hostile) for key, value in given.items() if key != "name"}
     assert labels <= {rule.id for rule in hostile.audit.rules} | {"critical", "high", "medium", "low"}
 
 
 def test_a_foreign_rule_may_be_called_anything() -> None:
     odd = made_up(found(), name='quo"te\\\n')
-    assert [labels["name"] for name, labels, _ in samples(told(rules=[odd])) if name == "mntscope_audit_findings"] == [
-        'quo"te\\\n'
-    ]
+    assert [
+        labels["name"] for name, labels, _ in samples(report(rules=[odd])) if name == "mntscope_audit_findings"
+    ] == ['quo"te\\\n']
 
 
 # HTML (more in a browser: test_audit_chromium.py)
 
 
-def test_html_has_all_of_it(full: Told) -> None:
+def test_html_has_all_of_it(full: AuditReport) -> None:
     text = written(full, "html")
     assert "Content-Security-Policy" in text
     assert text.count('<article id="F') == 4
@@ -276,7 +276,7 @@ def test_html_has_all_of_it(full: Told) -> None:
 
 
 def test_html_is_bounded_unless_all_is_asked_for() -> None:
-    many = told(rules=[made_up(*(found(f"trouble {number}") for number in range(600)))], policy=Policy(most=1000))
+    many = report(rules=[made_up(*(found(f"trouble {number}") for number in range(600)))], policy=Policy(most=1000))
     assert "100 more findings are not on this page" in written(many, "html")
     assert written(many, "html", Page(everything=True)).count("<article") == 600
 
@@ -284,20 +284,20 @@ def test_html_is_bounded_unless_all_is_asked_for() -> None:
 @given(hostile_views("host"), hostile_views("4711"), hostile_views("4712"))
 @settings(max_examples=30)
 def test_tables_that_no_kernel_wrote_are_reported(host: View, one: View, other: View) -> None:
-    what = told(Snapshot((host, one, other), "host"), RULES)
+    what = report(Snapshot((host, one, other), "host"), RULES)
     for write in FORMATS.values():
         write(what, Page(everything=True)).encode()
 
 
 def test_a_message_is_cut_and_ends() -> None:
-    long = told(rules=[made_up(found("y" * 65536), found("Is it?"))])
+    long = report(rules=[made_up(found("y" * 65536), found("Is it?"))])
     assert len(written(long, "html")) < 40_000 + 4 * LONGEST
     assert "Is it?<" in written(long, "html")
 
 
-def test_a_finding_of_a_view_that_is_gone_is_no_trouble(full: Told) -> None:
+def test_a_finding_of_a_view_that_is_gone_is_no_trouble(full: AuditReport) -> None:
     # Predictions name namespaces that the machine does not have yet.
     (finding,) = [finding for finding in full.findings if finding.rule.id == "MNT001"]
     effect = replace(finding.evidence.effects[0], namespace="new")
     changed = replace(finding, evidence=replace(finding.evidence, effects=(effect,)))
-    assert "new" in written(told(rules=[made_up(changed)]), "markdown")
+    assert "new" in written(report(rules=[made_up(changed)]), "markdown")

@@ -9,7 +9,7 @@ from typing import Any
 
 from mntscope.graph import Member
 from mntscope.model import Hold, Mount, Namespace, Owner, Problem, Process, View
-from mntscope.output.audit import Told
+from mntscope.output.audit import AuditReport
 from mntscope.propagation.operations import MountNew
 from mntscope.rules import RULES, Evidence, Finding, Machine, Policy, Reference, Rule, Waiver, audit, by_id
 from mntscope.snapshot import Snapshot
@@ -64,23 +64,23 @@ def found(message: str = "something is wrong", **given: Any) -> Finding:
     return Finding(**{"rule": NONE, "message": message, **known, **given})
 
 
-def told(
+def report(
     snapshot: Snapshot | None = None, rules: Iterable[Rule] = SOME, policy: Policy | None = None, **given: Any
-) -> Told:
+) -> AuditReport:
     """What an audit has to tell."""
     result = audit(snapshot or machine(), rules, policy or Policy(), today=date(2026, 11, 23))
-    return Told(result, **{"subject": "this machine", "when": WHEN, **given})
+    return AuditReport(result, **{"subject": "this machine", "when": WHEN, **given})
 
 
-def with_everything() -> Told:
+def with_everything() -> AuditReport:
     """A report with findings of each severity, a waiver, one that has expired, a baseline, and gaps."""
     severities = ("critical", "high", "medium", "low")
     rule = made_up(*(found(f"{severity} trouble", severity=severity, path=f"/{severity}") for severity in severities))
     accepted = Waiver("X001", "agreed with the owners", path="/low", expires=date(2027, 1, 31))
     expired = Waiver("X001", "for a week", path="/high", expires=date(2026, 1, 1))
-    (known,) = [each for each in told(rules=[rule]).findings if each.severity == "medium"]
+    (known,) = [each for each in report(rules=[rule]).findings if each.severity == "medium"]
     policy = Policy(waivers=(accepted, expired), baseline=frozenset([known.fingerprint]))
-    return told(rules=[*SOME, rule], policy=policy, settings="mntscope.toml")
+    return report(rules=[*SOME, rule], policy=policy, settings="mntscope.toml")
 
 
 NASTY = (
@@ -144,7 +144,7 @@ def _numbered(mounts: Iterable[Mount], first: int) -> Iterator[Mount]:
         yield replace(mount, mount_id=mount.mount_id + first, parent_id=parent)
 
 
-def hostile_told() -> Told:
+def hostile_report() -> AuditReport:
     """All rules' findings on it, and one for each name in each field of a finding, each also waived or known."""
     snapshot = hostile()
     findings = []
@@ -169,4 +169,4 @@ def hostile_told() -> Told:
         )
     rule, waived = made_up(*findings), made_up(*findings, id="X002", name="also-made-up")
     policy = Policy(waivers=tuple(Waiver("X002", name) for name in NASTY))
-    return told(snapshot, [*RULES, rule, waived], policy, subject=NASTY[0] + NASTY[3], settings=NASTY[1])
+    return report(snapshot, [*RULES, rule, waived], policy, subject=NASTY[0] + NASTY[3], settings=NASTY[1])

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from mntscope.model import Mount
-from mntscope.output.audit.result import Told
+from mntscope.output.audit.result import AuditReport
 from mntscope.output.document import Block, Commands, Items, Paragraph, Prose, Table, Word, Words, marked, name
 from mntscope.output.shell import shell
 from mntscope.propagation import Effect
@@ -21,7 +21,7 @@ def message(finding: Finding) -> Words:
     return (*marked(finding.message, _names(finding)), "" if finding.message.endswith((".", "?", "!")) else ".")
 
 
-def told_code(text: str) -> Words:
+def with_code(text: str) -> Words:
     """A sentence in which backquotes set a name: advice."""
     pieces = text.split("`")
     if len(pieces) % 2 == 0:
@@ -34,12 +34,12 @@ def remedy(finding: Finding) -> Iterator[Block]:
     if finding.commands:
         yield Commands(tuple(map(shell, finding.commands)))
     if finding.advice:
-        yield Paragraph(told_code(finding.advice))
+        yield Paragraph(with_code(finding.advice))
 
 
-def evidence(finding: Finding, told: Told, *, shown: int = SHOWN) -> Iterator[Block]:
+def evidence(finding: Finding, report: AuditReport, *, shown: int = SHOWN) -> Iterator[Block]:
     """What a finding rests on: facts, the mounts, where events arrive, and what is predicted."""
-    found, names = finding.evidence, told.names
+    found, names = finding.evidence, report.names
     facts: list[tuple[Words, ...]] = [(fact, name(value)) for fact, value in found.facts]
     if found.peer_group is not None:
         device, number = found.peer_group
@@ -59,7 +59,7 @@ def evidence(finding: Finding, told: Told, *, shown: int = SHOWN) -> Iterator[Bl
         yield Table(("Events arrive in", "At"), tuple(rows_there))
         yield from _rest(found.lands_at, shown)
     if found.effects:
-        effects = [(_known(effect.namespace, told), name(effect.path), *_became(effect)) for effect in found.effects]
+        effects = [(_known(effect.namespace, report), name(effect.path), *_became(effect)) for effect in found.effects]
         yield Table(("Predicted in", "Path", "What happens", "Propagation"), tuple(effects[:shown]))
         yield from _rest(effects, shown)
 
@@ -70,34 +70,34 @@ def references(rule: Rule) -> Iterator[Block]:
         yield Prose("\n".join(f"- [{reference.title}]({reference.url})" for reference in rule.references))
 
 
-def waived(told: Told) -> Iterator[Block]:
+def waived(report: AuditReport) -> Iterator[Block]:
     """What was found, and accepted by someone."""
-    if told.audit.waived:
+    if report.audit.waived:
         rows: list[tuple[Words, ...]] = [
             (
                 accepted.finding.rule.id,
-                told.where(accepted.finding),
+                report.where(accepted.finding),
                 name(accepted.finding.path or ""),
                 accepted.waiver.reason,
                 accepted.waiver.expires.isoformat() if accepted.waiver.expires else "for good",
             )
-            for accepted in told.audit.waived[:MANY]
+            for accepted in report.audit.waived[:MANY]
         ]
         yield Table(("Rule", "Namespace", "Path", "Reason", "Until"), tuple(rows))
-        yield from _rest(told.audit.waived, MANY)
+        yield from _rest(report.audit.waived, MANY)
 
 
 MANY = 200
 """How many waivers, or gaps in what was seen, a document lists."""
 
 
-def looked_at(told: Told) -> Iterator[Block]:
+def looked_at(report: AuditReport) -> Iterator[Block]:
     """Every mount namespace, those with the most findings first."""
-    found = Counter(finding.subject for finding in told.findings)
-    views = sorted(told.views, key=lambda view: -found[view.label])
+    found = Counter(finding.subject for finding in report.findings)
+    views = sorted(report.views, key=lambda view: -found[view.label])
     rows: list[tuple[Words, ...]] = [
         (
-            told.names.view(view.label),
+            report.names.view(view.label),
             str(len(view.namespace.processes)),
             str(len(view.mounts)),
             str(found[view.label] or ""),
@@ -108,9 +108,9 @@ def looked_at(told: Told) -> Iterator[Block]:
     yield from _rest(views, MANY)
 
 
-def not_seen(told: Told) -> Iterator[Block]:
+def not_seen(report: AuditReport) -> Iterator[Block]:
     """The gaps: where nothing was found because nothing could be read."""
-    unseen = told.audit.not_seen
+    unseen = report.audit.not_seen
     if unseen:
         yield Items(
             tuple(
@@ -144,10 +144,10 @@ def _became(effect: Effect) -> tuple[Words, Words]:
     return change, tags(mount)
 
 
-def _known(label: str, told: Told) -> str:
+def _known(label: str, report: AuditReport) -> str:
     """A namespace by name; a new one, of the prediction, by its label."""
     try:
-        return told.names.view(label)
+        return report.names.view(label)
     except KeyError:
         return label
 

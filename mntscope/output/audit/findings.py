@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from mntscope.output.audit import Told as Audited
+from mntscope.output.audit import AuditReport
 from mntscope.output.audit import document as blocks
 from mntscope.output.audit.table import as_table
 from mntscope.output.document import Block, Document, Heading, Items, Paragraph, Prose, Table, Word, Words, name
@@ -33,21 +33,21 @@ def row(finding: Finding, where: str = "") -> tuple[Words, ...]:
 
 def _audit(audit: Audit) -> NotebookCell:
     # The moment is part of a report, not of what is shown of it.
-    told = Audited(audit, subject="", when=datetime.now(UTC))
+    report = AuditReport(audit, subject="", when=datetime.now(UTC))
     found: list[Block] = [
-        Paragraph((Word(told.verdict, "critical" if told.failing else "good"), f": {told.sentence} {told.extent}."))
+        Paragraph((Word(report.verdict, "critical" if report.failing else "good"), f": {report.sentence} {report.extent}."))
     ]
-    found += rows(COLUMNS, audit.findings, lambda finding: row(finding, told.where(finding)), Page())
+    found += rows(COLUMNS, audit.findings, lambda finding: row(finding, report.where(finding)), Page())
     for finding in audit.findings[:WORST]:
         found.append(
-            Heading((Word(finding.severity, finding.severity), f" {finding.rule.id} in {told.where(finding)}"))
+            Heading((Word(finding.severity, finding.severity), f" {finding.rule.id} in {report.where(finding)}"))
         )
         found.append(Paragraph(blocks.message(finding)))
         found += blocks.remedy(finding)
-        found += blocks.evidence(finding, told)
-    if told.notes:
-        found += [Heading("Notes"), Items(told.notes)]
-    return NotebookCell(Document("Audit", (*found, *unseen(audit.not_seen, Page()))), text=as_table(told, Page()))
+        found += blocks.evidence(finding, report)
+    if report.notes:
+        found += [Heading("Notes"), Items(report.notes)]
+    return NotebookCell(Document("Audit", (*found, *unseen(audit.not_seen, Page()))), text=as_table(report, Page()))
 
 
 def _finding(finding: Finding) -> NotebookCell:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from mntscope.output.audit.result import Told
+from mntscope.output.audit.result import AuditReport
 from mntscope.output.formats import Format, later
 
-FORMATS: dict[str, Format[Told]] = {
+FORMATS: dict[str, Format[AuditReport]] = {
     "table": later("audit.table", "as_table"),
     "json": later("audit.json", "as_json"),
     "markdown": later("audit.markdown", "as_markdown"),

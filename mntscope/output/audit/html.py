@@ -13,7 +13,7 @@ from mntscope.base.counting import counted
 from mntscope.graph import Severity
 from mntscope.graph.severity import SEVERITIES, worst
 from mntscope.output.audit import document as blocks
-from mntscope.output.audit.result import Told
+from mntscope.output.audit.result import AuditReport
 from mntscope.output.document import Block, Items, Paragraph, Words, name
 from mntscope.output.graph import svg
 from mntscope.output.writers.html import inline, markup, prose
@@ -29,53 +29,53 @@ GROUPS = 40
 """How many peer groups the picture shows: those of the worst findings."""
 
 
-def as_html(told: Told, page: Page) -> str:
+def as_html(report: AuditReport, page: Page) -> str:
     """The whole page."""
     here = files("mntscope.output.audit")
     return document(
-        f"Mount audit of {told.subject}",
-        "\n".join(part for part in _parts(told, everything=page.everything) if part),
+        f"Mount audit of {report.subject}",
+        "\n".join(part for part in _parts(report, everything=page.everything) if part),
         style=PICTURE + here.joinpath("page.css").read_text("utf-8"),
         script=here.joinpath("page.js").read_text("utf-8"),
     )
 
 
-def _parts(told: Told, *, everything: bool) -> Iterator[str]:
-    shown = told.findings if everything else told.findings[:MANY]
-    yield _head(told)
+def _parts(report: AuditReport, *, everything: bool) -> Iterator[str]:
+    shown = report.findings if everything else report.findings[:MANY]
+    yield _head(report)
     yield "<main>"
-    yield _seen(told)
-    yield _findings(shown, told)
-    yield _groups(told)
-    yield _section("waived", "Waived", blocks.waived(told))
-    yield _rules(told)
-    yield _namespaces(told)
+    yield _seen(report)
+    yield _findings(shown, report)
+    yield _groups(report)
+    yield _section("waived", "Waived", blocks.waived(report))
+    yield _rules(report)
+    yield _namespaces(report)
     yield "</main>"
 
 
-def _head(told: Told) -> str:
-    counts = told.counts
+def _head(report: AuditReport) -> str:
+    counts = report.counts
     tiles = "\n".join(
         f'<li class="{severity if counts.get(severity) else "none"}"><b>{counts.get(severity, 0)}</b> {severity}</li>'
         for severity in SEVERITIES
     )
-    kernel = told.audit.snapshot.kernel
+    kernel = report.audit.snapshot.kernel
     about: list[tuple[str, Words]] = [
-        ("Made", f"{told.when:%Y-%m-%d %H:%M %Z}"),
+        ("Made", f"{report.when:%Y-%m-%d %H:%M %Z}"),
         ("Kernel", f"Linux {kernel}" if kernel else "not known"),
-        ("Looked at", told.extent),
-        ("Not seen", counted(len(told.audit.not_seen), "gap") if told.audit.not_seen else "nothing that is known of"),
-        ("Waived", counted(len(told.audit.waived), "finding") if told.audit.waived else "nothing"),
+        ("Looked at", report.extent),
+        ("Not seen", counted(len(report.audit.not_seen), "gap") if report.audit.not_seen else "nothing that is known of"),
+        ("Waived", counted(len(report.audit.waived), "finding") if report.audit.waived else "nothing"),
     ]
-    if told.settings:
-        about.append(("Settings", name(told.settings)))
+    if report.settings:
+        about.append(("Settings", name(report.settings)))
     rows = "\n".join(f"<div><dt>{escape(term)}</dt><dd>{inline(words)}</dd></div>" for term, words in about)
-    style = "critical" if told.failing else "good"
+    style = "critical" if report.failing else "good"
     return f"""\
 <header>
 <p class="dim">mntscope {escape(_version())}</p>
-<h1>Mount audit of {inline(told.subject)}</h1>
-<p class="verdict"><span class="badge {style}">{told.verdict}</span> {inline(told.sentence)}</p>
+<h1>Mount audit of {inline(report.subject)}</h1>
+<p class="verdict"><span class="badge {style}">{report.verdict}</span> {inline(report.sentence)}</p>
 <ul class="tiles" aria-label="Findings by severity">
 {tiles}
 </ul>
@@ -85,13 +85,13 @@ def _head(told: Told) -> str:
 </header>"""
 
 
-def _seen(told: Told) -> str:
+def _seen(report: AuditReport) -> str:
     """The gaps come before the findings: they say how much these are worth."""
-    notes = _section("notes", "Notes", [Items(told.notes)] if told.notes else [])
-    gaps = markup(blocks.not_seen(told))
+    notes = _section("notes", "Notes", [Items(report.notes)] if report.notes else [])
+    gaps = markup(blocks.not_seen(report))
     if not gaps:
         return notes
-    few = " open" if len(told.audit.not_seen) <= FEW else ""
+    few = " open" if len(report.audit.not_seen) <= FEW else ""
     return f"""\
 {notes}
 <section id="not-seen">
@@ -103,11 +103,11 @@ def _seen(told: Told) -> str:
 </section>"""
 
 
-def _findings(shown: tuple[Finding, ...], told: Told) -> str:
-    if not told.findings:
+def _findings(shown: tuple[Finding, ...], report: AuditReport) -> str:
+    if not report.findings:
         return _section("findings", "Findings", [Paragraph("No rule found anything wrong.")])
-    articles = "\n".join(_article(number, finding, told) for number, finding in enumerate(shown, 1))
-    more = len(told.findings) - len(shown)
+    articles = "\n".join(_article(number, finding, report) for number, finding in enumerate(shown, 1))
+    more = len(report.findings) - len(shown)
     rest = f'<p class="dim">{more} more findings are not on this page.</p>' if more else ""
     return f"""\
 <section id="findings">
@@ -143,19 +143,19 @@ def _filter(shown: tuple[Finding, ...]) -> str:
 </form>"""
 
 
-def _article(number: int, finding: Finding, told: Told) -> str:
+def _article(number: int, finding: Finding, report: AuditReport) -> str:
     rule = finding.rule
     sure = "" if finding.confidence == "certain" else f' <span class="dim">({finding.confidence})</span>'
     path = f" at {inline(name(finding.path))}" if finding.path else ""
     remedy = tuple(blocks.remedy(finding))
     todo = f"<h4>To put it right</h4>\n{markup(remedy)}" if remedy else ""
-    evidence = tuple(blocks.evidence(finding, told))
+    evidence = tuple(blocks.evidence(finding, report))
     seen = f"<details><summary>Evidence</summary>\n{markup(evidence)}\n</details>" if evidence else ""
     return f"""\
 <article id="F{number}" class="finding" data-severity="{finding.severity}" data-rule="{escape(rule.id)}">
 <h3><span class="badge {finding.severity}">{finding.severity}</span>{sure}
 <a href="#{_anchor(rule)}">{escape(rule.id)}</a> {escape(rule.name)}</h3>
-<p class="where">{inline(told.where(finding))}{path}</p>
+<p class="where">{inline(report.where(finding))}{path}</p>
 <p>{inline(blocks.message(finding))}</p>
 {todo}
 {seen}
@@ -163,14 +163,14 @@ def _article(number: int, finding: Finding, told: Told) -> str:
 </article>"""
 
 
-def _groups(told: Told) -> str:
+def _groups(report: AuditReport) -> str:
     """The peer groups that the findings are about, and who is in them."""
     wanted = dict.fromkeys(
-        finding.evidence.peer_group for finding in told.findings if finding.evidence.peer_group in told.graph.groups
+        finding.evidence.peer_group for finding in report.findings if finding.evidence.peer_group in report.graph.groups
     )
     keys = [key for key in wanted if key is not None]
     drawn = svg.svg(
-        told.graph, told.audit.snapshot.host_label, chosen=keys[:GROUPS], marked=keys[:GROUPS], names=told.names
+        report.graph, report.audit.snapshot.host_label, chosen=keys[:GROUPS], marked=keys[:GROUPS], names=report.names
     )
     if not keys or not drawn:
         return ""
@@ -186,22 +186,22 @@ receive. Red, and so named, is what reaches the host.{more}</p>
 </section>"""
 
 
-def _rules(told: Told) -> str:
+def _rules(report: AuditReport) -> str:
     found: dict[str, list[Severity]] = {}
-    for finding in told.findings:
+    for finding in report.findings:
         found.setdefault(finding.rule.id, []).append(finding.severity)
-    asked = sorted(told.audit.rules, key=lambda rule: (rule.id not in found, rule.id))
+    asked = sorted(report.audit.rules, key=lambda rule: (rule.id not in found, rule.id))
     rules = "\n".join(_rule(rule, found.get(rule.id, [])) for rule in asked)
     return f'<section id="rules">\n<h2>What was looked for</h2>\n{rules}\n</section>'
 
 
-def _namespaces(told: Told) -> str:
-    body = markup(blocks.looked_at(told))
+def _namespaces(report: AuditReport) -> str:
+    body = markup(blocks.looked_at(report))
     return f"""\
 <section id="namespaces">
 <h2>What was looked at</h2>
 <details class="rule">
-<summary>{counted(told.namespaces, "mount namespace")} with {counted(told.mounts, "mount")}</summary>
+<summary>{counted(report.namespaces, "mount namespace")} with {counted(report.mounts, "mount")}</summary>
 {body}
 </details>
 </section>"""

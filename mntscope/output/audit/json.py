@@ -4,43 +4,43 @@ from __future__ import annotations
 
 from typing import Any
 
-from mntscope.output.audit.result import Told
+from mntscope.output.audit.result import AuditReport
 from mntscope.output.shell import shell
 from mntscope.output.writers.json import effect_json, json_text, mount_json, problems_json
 from mntscope.output.writers.page import Page
 from mntscope.rules import Finding, Waiver
 
 
-def as_json(told: Told, page: Page) -> str:  # noqa: ARG001
+def as_json(report: AuditReport, page: Page) -> str:  # noqa: ARG001
     """Everything, names exact."""
-    audit = told.audit
+    audit = report.audit
     return json_text(
         "audit",
         {
-            "subject": told.subject,
-            "made": told.when.isoformat(timespec="seconds"),
+            "subject": report.subject,
+            "made": report.when.isoformat(timespec="seconds"),
             "kernel": audit.snapshot.kernel,
             "host": audit.snapshot.host_label,
-            "settings": told.settings,
-            "fail_on": told.fail_on,
-            "failed": bool(told.failing),
-            "counts": told.counts,
-            "namespaces": told.namespaces,
-            "mounts": told.mounts,
+            "settings": report.settings,
+            "fail_on": report.fail_on,
+            "failed": bool(report.failing),
+            "counts": report.counts,
+            "namespaces": report.namespaces,
+            "mounts": report.mounts,
             "rules": [rule.id for rule in audit.rules],
-            "findings": [_finding_json(finding, told) for finding in told.findings],
+            "findings": [_finding_json(finding, report) for finding in report.findings],
             "waived": [
-                {**_finding_json(waived.finding, told), "waiver": _waiver_json(waived.waiver)}
+                {**_finding_json(waived.finding, report), "waiver": _waiver_json(waived.waiver)}
                 for waived in audit.waived
             ],
             "known": [finding.fingerprint for finding in audit.known],
-            "notes": list(told.notes),
+            "notes": list(report.notes),
             "not_seen": problems_json(audit.not_seen),
         },
     )
 
 
-def _finding_json(finding: Finding, told: Told) -> dict[str, Any]:
+def _finding_json(finding: Finding, report: AuditReport) -> dict[str, Any]:
     found = finding.evidence
     return {
         "rule": finding.rule.id,
@@ -48,7 +48,7 @@ def _finding_json(finding: Finding, told: Told) -> dict[str, Any]:
         "severity": finding.severity,
         "confidence": finding.confidence,
         "subject": finding.subject,
-        "namespace": told.where(finding),
+        "namespace": report.where(finding),
         "path": finding.path,
         "message": finding.message,
         "fingerprint": finding.fingerprint,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mntscope.output.audit import document as blocks
-from mntscope.output.audit.result import Told
+from mntscope.output.audit.result import AuditReport
 from mntscope.output.document import Block, Document, Heading, Items, Paragraph, Prose, Table, Word, name
 from mntscope.output.writers.markdown import as_markdown as written
 from mntscope.output.writers.page import Page
@@ -14,35 +14,35 @@ MANY = 100
 """How many findings a ticket holds. JSON has them all."""
 
 
-def as_markdown(told: Told, page: Page) -> str:
+def as_markdown(report: AuditReport, page: Page) -> str:
     """Summary, findings with remedy and evidence, the rules' reasons once each, and what was not seen."""
-    return written(Document(f"Mount audit of {told.subject}", tuple(_blocks(told, everything=page.everything))))
+    return written(Document(f"Mount audit of {report.subject}", tuple(_blocks(report, everything=page.everything))))
 
 
-def _blocks(told: Told, *, everything: bool) -> Iterator[Block]:
-    kernel = told.audit.snapshot.kernel
-    shown = told.findings if everything else told.findings[:MANY]
-    yield Paragraph((Word(told.verdict, "strong"), f": {told.sentence}"))
+def _blocks(report: AuditReport, *, everything: bool) -> Iterator[Block]:
+    kernel = report.audit.snapshot.kernel
+    shown = report.findings if everything else report.findings[:MANY]
+    yield Paragraph((Word(report.verdict, "strong"), f": {report.sentence}"))
     on = f", Linux {kernel}" if kernel else ""
-    yield Paragraph(f"{told.when:%Y-%m-%d %H:%M %Z}{on}: {told.extent}.")
+    yield Paragraph(f"{report.when:%Y-%m-%d %H:%M %Z}{on}: {report.extent}.")
     if shown:
         rows = [
-            (Word(finding.severity, finding.severity), f"{finding.rule.id} {finding.rule.name}", told.where(finding),
+            (Word(finding.severity, finding.severity), f"{finding.rule.id} {finding.rule.name}", report.where(finding),
              name(finding.path or ""))
             for finding in shown
         ]  # fmt: skip
         yield Table(("Severity", "Rule", "Namespace", "Path"), tuple(rows))
     for number, finding in enumerate(shown, 1):
-        place = f" in {told.where(finding)}"
+        place = f" in {report.where(finding)}"
         yield Heading(f"{number}. {finding.severity}: {finding.rule.id} {finding.rule.name}{place}")
         yield Paragraph(blocks.message(finding))
         if finding.confidence != "certain":
             yield Paragraph(f"Confidence: {finding.confidence}.")
         yield from blocks.remedy(finding)
-        yield from blocks.evidence(finding, told)
+        yield from blocks.evidence(finding, report)
         yield Paragraph(("Fingerprint ", name(finding.fingerprint)))
-    if len(told.findings) > len(shown):
-        yield Paragraph(f"And {len(told.findings) - len(shown)} more findings.")
+    if len(report.findings) > len(shown):
+        yield Paragraph(f"And {len(report.findings) - len(shown)} more findings.")
     rules = {finding.rule.id: finding.rule for finding in shown}
     if rules:
         yield Heading("Why it matters")
@@ -51,9 +51,9 @@ def _blocks(told: Told, *, everything: bool) -> Iterator[Block]:
         yield Prose(rule.why)
         yield from blocks.references(rule)
     for heading, found in (
-        ("Waived", tuple(blocks.waived(told))),
-        ("Notes", (Items(told.notes),) if told.notes else ()),
-        ("Not seen", tuple(blocks.not_seen(told))),
+        ("Waived", tuple(blocks.waived(report))),
+        ("Notes", (Items(report.notes),) if report.notes else ()),
+        ("Not seen", tuple(blocks.not_seen(report))),
     ):
         if found:
             yield Heading(heading)

@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from mntscope.output.audit.result import Told
+from mntscope.output.audit.result import AuditReport
 from mntscope.output.writers.page import Page
 
 
-def as_prometheus(told: Told, page: Page) -> str:  # noqa: ARG001
+def as_prometheus(report: AuditReport, page: Page) -> str:  # noqa: ARG001
     """Gauges; to be written with ``-o DIRECTORY/mntscope.prom``, which replaces the file at once."""
-    return "".join(f"{line}\n" for line in _lines(told))
+    return "".join(f"{line}\n" for line in _lines(report))
 
 
-def _lines(told: Told) -> Iterator[str]:
-    audit = told.audit
-    found = Counter((finding.rule.id, finding.severity) for finding in told.findings)
+def _lines(report: AuditReport) -> Iterator[str]:
+    audit = report.audit
+    found = Counter((finding.rule.id, finding.severity) for finding in report.findings)
     names = {rule.id: rule.name for rule in audit.rules}
     for rule in audit.rules:
         found.setdefault((rule.id, rule.severity), 0)
@@ -44,12 +44,12 @@ def _lines(told: Told) -> Iterator[str]:
         "What the rules found and the baseline has already.",
         [({"rule": rule, "name": name}, known[rule]) for rule, name in names.items()],
     )
-    yield from _metric("failed", "Whether the audit failed.", [({}, int(bool(told.failing)))])
-    yield from _metric("namespaces", "Mount namespaces that were looked at.", [({}, told.namespaces)])
-    yield from _metric("mounts", "Mounts in them.", [({}, told.mounts)])
+    yield from _metric("failed", "Whether the audit failed.", [({}, int(bool(report.failing)))])
+    yield from _metric("namespaces", "Mount namespaces that were looked at.", [({}, report.namespaces)])
+    yield from _metric("mounts", "Mounts in them.", [({}, report.mounts)])
     yield from _metric("not_seen", "What could not be looked at.", [({}, len(audit.not_seen))])
     yield from _metric("waivers_expired", "Waivers that count no more.", [({}, len(audit.expired))])
-    yield from _metric("timestamp_seconds", "When the audit was made.", [({}, int(told.when.timestamp()))])
+    yield from _metric("timestamp_seconds", "When the audit was made.", [({}, int(report.when.timestamp()))])
 
 
 def _metric(name: str, said: str, samples: Iterable[tuple[dict[str, str], int]]) -> Iterator[str]:

@@ -16,7 +16,7 @@ from mntscope.rules import Audit, Finding
 
 
 @dataclass(frozen=True)
-class Told:
+class AuditReport:
     """The result of an audit, and its circumstances."""
 
     audit: Audit

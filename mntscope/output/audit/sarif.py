@@ -16,7 +16,7 @@ from urllib.parse import quote
 from mntscope.errors import UsageError
 from mntscope.graph import Severity
 from mntscope.model import Mount
-from mntscope.output.audit.result import Told
+from mntscope.output.audit.result import AuditReport
 from mntscope.output.escape import shortened, visible
 from mntscope.output.shell import shell
 from mntscope.output.writers.page import Page
@@ -33,16 +33,16 @@ LONGEST = 1000
 """How many characters of a message are written."""
 
 
-def as_sarif(told: Told, page: Page) -> str:  # noqa: ARG001
+def as_sarif(report: AuditReport, page: Page) -> str:  # noqa: ARG001
     """One run. What is waived is suppressed, what the baseline has is unchanged."""
-    audit = told.audit
+    audit = report.audit
     rules = {rule.id: number for number, rule in enumerate(audit.rules)}
     baseline = bool(audit.known)
     results = [
-        *(_result(finding, told, rules, "new" if baseline else None) for finding in told.findings),
-        *(_result(finding, told, rules, "unchanged") for finding in audit.known),
+        *(_result(finding, report, rules, "new" if baseline else None) for finding in report.findings),
+        *(_result(finding, report, rules, "unchanged") for finding in audit.known),
         *(
-            _result(waived.finding, told, rules, "unchanged" if baseline else None)
+            _result(waived.finding, report, rules, "unchanged" if baseline else None)
             | {
                 "suppressions": [
                     {"kind": "external", "status": "accepted", "justification": _text(waived.waiver.reason)}
@@ -58,7 +58,7 @@ def as_sarif(told: Told, page: Page) -> str:  # noqa: ARG001
         "invocations": [
             {
                 "executionSuccessful": True,
-                "endTimeUtc": told.when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "endTimeUtc": report.when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
                 "toolExecutionNotifications": [
                     {"level": "warning", "message": {"text": _text(f"Not seen: {problem}")}}
                     for problem in audit.not_seen
@@ -66,7 +66,7 @@ def as_sarif(told: Told, page: Page) -> str:  # noqa: ARG001
             }
         ],
         "results": results,
-        "properties": {"subject": _text(told.subject), "extent": told.extent},
+        "properties": {"subject": _text(report.subject), "extent": report.extent},
     }
     return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2) + "\n"
 
@@ -95,13 +95,13 @@ def _rule(rule: Rule) -> dict[str, Any]:
     return described
 
 
-def _result(finding: Finding, told: Told, rules: dict[str, int], baseline: str | None) -> dict[str, Any]:
+def _result(finding: Finding, report: AuditReport, rules: dict[str, int], baseline: str | None) -> dict[str, Any]:
     result: dict[str, Any] = {
         "ruleId": finding.rule.id,
         "ruleIndex": rules[finding.rule.id],
         "level": _LEVELS[finding.severity],
         "message": {"text": _text(finding.message)},
-        "locations": [_location(finding, told)],
+        "locations": [_location(finding, report)],
         "fingerprints": {"mntscope/v1": finding.fingerprint},
         # By this one GitHub recognises a finding in the next run; the number tells findings with one hash apart.
         "partialFingerprints": {"primaryLocationLineHash": f"{finding.fingerprint}:1"},
@@ -118,12 +118,12 @@ def _result(finding: Finding, told: Told, rules: dict[str, int], baseline: str |
     return result
 
 
-def _location(finding: Finding, told: Told) -> dict[str, Any]:
-    where = shortened(visible(told.where(finding)), 120)
+def _location(finding: Finding, report: AuditReport) -> dict[str, Any]:
+    where = shortened(visible(report.where(finding)), 120)
     mount = next((each.mount for each in finding.evidence.mounts if each.label == finding.subject), None)
     # Code-scanning pages want a line also of what is about the whole table.
     region: dict[str, Any] = {"startLine": 1}
-    line = None if mount is None else told.lines(finding.subject).get(mount)
+    line = None if mount is None else report.lines(finding.subject).get(mount)
     if mount is not None and line is not None:
         region = {"startLine": line, "snippet": {"text": _line(mount)}}
     path = shortened(visible(finding.path or ""))

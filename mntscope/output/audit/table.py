@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import groupby
 
 from mntscope.base.counting import counted
-from mntscope.output.audit.result import Told
+from mntscope.output.audit.result import AuditReport
 from mntscope.output.escape import shortened, visible
 from mntscope.output.shell import shell
 from mntscope.output.writers.lines import Text
@@ -27,15 +27,15 @@ _STYLES = {
 _INDENT = 10
 
 
-def as_table(told: Told, page: Page) -> str:
+def as_table(report: AuditReport, page: Page) -> str:
     """What a tired reader needs, in the order in which it is needed."""
-    return page.draw(*_blocks(told, page))
+    return page.draw(*_blocks(report, page))
 
 
-def _blocks(told: Told, page: Page) -> Iterator[Text]:
-    yield Text((told.verdict, _STYLES[told.verdict]), f"  {told.sentence}")
-    yield Text((f"{visible(told.subject)}: {told.extent}.", "dim"))
-    for (severity, rule), alike in groupby(told.findings, key=lambda finding: (finding.severity, finding.rule)):
+def _blocks(report: AuditReport, page: Page) -> Iterator[Text]:
+    yield Text((report.verdict, _STYLES[report.verdict]), f"  {report.sentence}")
+    yield Text((f"{visible(report.subject)}: {report.extent}.", "dim"))
+    for (severity, rule), alike in groupby(report.findings, key=lambda finding: (finding.severity, finding.rule)):
         found = list(alike)
         yield Text("\n", (severity.ljust(_INDENT), _STYLES[severity]), (f"{rule.id} {rule.name}", "bold"))
         advised = ""
@@ -44,9 +44,9 @@ def _blocks(told: Told, page: Page) -> Iterator[Text]:
             advised = finding.advice
         if len(found) > SHOWN and not page.everything:
             yield _indented(f"and {len(found) - SHOWN} more (--all)", style="dim")
-    yield from _circumstances(told, page)
-    if told.findings:
-        yield Text((f"\nmntscope explain {told.findings[0].rule.id} says more about a rule.", "dim"))
+    yield from _circumstances(report, page)
+    if report.findings:
+        yield Text((f"\nmntscope explain {report.findings[0].rule.id} says more about a rule.", "dim"))
 
 
 def _finding(finding: Finding, advised: str) -> Iterator[Text]:
@@ -59,11 +59,11 @@ def _finding(finding: Finding, advised: str) -> Iterator[Text]:
         yield _indented(shortened(visible(finding.advice)), style="dim")
 
 
-def _circumstances(told: Told, page: Page) -> Iterator[Text]:
-    audit = told.audit
-    lines = [f"Note: {visible(note)}." for note in told.notes]
+def _circumstances(report: AuditReport, page: Page) -> Iterator[Text]:
+    audit = report.audit
+    lines = [f"Note: {visible(note)}." for note in report.notes]
     if audit.waived:
-        by = f" by {visible(told.settings)}" if told.settings else ""
+        by = f" by {visible(report.settings)}" if report.settings else ""
         lines.append(f"Waived{by}: {counted(len(audit.waived), 'finding')}.")
     unseen = [f"Not seen: {visible(str(problem))}." for problem in audit.not_seen]
     lines += unseen if page.everything else unseen[:SHOWN]
