@@ -5,12 +5,19 @@ import hashlib
 import re
 from html.parser import HTMLParser
 from itertools import product
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jinja2 import UndefinedError
 
-from mntscope.output.writers.markup import DARK, LIGHT, PRINT, data, document, escape
+from mntscope.output.document import Document, Paragraph, Table
+from mntscope.output.escape import visible
+from mntscope.output.writers.colours import DARK, LIGHT, PRINT
+from mntscope.output.writers.html import _environment, as_html, escape, render_page
+
+PACKAGE = Path(__file__).parents[2] / "mntscope" / "output"
 
 
 class _Read(HTMLParser):
@@ -60,7 +67,7 @@ def test_escaped_text_stays_text_as_content_and_as_an_attribute(text: str) -> No
 
 
 def test_a_page_may_load_nothing_and_runs_only_its_own_script_and_style() -> None:
-    read = _Read(document("a < b", "<p>x</p>", style="p { color: red; }", script="let a = 1 < 2;"))
+    read = _Read(render_page("writers/page.html", "a < b", style="p > a { color: red; }", script="let a = 1 < 2;"))
     (policy,) = [
         attributes["content"] for tag, attributes in read.elements if "Content-Security-Policy" in attributes.values()
     ]
@@ -77,7 +84,7 @@ def test_a_page_may_load_nothing_and_runs_only_its_own_script_and_style() -> Non
 
 
 def test_a_page_without_script_runs_none() -> None:
-    page = document("t", "<p>x</p>")
+    page = as_html(Document("t", (Paragraph("x"),)))
     assert "script-src 'none'" in page
     assert "<script" not in page
 
@@ -85,16 +92,30 @@ def test_a_page_without_script_runs_none() -> None:
 @pytest.mark.parametrize("bad", [{"style": "</STYLE >"}, {"script": "'</script>'"}, {"script": "'<!-- <script>'"}])
 def test_a_style_or_script_that_would_end_early_is_refused(bad: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="would end its own element"):
-        document("t", "", **bad)
+        render_page("writers/page.html", "t", **bad)
 
 
 @given(st.text())
-def test_data_for_a_script_cannot_leave_its_element(text: str) -> None:
-    import json
+def test_whatever_a_template_writes_is_escaped_and_visible(text: str) -> None:
+    written = _environment().from_string('<p title="{{ text }}">{{ text }}</p>').render(text=text)
+    assert _Read(written).elements == [("p", {"title": visible(text)})]
+    assert _Read(written).text.get("p", "") == visible(text)
 
-    read = _Read(data("things", {"text": text}))
-    assert [tag for tag, _ in read.elements] == ["script"]
-    assert json.loads(read.text["script"]) == {"text": text}
+
+def test_a_template_that_asks_for_what_it_was_not_given_is_no_page() -> None:
+    with pytest.raises(UndefinedError, match="blocks"):
+        render_page("writers/document.html", "t")
+
+
+@pytest.mark.parametrize(
+    "template", sorted(PACKAGE.rglob("*.html")), ids=lambda file: f"{file.parent.name}/{file.name}"
+)
+def test_no_template_says_of_anything_that_it_is_safe(template: Path) -> None:
+    assert not re.search(r"\|\s*safe|autoescape|style=|\bon\w+=", template.read_text("utf-8"))
+
+
+def test_a_table_without_rows_is_nothing() -> None:
+    assert "<table" not in as_html(Document("t", (Table(("a", "b"), ()),)))
 
 
 def _contrast(one: str, other: str) -> float:

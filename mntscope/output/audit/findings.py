@@ -35,7 +35,9 @@ def _audit(audit: Audit) -> NotebookCell:
     # The moment is part of a report, not of what is shown of it.
     report = AuditReport(audit, subject="", when=datetime.now(UTC))
     found: list[Block] = [
-        Paragraph((Word(report.verdict, "critical" if report.failing else "good"), f": {report.sentence} {report.extent}."))
+        Paragraph(
+            (Word(report.verdict, "critical" if report.failing else "good"), f": {report.sentence} {report.extent}.")
+        )
     ]
     found += rows(COLUMNS, audit.findings, lambda finding: row(finding, report.where(finding)), Page())
     for finding in audit.findings[:WORST]:

@@ -10,7 +10,7 @@ from mntscope.analysis.sharing import Sharing
 from mntscope.base.records import NamedTuple
 from mntscope.output.escape import visible
 from mntscope.output.graph.captions import CLASSES, Row, caption, rows
-from mntscope.output.writers.markup import LIGHT
+from mntscope.output.writers.colours import LIGHT
 from mntscope.output.writers.page import Page
 
 _COLOURS: dict[Crossing, tuple[str, float]] = {

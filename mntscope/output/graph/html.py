@@ -1,23 +1,23 @@
 """The picture of a peer graph as a web page: boxes that open, search, zoom; and all groups as a table.
 
 The drawing is nested lists, which the browser lays out and, being ``details`` elements, opens and closes: it works
-without the script, which adds search, zoom and pan.
+without the script, which adds search, zoom and pan. The markup is in ``page.html``, and this says what is in it.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from importlib.resources import files
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 from mntscope.analysis.folding import Crossing, Node, crossings
 from mntscope.analysis.sharing import Sharing
+from mntscope.base.records import NamedTuple
 from mntscope.graph import Member
 from mntscope.graph.peers import GroupKey
-from mntscope.model import Problem
 from mntscope.output.escape import shortened
 from mntscope.output.graph.captions import CLASSES, MEANINGS, SIGNS, Row, caption, fitting, rows, summary
-from mntscope.output.writers.markup import document, escape
+from mntscope.output.writers.html import render_page, resource
 from mntscope.output.writers.page import Page
 
 MEMBERS = 40_000
@@ -30,177 +30,150 @@ CELL = 200
 """How many characters of a name a table shows."""
 PROBLEMS = 100
 
-_TOOLS = """\
-<div class="tools noprint" hidden>
-<input id="search" type="search" placeholder="Search namespaces, paths, groups, devices ( / )" aria-label="Search">
-<button id="previous" type="button" title="Previous (Shift+Enter)" aria-label="Previous">↑</button>
-<button id="next" type="button" title="Next (Enter)" aria-label="Next">↓</button>
-<output id="found" for="search"></output>
-<button id="farther" type="button" title="Smaller (Ctrl and wheel)" aria-label="Smaller">&minus;</button>
-<button id="whole" type="button" title="Natural size">100 %</button>
-<button id="closer" type="button" title="Larger (Ctrl and wheel)" aria-label="Larger">+</button>
-<button id="fit" type="button" title="As small as fits">Fit</button>
-</div>"""
+T = TypeVar("T")
 
 
 def as_html(sharing: Sharing, page: Page) -> str:  # noqa: ARG001
     """One file, which needs no network."""
     about = f": {shortened(sharing.about)}" if sharing.about else ""
-    title = f"Who shares mounts with whom{about}"
-    writer = _Writer(sharing)
-    body = [
-        f"<main>\n<h1>{escape(title)}</h1>",
-        f"<p>{' '.join(escape(shortened(sentence, 600)) for sentence in summary(sharing))}</p>",
-        *writer.drawing(),
-        *writer.table(),
-        *_not_seen(sharing.not_seen),
-        "</main>",
-    ]
-    package = files("mntscope.output.graph")
-    return document(
-        title,
-        "\n".join(body),
-        style=package.joinpath("page.css").read_text("utf-8"),
-        script=package.joinpath("page.js").read_text("utf-8") if sharing.folded.roots else "",
+    contents = _Contents(sharing)
+    problems = [shortened(str(problem)) for problem in sharing.not_seen]
+    return render_page(
+        "graph/page.html",
+        f"Who shares mounts with whom{about}",
+        style=resource("graph/page.css"),
+        script=resource("graph/page.js") if sharing.folded.roots else "",
+        summary=[shortened(sentence, 600) for sentence in summary(sharing)],
+        legend=[(CLASSES[way], SIGNS[way], MEANINGS[way]) for way in ("both ways", "to the host", "one way")],
+        boxes=[contents.box(row) for row in rows(sharing.folded.roots)],
+        all_groups=contents.all_groups(),
+        not_seen=problems[:PROBLEMS],
+        not_seen_left_out=len(problems[PROBLEMS:]),
     )
 
 
-class _Writer:
+class _Table(NamedTuple):
+    head: tuple[str, ...]
+    lines: list[list[str]]
+    left_out: int
+
+
+class _Group(NamedTuple):
+    """A group: a line, which opens to the tables of its members and slaves."""
+
+    number: int
+    device: str
+    where: str
+    master: str
+    """The group that it receives from, if any."""
+    tables: list[_Table]
+
+
+class _Inside(NamedTuple):
+    """What is seen of a node when its box is opened."""
+
+    namespaces: list[str]
+    namespaces_left_out: int
+    groups: list[_Group]
+    groups_left_out: int
+    slaves: list[_Table]
+
+
+class _Box(NamedTuple):
+    classes: str
+    title: str
+    lines: tuple[str, ...]
+    passing: str
+    """What passes between namespaces: its last line, which stands out."""
+    parts: list[_Box]
+    """Of a box that stands for several nodes, one for each of them; then there is nothing else in it or below it."""
+    inside: _Inside | None
+    below: list[_Box]
+
+
+class _Room:
+    """How many things of a kind there is still room for on the page."""
+
+    def __init__(self, left: int) -> None:
+        self._left = left
+
+    def take(self, things: Sequence[T]) -> tuple[Sequence[T], int]:
+        """The first of them, as many as there is room for, and how many there is none for."""
+        taken = things[: self._left]
+        self._left -= len(taken)
+        return taken, len(things) - len(taken)
+
+
+class _Contents:
+    """Makes them in the order in which they are on the page, as long as there is room."""
+
     def __init__(self, sharing: Sharing) -> None:
         self.sharing = sharing
         self.names = sharing.names
-        self.groups = sharing.graph.groups
-        self.groups_left = GROUPS
-        self.members_left = MEMBERS
+        self.known = sharing.graph.groups
+        self.room_for_groups = _Room(GROUPS)
+        self.room_for_members = _Room(MEMBERS)
 
-    # The drawing
-
-    def drawing(self) -> Iterator[str]:
-        """The legend, the tools and the forest."""
-        drawn = rows(self.sharing.folded.roots)
-        if not drawn:
-            yield "<p>There is nothing to draw.</p>"
-            return
-        yield '<ul class="legend">'
-        for way in ("both ways", "to the host", "one way"):
-            yield _legend(way)
-        yield "<li>Click a box to see its groups and their members.</li>\n</ul>"
-        yield _TOOLS
-        yield '<div class="view" tabindex="0" aria-label="The peer groups as a picture">\n<ul class="forest">'
-        for row in drawn:
-            yield from self.row(row)
-        yield "</ul>\n</div>"
-
-    def row(self, row: Row) -> Iterator[str]:
+    def box(self, row: Row) -> _Box:
         """A box, with what is below it. The picture is not deeper than the interpreter's stack."""
         words = caption(row, self.names)
-        node = row.first
-        yield f'<li class="node {row.classes}"><details class="box"><summary>'
-        yield f'<span class="title">{escape(words.title)}</span>'
-        for number, line in enumerate(words.lines):
-            passes = ' class="passes"' if row.crossing and number == len(words.lines) - 1 else ""
-            yield f"<span{passes}>{escape(line)}</span>"
-        yield "</summary>"
+        lines, passing = (words.lines[:-1], words.lines[-1]) if row.crossing else (words.lines, "")
         if row.several:
-            yield '<ul class="inside">'
-            for one in row.nodes:
-                yield from self.row(Row((one,)))
-            yield "</ul></details></li>"
-            return
-        yield '<div class="inside">'
-        yield from self.inside(node)
-        yield "</div></details>"
-        if node.below:
-            yield '<ul class="below">'
-            for each in rows(node.below):
-                yield from self.row(each)
-            yield "</ul>"
-        yield "</li>"
+            parts = [self.box(Row((one,))) for one in row.nodes]
+            return _Box(row.classes, words.title, lines, passing, parts, None, [])
+        inside = self._inside(row.first)
+        below = [self.box(each) for each in rows(row.first.below)]
+        return _Box(row.classes, words.title, lines, passing, [], inside, below)
 
-    def inside(self, node: Node) -> Iterator[str]:
-        """What a box holds: all its namespaces, groups and members."""
-        if len(node.namespaces) > 1:
-            names = [escape(shortened(self.names.view(label))) for label in node.namespaces[: self.members_left]]
-            self.members_left -= len(names)
-            yield f"<details><summary>{len(node.namespaces)} namespaces</summary><p>{', '.join(names)}</p>"
-            yield f"{_more(len(node.namespaces) - len(names))}</details>"
+    def _inside(self, node: Node) -> _Inside:
+        several = node.namespaces if len(node.namespaces) > 1 else ()
+        labels, labels_left_out = self.room_for_members.take(several)
+        names = [shortened(self.names.view(label)) for label in labels]
         if node.kind == "slaves":
-            yield from self.slaves(node.slaves)
-            return
+            return _Inside(names, labels_left_out, [], 0, [self._slaves(node.slaves)])
         lone: dict[GroupKey, list[Member]] = defaultdict(list)
         for key, slave in node.slaves:
             lone[key].append(slave)
-        shown = node.groups[: self.groups_left]
-        self.groups_left -= len(shown)
-        for key in shown:
-            yield from self.group(key, lone[key])
-        yield _more(len(node.groups) - len(shown))
+        keys, keys_left_out = self.room_for_groups.take(node.groups)
+        groups = [self._group(key, lone[key]) for key in keys]
+        return _Inside(names, labels_left_out, groups, keys_left_out, [])
 
-    def group(self, key: GroupKey, slaves: Sequence[Member]) -> Iterator[str]:
-        """A group: a line, which opens to a table of its members."""
-        group = self.groups[key]
-        where = shortened(self.names.group(key)) if group.members else "no member is seen"
-        yield f"<details><summary>group {key[1]}: {escape(where)}"
-        yield f'<span class="dim">device {escape(key[0])}</span></summary>'
-        if group.master is not None:
-            yield f"<p>Receives from {escape(self._group((key[0], group.master)))}.</p>"
-        yield from self.members("member", self.sharing.host_first(group.members))
-        yield from self.members("slave", slaves)
-        yield "</details>"
+    def _group(self, key: GroupKey, slaves: Sequence[Member]) -> _Group:
+        group = self.known[key]
+        master = "" if group.master is None else self._called((key[0], group.master))
+        members = self.sharing.host_first(group.members)
+        tables = [self._members(of, found) for of, found in (("Member", members), ("Slave", slaves)) if found]
+        return _Group(key[1], key[0], self._where(key), master, tables)
 
-    def members(self, what: str, members: Sequence[Member]) -> Iterator[str]:
-        """A table of mounts."""
-        if not members:
-            return
-        shown = members[: self.members_left]
-        self.members_left -= len(shown)
-        head = ("Namespace", f"{what.capitalize()} at", "Directory", "Type", "Source", "ID")
-        yield _table(head, (self._member(member) for member in shown))
-        yield _more(len(members) - len(shown))
+    def _members(self, what: str, members: Sequence[Member]) -> _Table:
+        shown, left_out = self.room_for_members.take(members)
+        head = ("Namespace", f"{what} at", "Directory", "Type", "Source", "ID")
+        return _Table(head, [[self._name(member), *_mount(member)] for member in shown], left_out)
 
-    def slaves(self, slaves: Sequence[tuple[GroupKey, Member]]) -> Iterator[str]:
-        """A table of mounts that are slaves, and whose."""
-        shown = slaves[: self.members_left]
-        self.members_left -= len(shown)
+    def _slaves(self, slaves: Sequence[tuple[GroupKey, Member]]) -> _Table:
+        """Mounts that are slaves, and whose."""
+        shown, left_out = self.room_for_members.take(slaves)
         head = ("Slave at", "Receives from", "Directory", "Type", "Source", "ID")
-        lines = ([self._member(slave)[1], self._group(key), *self._member(slave)[2:]] for key, slave in shown)
-        yield _table(head, lines)
-        yield _more(len(slaves) - len(shown))
+        mounts = [(self._called(key), *_mount(slave)) for key, slave in shown]
+        return _Table(head, [[at, master, *others] for master, at, *others in mounts], left_out)
 
-    def _member(self, member: Member) -> list[str]:
-        mount = member.mount
-        names = (self.names.view(member.label), mount.mount_point, mount.root, mount.fs_type, mount.source)
-        return [*(shortened(name, CELL) for name in names), str(mount.mount_id)]
-
-    def _group(self, key: GroupKey) -> str:
-        return f"group {key[1]} ({shortened(self.names.group(key))})" if self.groups[key].members else f"group {key[1]}"
-
-    # The table
-
-    def table(self) -> Iterator[str]:
+    def all_groups(self) -> _Table:
         """Every group, a row each."""
         keys = list(self.sharing.groups)
-        if not keys:
-            return
         ways = crossings(self.sharing.folded)
-        yield f"<details><summary><strong>All {len(keys)} groups as a table</strong></summary>"
-        yield _table(
-            ("Group", "Device", "At", "Members in", "Slaves without a group in", "Receives from", "Events"),
-            (self._line(key, ways.get(key, "")) for key in keys[:TABLE]),
-        )
-        yield _more(len(keys) - min(TABLE, len(keys)))
-        yield "</details>"
+        head = ("Group", "Device", "At", "Members in", "Slaves without a group in", "Receives from", "Events")
+        return _Table(head, [self._line(key, ways.get(key, "")) for key in keys[:TABLE]], len(keys[TABLE:]))
 
     def _line(self, key: GroupKey, way: Crossing) -> list[str]:
-        group = self.groups[key]
+        group = self.known[key]
         lone = [slave for slave in group.slaves if slave.mount.peer_group is None]
         return [
             str(key[1]),
             key[0],
-            shortened(self.names.group(key)) if group.members else "no member is seen",
+            self._where(key),
             self._namespaces(group.members),
             self._namespaces(lone),
-            "" if group.master is None else self._group((key[0], group.master)),
+            "" if group.master is None else self._called((key[0], group.master)),
             f"{SIGNS[way]} {MEANINGS[way]}".strip(),
         ]
 
@@ -209,24 +182,18 @@ class _Writer:
         found = links.namespaces(members)
         return fitting((self.names.view(links.label(namespace)) for namespace in found), len(found))
 
+    def _name(self, member: Member) -> str:
+        return shortened(self.names.view(member.label), CELL)
 
-def _legend(way: Crossing) -> str:
-    return f'<li><b class="{CLASSES[way]}">{SIGNS[way]}</b> {escape(MEANINGS[way])}</li>'
+    def _where(self, key: GroupKey) -> str:
+        return shortened(self.names.group(key)) if self.known[key].members else "no member is seen"
 
-
-def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    titles = "".join(f'<th scope="col">{escape(title)}' for title in head)
-    body = "\n".join("<tr>" + "".join(f"<td>{escape(cell)}" for cell in line) for line in lines)
-    return f'<div class="scroll"><table><thead><tr>{titles}</thead><tbody>\n{body}\n</tbody></table></div>'
-
-
-def _more(number: int) -> str:
-    return f'<p class="dim">and {number} more (mntscope graph --format json has all)</p>' if number > 0 else ""
+    def _called(self, key: GroupKey) -> str:
+        return f"group {key[1]} ({self._where(key)})" if self.known[key].members else f"group {key[1]}"
 
 
-def _not_seen(problems: Sequence[Problem]) -> Iterator[str]:
-    if problems:
-        yield "<h2>Not seen</h2>\n<ul>"
-        yield from (f"<li>{escape(shortened(str(problem)))}</li>" for problem in problems[:PROBLEMS])
-        yield "</ul>"
-        yield _more(len(problems) - PROBLEMS)
+def _mount(member: Member) -> list[str]:
+    """Where it is mounted, and what."""
+    mount = member.mount
+    names = (mount.mount_point, mount.root, mount.fs_type, mount.source)
+    return [*(shortened(name, CELL) for name in names), str(mount.mount_id)]

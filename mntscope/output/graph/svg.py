@@ -16,7 +16,8 @@ from mntscope.graph import GroupNames, PeerGraph
 from mntscope.graph.peers import GroupKey
 from mntscope.output.escape import visible
 from mntscope.output.graph.captions import CLASSES, Row, caption, rows
-from mntscope.output.writers.markup import DARK, LIGHT, PICTURE, escape
+from mntscope.output.writers.colours import DARK, LIGHT, PICTURE
+from mntscope.output.writers.html import escape
 from mntscope.output.writers.page import Page
 
 CELL = 7.8

@@ -35,8 +35,8 @@ from mntscope.output.document import (
 )
 from mntscope.output.escape import shortened
 from mntscope.output.writers import markdown
-from mntscope.output.writers.html import inline, markup
-from mntscope.output.writers.markup import DARK, LIGHT, PICTURE, escape
+from mntscope.output.writers.colours import DARK, LIGHT, PICTURE
+from mntscope.output.writers.html import escape, inline, markup
 from mntscope.output.writers.page import Page
 from mntscope.output.writers.terminal import blocks_text
 
