@@ -24,9 +24,9 @@ from mntscope.isolate import Plan
 from mntscope.model import Mount, View
 from mntscope.output import diff, holders, isolate, namespaces, phrases, predict, tree
 from mntscope.output.audit import findings
-from mntscope.output.document import Document, Table, Words, name
-from mntscope.output.graph import sharing
-from mntscope.output.writers.notebook import FRAME, NotebookCell, as_html, as_markdown, as_text
+from mntscope.output.document import Document, Paragraph, Table, Words, name
+from mntscope.output.graph import Sharing, svg, table
+from mntscope.output.writers.notebook import FRAME, NotebookCell, Picture, as_html, as_markdown, as_text
 from mntscope.output.writers.page import Page
 from mntscope.propagation import Effect, Outcome
 from mntscope.rules import Finding
@@ -92,7 +92,10 @@ def kinds() -> dict[type, Callable[[Any], NotebookCell]]:
         Snapshot: _snapshot,
         Records: _records,
         **findings.TELLERS,
-        **sharing.TELLERS,
+        Leak: _written(table.leak_document),
+        PeerGroup: _written(table.group_document, rest=".members and .slaves have all of them"),
+        PeerGraph: _graph,
+        Sharing: _sharing,
     }
 
 
@@ -104,22 +107,46 @@ def _written(document: Callable[[Any, Page], Document], rest: str = FRAME) -> Ca
 def _diff(found: Diff) -> NotebookCell:
     picture = None
     if found.leaks:
-        picture = sharing.drawn(PeerGraph.of([found.host, found.target]), found.host.label, folded=True)
+        picture = _drawn(PeerGraph.of([found.host, found.target]), found.host.label)
     rest = ".leaks.frame(), .changes.frame() have all of them"
     return NotebookCell(diff.document(found, Page()), picture, rest)
 
 
 def _snapshot(snapshot: Snapshot) -> NotebookCell:
     document = namespaces.snapshot_document(snapshot, Page())
-    picture = sharing.drawn(PeerGraph.of(snapshot.views), snapshot.host_label, folded=True)
+    picture = _drawn(PeerGraph.of(snapshot.views), snapshot.host_label)
     return NotebookCell(document, picture, ".namespaces.frame() has all of them")
+
+
+def _graph(graph: PeerGraph) -> NotebookCell:
+    # A graph does not know who plays the host: as in a snapshot, it is the first, unless one is called so.
+    labels = [view.label for view in graph.views]
+    if not labels:
+        return NotebookCell(Document("Peer graph", (Paragraph("No views."),)))
+    return _sharing(Sharing(Snapshot(graph.views, "host" if "host" in labels else labels[0]), graph), FRAME)
+
+
+def _sharing(sharing: Sharing, rest: str = ".graph.frame() has all of them") -> NotebookCell:
+    picture = None
+    if sharing.folded.roots:
+        drawing = svg.element(sharing.folded, sharing.names, unfolded=sharing.everything)
+        picture = Picture("Who shares with whom", drawing, alone=svg.as_svg(sharing, Page()))
+    return NotebookCell(table.document(sharing, Page()), picture, rest, table.as_table(sharing, Page()))
+
+
+def _drawn(graph: PeerGraph, host: str) -> Picture | None:
+    """A picture to go with something else; none of what is too large, or shares nothing."""
+    if sum(len(view.mounts) for view in graph.views) > phrases.QUICK:
+        return None
+    drawing = svg.svg(graph, host)
+    return Picture("Who shares with whom", drawing, folded=True) if drawing else None
 
 
 _ROWS: dict[type, tuple[str, tuple[str, ...], Callable[[Any], tuple[Words, ...]]]] = {
     Mount: ("mount", tree.MOUNTS, tree.row),
     NamespaceStatus: ("mount namespace", namespaces.HEADINGS, namespaces.row),
-    PeerGroup: ("peer group", sharing.GROUP_COLUMNS, sharing.group_row),
-    Leak: ("leak", sharing.LEAK_COLUMNS, sharing.leak_row),
+    PeerGroup: ("peer group", table.GROUPS, table.group_row),
+    Leak: ("leak", table.LEAKS, table.leak_row),
     Change: ("change", diff.CHANGES[:2], diff.change_row),
     Effect: ("effect", predict.EFFECTS, predict.effect_row),
     Finding: ("finding", findings.COLUMNS, findings.row),

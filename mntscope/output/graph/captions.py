@@ -7,6 +7,7 @@ from itertools import islice
 
 from mntscope.analysis.folding import Crossing, Node, nodes
 from mntscope.analysis.sharing import Sharing
+from mntscope.base.counting import agreeing, counted
 from mntscope.base.records import NamedTuple
 from mntscope.graph import GroupNames
 from mntscope.graph.peers import GroupKey
@@ -99,12 +100,12 @@ def caption(row: Row, names: GroupNames) -> Caption:
     node = row.first
     further = ("and what lies further down",) if node.deeper else ()
     if node.kind == "unseen":
-        count = _count(len(node.groups), "group")
+        count = counted(len(node.groups), "group")
         return Caption("not seen", (f"{count} of which no view shows a member: {_numbers(node)}", *further))
     title = fitting(map(names.view, node.namespaces), len(node.namespaces), WIDER)
     if node.kind == "slaves":
         where = _places(member.mount.mount_point for _, member in node.slaves)
-        what = f"{_count(len(node.slaves), 'slave mount')}: {where}"
+        what = f"{counted(len(node.slaves), 'slave mount')}: {where}"
     elif len(node.groups) == 1:
         what = f"group {node.groups[0][1]}: {place(node.groups[0], node, names)}"
     else:
@@ -169,46 +170,38 @@ def _clipped(text: str, room: int) -> str:
     return text if len(text) <= room else f"{text[: room // 2]}…{text[1 - room // 2 :]}"
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def summary(sharing: Sharing, *, hint: str = " (--all)") -> list[str]:
+    """What there is, in sentences: how many groups, and how many of them pass events on.
 
-
-def summary(sharing: Sharing) -> list[str]:
-    """What there is, in sentences: how many groups, and how many of them pass events on."""
-    keys = list(sharing.groups)
-    ways = {way: [node for node in nodes(sharing.folded) if node.crossing == way] for way in MEANINGS}
-    there = f"{_count(len(sharing.namespaces), 'mount namespace')}, {_count(len(keys), 'peer group')}"
+    *hint*: how to see what is left out.
+    """
+    found = list(nodes(sharing.folded))
+    ways = {way: [node for node in found if node.crossing == way] for way in MEANINGS}
+    there = f"{counted(len(sharing.namespaces), 'mount namespace')}, {counted(len(list(sharing.groups)), 'peer group')}"
     sentences = [f"{there} around {sharing.about}." if sharing.about else f"{there}."]
     both = sum(len(node.groups) for node in ways["both ways"])
     if both:
-        concerned = {label for node in ways["both ways"] for label in node.namespaces}
-        sentences.append(
-            f"{_count(both, 'group')} in {_count(len(concerned), 'namespace')} {_s(both, 'passes', 'pass')} mounts and"
-            " umounts both ways: what one mounts there, the others see."
-        )
-    to_host = {label for node in ways["to the host"] for label in node.namespaces}
-    if to_host:
+        concerned = counted(len(_labels(ways["both ways"])), "namespace")
+        passes = f"{counted(both, 'group')} in {concerned} {'passes' if both == 1 else 'pass'}"
+        sentences.append(f"{passes} mounts and umounts both ways: what one mounts there, the others see.")
+    if ways["to the host"]:
         sentences.append("The host receives what is mounted in other namespaces.")
-    receiving = {label for node in ways["one way"] for label in node.namespaces}
+    receiving = len(_labels(ways["one way"]))
     if receiving:
-        only = _count(len(receiving), "namespace")
-        sentences.append(f"{only} {_s(len(receiving), 'receives', 'receive')} the events of others.")
-    involved = {
-        label
-        for node in nodes(sharing.folded)
-        if node.crossing or any(below.crossing for below in node.below)
-        for label in node.namespaces
-    }
+        receives = agreeing(receiving, "namespace receives", "namespaces receive")
+        sentences.append(f"{receives} the events of others.")
+    involved = _labels(node for node in found if node.crossing or any(below.crossing for below in node.below))
     apart = len(sharing.namespaces) - len(involved)
     if not involved:
         sentences.append("No mount or umount passes from one namespace to another.")
     elif apart and not sharing.about:
-        sentences.append(f"{_count(apart, 'namespace')} {_s(apart, 'exchanges', 'exchange')} nothing with any other.")
+        exchanges = agreeing(apart, "namespace exchanges", "namespaces exchange")
+        sentences.append(f"{exchanges} nothing with any other.")
     if sharing.folded.left_out:
-        left = sharing.folded.left_out
-        sentences.append(f"{_count(left, 'group')} {_s(left, 'stays', 'stay')} within one namespace (--all).")
+        stays = agreeing(sharing.folded.left_out, "group stays", "groups stay")
+        sentences.append(f"{stays} within one namespace{hint}.")
     return sentences
 
 
-def _s(number: int, one: str, many: str) -> str:
-    return one if number == 1 else many
+def _labels(several: Iterable[Node]) -> set[str]:
+    return {label for node in several for label in node.namespaces}
