@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.entered import functions_entered
-from tests.support.throwaway import ROOT, Host
+from tests.support.repository import ROOT
+from tests.support.throwaway import Host
 
 PACKAGE = ROOT / "mntscope"
 TEXT = (ROOT / "docs" / "architecture.md").read_text("utf-8")

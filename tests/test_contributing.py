@@ -12,7 +12,7 @@ from textwrap import dedent
 import pytest
 
 from mntscope.cli import main
-from tests.support.throwaway import ROOT
+from tests.support.repository import ROOT
 
 TEXT = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 CHECKLISTS = dict(re.findall(r"^### (.*)\n((?:(?!##).*\n)*)", TEXT, re.MULTILINE))

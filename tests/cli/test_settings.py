@@ -17,8 +17,8 @@ from mntscope.errors import AccessError, MntscopeError, RefusedError, UsageError
 from mntscope.output.audit import FORMATS
 from mntscope.output.writers.page import Page
 from mntscope.rules import RULES, Policy, Waiver
-from tests.support.repository import ROOT
 from tests.support.audits import SOME, found, made_up, report
+from tests.support.repository import ROOT
 
 DOCUMENTED = ROOT / "docs/audit.md"
 

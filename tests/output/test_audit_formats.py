@@ -24,8 +24,8 @@ from mntscope.output.escape import LONGEST
 from mntscope.output.writers.page import Page
 from mntscope.rules import RULES, Policy
 from mntscope.snapshot import Snapshot
-from tests.support.repository import DATA
 from tests.support.audits import NASTY, WHEN, found, hostile_report, made_up, report, with_everything
+from tests.support.repository import DATA
 from tests.support.tables import hostile_views
 
 SCHEMA = DATA / "schemas/sarif-2.1.0.json"

@@ -9,8 +9,9 @@ import pytest
 
 from mntscope.rules import RULES, Finding, Rule, audit, by_id
 from mntscope.snapshot import Snapshot
+from tests.support.repository import ROOT
 from tests.support.rule_cases import Case, Maker, Scene, cases, module_of, quiet
-from tests.support.throwaway import ROOT, Host
+from tests.support.throwaway import Host
 
 CASES = [pytest.param(rule, case, id=f"{rule.id}: {case.name}") for rule, case in cases()]
 

@@ -12,7 +12,7 @@ from mntscope.analysis.remedies import Command
 from mntscope.output.audit import FORMATS
 from mntscope.output.writers.page import Page
 from mntscope.rules import Deferred, audit, by_id
-from tests.support.audits import found, machine, made_up, told
+from tests.support.audits import found, machine, made_up, report
 
 COMMAND: Command = ("umount", "/mnt")
 
@@ -43,15 +43,15 @@ def test_a_remedy_is_worked_out_once_when_it_is_looked_at(work: Work) -> None:
 
 @pytest.mark.parametrize("form", ["prometheus", "table", "json"])
 def test_who_only_counts_needs_no_remedy(work: Work, form: str) -> None:
-    report = told(rules=[made_up(found(commands=Deferred(work)))])
-    assert report.failing
-    FORMATS[form](report, Page())
+    made = report(rules=[made_up(found(commands=Deferred(work)))])
+    assert made.failing
+    FORMATS[form](made, Page())
     assert work.times == (0 if form == "prometheus" else 1)
 
 
 def test_the_table_works_out_what_it_shows(work: Work) -> None:
     findings = [found(str(number), commands=Deferred(work)) for number in range(50)]
-    FORMATS["table"](told(rules=[made_up(*findings)]), Page())
+    FORMATS["table"](report(rules=[made_up(*findings)]), Page())
     assert work.times == 5
 
 
@@ -68,8 +68,8 @@ def test_it_is_compared_copied_and_shown_as_the_commands_that_it_is(work: Work) 
 
 
 def test_a_remedy_that_cannot_be_worked_out_costs_no_report() -> None:
-    report = told(rules=[made_up(found(commands=Deferred(lambda: 1 / 0), advice="Look yourself."))])  # type: ignore[arg-type, return-value]
-    assert "Look yourself." in FORMATS["table"](report, Page())
+    made = report(rules=[made_up(found(commands=Deferred(lambda: 1 / 0), advice="Look yourself."))])  # type: ignore[arg-type, return-value]
+    assert "Look yourself." in FORMATS["table"](made, Page())
 
 
 def test_a_remedy_is_the_same_whichever_is_looked_at_first() -> None:
