@@ -47,7 +47,7 @@ def test_no_docstring_merely_repeats_its_name() -> None:
         for name, docstring, line in documented(ast.parse(path.read_bytes()))
         if repeats(name, docstring)
     ]
-    assert found == []
+    assert "\n".join(found) == ""
 
 
 def test_one_that_does_is_recognised() -> None:
