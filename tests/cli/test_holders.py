@@ -72,7 +72,8 @@ def test_the_device_is_busy(machine: Host, tmp_path: Path) -> None:
             code, document = asked(machine, name)
             assert (code, document["device"]) == (1, device_number(device))
         assert shell(machine, only_staying(document)["remedy"]).returncode == 0
-        assert machine.call(open_exclusively, device) != "Device or resource busy"
+        # Another's look at the machine may keep the filesystem for a moment.
+        scenes.waited_for(lambda: machine.call(open_exclusively, device) != "Device or resource busy" or None)
 
 
 def test_a_directory_is_busy_in_the_namespace_that_has_it_mounted(machine: Host, tmp_path: Path) -> None:

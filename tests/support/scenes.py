@@ -33,13 +33,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import pytest
 
 from mntscope.kernel import syscalls
 from tests.support.throwaway import PROPAGATION, Actor, Host, Mode, Step, WorkerFailed
 
+T = TypeVar("T")
 Bind = tuple[Path | str, str, Literal["rshared", "rslave", "rprivate"]]
 """Where it is on the host, where in the container, and the propagation type it is given there."""
 
@@ -309,34 +310,42 @@ def _sleep_in_new_namespace(kind: Mode, sleepers: int, writer: int) -> None:
 # Processes of programs
 
 
-def waited_for(look: Callable[[], int | None]) -> int:
-    """What *look* finds, within five seconds."""
-    for _ in range(500):
-        found = look()
-        if found is not None:
-            return found
+def waited_for(look: Callable[[], T | None]) -> T:
+    """What *look* finds, within half a minute: on a busy machine a program may take seconds to start."""
+    until = time.monotonic() + 30
+    while (found := look()) is None:
+        assert time.monotonic() < until, "it did not come to be"
         time.sleep(0.01)
-    raise AssertionError("it did not start")
+    return found
 
 
 def descendants(pid: int) -> list[int]:
-    """The children of a process, and theirs, parents first."""
+    """The children of a process, and theirs, parents first; none of one that has ended."""
     found = []
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        found += [int(child), *descendants(int(child))]
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            found += [int(child), *descendants(int(child))]
     return found
 
 
 def _descendant(pid: int, comm: str) -> int | None:
-    matching = (child for child in descendants(pid) if Path(f"/proc/{child}/comm").read_text().strip() == comm)
-    return next(matching, None)
+    for child in descendants(pid):
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            if Path(f"/proc/{child}/comm").read_text() == f"{comm}\n":
+                return child
+    return None
 
 
 def _actor(host: Host, inner: int) -> Actor:
     """A process by the pid that the host knows it by; an orphan of a ``machine`` is a child of its pid 1."""
     if not host.own_pids:
         return Actor(inner, inner)
-    return next(actor for pid in descendants(host.pid) if (actor := Actor(pid, inner)).pids[1] == inner)
+    for pid in descendants(host.pid):
+        actor = Actor(pid, inner)
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            if actor.pids[1] == inner:
+                return actor
+    raise AssertionError(f"the host has no process {inner}")
 
 
 # The containers of runc

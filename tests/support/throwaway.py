@@ -41,6 +41,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NoReturn, Protocol, TypeVar
@@ -187,8 +188,9 @@ class Host:
         return Path(f"/proc/{actor.pid if actor else self.pid}/mountinfo").read_bytes()
 
     def kill(self, actor: Actor) -> None:
-        """Ends a process of the host, and waits until it is gone."""
-        os.kill(actor.pid, signal.SIGKILL)
+        """Ends a process of the host, if it has not ended, and waits until it is gone."""
+        with suppress(ProcessLookupError):
+            os.kill(actor.pid, signal.SIGKILL)
         os.waitpid(self._direct.pop(actor.pid), 0)
 
     def _enter(self) -> None:
