@@ -2,8 +2,8 @@
 
 PYTHON ?= python3
 VENV := .venv
-# Files of tests that run at once: most of them wait for the kernel, or for a program that they have started.
-WORKERS ?= 2
+# Files of tests that run at once: twice the processors, as most of them wait for a program that they have started.
+WORKERS ?= $(shell expr 2 \* $$(nproc))
 
 .PHONY: demo test lint bench notebooks fixtures clean
 
@@ -13,10 +13,15 @@ demo: $(VENV)/.installed
 	$(VENV)/bin/mntscope lab -- $(VENV)/bin/mntscope diff {pid} --against {host} || test $$? = 1
 
 test: $(VENV)/.installed-dev
-	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST)
+	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST)
 
+# Each tool's own words are the failure message.
 lint: $(VENV)/.installed-dev
-	$(VENV)/bin/python -m pytest -q tests/test_standards.py
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/lint-imports --no-logo
+	$(VENV)/bin/mypy
+	$(VENV)/bin/pyright
 
 # Beside its peers, in one run, as root (it installs them); BENCH='--only start' for a part.
 bench: $(VENV)/.installed-dev

@@ -36,6 +36,28 @@ def pytest_configure(config: pytest.Config) -> None:
             signal.signal(number, handler)
 
 
+# The files that take longest: begun last, each would be waited for when all others are done.
+LONG = (
+    "tests/test_attacks.py",
+    "tests/cli/test_signals.py",
+    "tests/test_notebooks.py",
+    "tests/isolate/test_faults.py",
+    "tests/selftest/test_selftest.py",
+    "tests/propagation/test_mutations.py",
+    "tests/test_cases.py",
+    "tests/archive/test_sosreport.py",
+    "tests/live/test_many.py",
+    "tests/live/test_users.py",
+    "tests/jupyter/test_kernel.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest."""
+    rank = {file: number for number, file in enumerate(LONG)}
+    items.sort(key=lambda item: rank.get(item.nodeid.partition("::")[0], len(LONG)))
+
+
 def pytest_report_header() -> str:
     """The line to copy when a run is to be repeated."""
     return f"MNTSCOPE_SEED={SEED}"

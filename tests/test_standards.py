@@ -1,34 +1,21 @@
-"""The house rules, as far as a program can check them: each tool's own words are the failure message."""
+"""The house rules, as far as a program can check them and no linter does; those run in ``make lint``."""
 
 from __future__ import annotations
 
 import ast
 import re
-import subprocess
-import sys
+from collections.abc import Iterable
 from pathlib import Path
 
-import pytest
-
-from tests.support.repository import ROOT
-
-TOOLS = Path(sys.executable).parent
+from tests.support.repository import DATA, ROOT
 
 ROOMS = ("mntscope", "grammar", "tests", "fixtures", "notebooks")
-DATA = ROOT / "tests" / "data"
 PYTHON = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py") if DATA not in path.parents)
 TEXTS = [
     path
     for pattern in ("*.md", "docs/**/*.md", "[fn]*s/*.md", "*.toml", "*.py", "Makefile", ".ci/run", "grammar/*.lark")
     for path in sorted(ROOT.glob(pattern))
 ] + [path for path in PYTHON if path != Path(__file__).resolve()]
-
-
-@pytest.mark.parametrize("command", ["ruff check", "ruff format --check", "mypy", "pyright", "lint-imports --no-logo"])
-def test_the_tool_has_nothing_to_say(command: str) -> None:
-    tool, *arguments = command.split()
-    result = subprocess.run([TOOLS / tool, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, f"{command}\n{result.stdout}{result.stderr}"
 
 
 def test_every_file_fits_in_a_head() -> None:
@@ -47,6 +34,26 @@ def test_nothing_is_left_to_do() -> None:
 def test_the_text_means_the_same_to_everyone() -> None:
     # The directory it was written in, and the numbers of a tracker, mean nothing to a reader elsewhere.
     assert _found(rf"{re.escape(str(ROOT))}|\bissue \d+\b") == []
+
+
+def test_every_room_is_tested_in_a_folder_of_its_name() -> None:
+    rooms = {path.parent.name for path in (ROOT / "mntscope").glob("*/__init__.py")}
+    folders = {path.parent.name for path in (ROOT / "tests").glob("*/__init__.py")}
+    assert folders - {"benchmarks", "support"} == rooms
+
+
+def test_only_one_file_knows_where_it_is_in_the_repository() -> None:
+    tests = [path for path in PYTHON if ROOT / "tests" in path.parents and path != Path(__file__).resolve()]
+    assert _files_with(tests, r"\bparents\[") == {"tests/support/repository.py"}
+
+
+def test_only_one_file_reads_what_is_beside_the_repository() -> None:
+    assert _files_with(PYTHON, r"^from .*\bPUBLIC_TABLES\b") == {"tests/test_public_tables.py"}
+    assert _files_with(PYTHON, r"\bROOT\.parent\b") == {"tests/support/repository.py"}
+
+
+def _files_with(paths: Iterable[Path], pattern: str) -> set[str]:
+    return {_name(path) for path in paths if re.search(pattern, path.read_text("utf-8"), re.MULTILINE)}
 
 
 def _name(path: Path) -> str:
