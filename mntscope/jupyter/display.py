@@ -9,6 +9,7 @@ runs, and nothing untrusted is obeyed. What is left out is counted: ``.frame()``
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -23,13 +24,14 @@ from mntscope.graph import Leak, PeerGraph, PeerGroup
 from mntscope.isolate import Plan
 from mntscope.model import Mount, View
 from mntscope.output import diff, holders, isolate, namespaces, phrases, predict, tree
-from mntscope.output.audit import findings
+from mntscope.output.audit import AuditReport
+from mntscope.output.audit import document as audits
 from mntscope.output.document import Document, Paragraph, Table, Words, name
 from mntscope.output.graph import Sharing, svg, table
 from mntscope.output.writers.notebook import FRAME, NotebookCell, Picture, as_html, as_markdown, as_text
 from mntscope.output.writers.page import Page
 from mntscope.propagation import Effect, Outcome
-from mntscope.rules import Finding
+from mntscope.rules import Audit, Finding
 from mntscope.snapshot import Snapshot
 
 Bundle = dict[str, str]
@@ -91,7 +93,8 @@ def kinds() -> dict[type, Callable[[Any], NotebookCell]]:
         Diff: _diff,
         Snapshot: _snapshot,
         Records: _records,
-        **findings.TELLERS,
+        Audit: _audit,
+        Finding: _written(audits.finding_document, rest=".evidence has all of it"),
         Leak: _written(table.leak_document),
         PeerGroup: _written(table.group_document, rest=".members and .slaves have all of them"),
         PeerGraph: _graph,
@@ -116,6 +119,12 @@ def _snapshot(snapshot: Snapshot) -> NotebookCell:
     document = namespaces.snapshot_document(snapshot, Page())
     picture = _drawn(PeerGraph.of(snapshot.views), snapshot.host_label)
     return NotebookCell(document, picture, ".namespaces.frame() has all of them")
+
+
+def _audit(audit: Audit) -> NotebookCell:
+    # What was audited, and when, is not known here; a report says it.
+    report = AuditReport(audit, subject="", when=datetime.now(UTC))
+    return NotebookCell(audits.document(report, Page(), evidence=True), text=audits.as_table(report, Page()))
 
 
 def _graph(graph: PeerGraph) -> NotebookCell:
@@ -149,7 +158,7 @@ _ROWS: dict[type, tuple[str, tuple[str, ...], Callable[[Any], tuple[Words, ...]]
     Leak: ("leak", table.LEAKS, table.leak_row),
     Change: ("change", diff.CHANGES[:2], diff.change_row),
     Effect: ("effect", predict.EFFECTS, predict.effect_row),
-    Finding: ("finding", findings.COLUMNS, findings.row),
+    Finding: ("finding", audits.COLUMNS, audits.row),
 }
 
 

@@ -20,7 +20,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from mntscope.model import View
 from mntscope.output.audit import FORMATS, AuditReport
+from mntscope.output.audit.document import document, finding_document
+from mntscope.output.document import Heading, Table
 from mntscope.output.escape import LONGEST
+from mntscope.output.writers.markdown import as_markdown
 from mntscope.output.writers.page import Page
 from mntscope.rules import RULES, Policy
 from mntscope.snapshot import Snapshot
@@ -89,12 +92,16 @@ def test_nothing_found_is_said_too(format: str) -> None:  # noqa: A002
 
 def test_the_table_says_what_to_do(full: AuditReport) -> None:
     text = written(full, "table")
-    assert text.startswith("FOUND  4 findings: 3 critical, 1 high.\nthis machine: 2 mount namespaces, 6 mounts")
-    assert "\ncritical  MNT001 leak-to-host\n" in text
-    assert "\n          mount --namespace 4711 --make-rslave /\n" in text
+    assert text.startswith(
+        "FOUND  4 findings: 3 critical, 1 high.\n"
+        "this machine, 2026-11-23 12:00 UTC, Linux 6.18.0: 2 mount namespaces, 6 mounts, 4 rules.\n\n"
+        "critical MNT001 leak-to-host\n    web-1 (docker) can change the host's mounts: "
+    )
+    assert "\n    mount --namespace 4711 --make-rslave /\n\n  Start it with unshare --mount (private), " in text
+    assert "\nhigh X001 made-up\n  web-1 (docker)  high trouble.\n" in text
     assert "Waived by mntscope.toml: 1 finding." in text
-    assert "Note: a waiver of X001 expired on 2026-01-01: for a week." in text
-    assert "Not seen: process 12: may not be read." in text
+    assert "\n  A waiver of X001 expired on 2026-01-01: for a week.\n" in text
+    assert "\nNot seen\n  process 12: may not be read\n" in text
     assert "mntscope explain MNT001" in text
 
 
@@ -114,6 +121,20 @@ def test_many_findings_are_counted_unless_all_are_asked_for() -> None:
     many = report(rules=[made_up(*(found(f"trouble {number}") for number in range(20)))])
     assert "and 15 more (--all)" in written(many, "table")
     assert "trouble 19" in written(many, "table", Page(everything=True))
+
+
+def test_what_is_advised_of_several_is_said_once_after_them() -> None:
+    leaking = [found(f"trouble {number}", advice="Do `so`.") for number in range(3)]
+    text = written(report(rules=[made_up(*leaking, found("else", advice="Do that."))]), "table")
+    assert text.count("Do so.") == 1
+    assert "  else.\n\n  Do so.\n  Do that.\n" in text
+
+
+def test_a_terminal_does_not_wait_for_evidence() -> None:
+    full = with_everything()
+    told = document(full, Page())
+    assert not {heading.level for heading in told.blocks if isinstance(heading, Heading)} - {2}
+    assert [block for block in told.blocks if type(block) is Table] == []
 
 
 # JSON
@@ -146,10 +167,21 @@ def test_json_names_are_exact(hostile: AuditReport) -> None:
 def test_markdown_is_a_ticket(full: AuditReport) -> None:
     text = written(full, "markdown")
     assert text.startswith("# Mount audit of this machine\n\n**FOUND**: 4 findings: 3 critical, 1 high.\n")
-    assert "| **critical** | MNT001 leak-to-host | web-1 (docker) | `/` |" in text
-    assert "```sh\nmount --namespace 4711 --make-rslave /\n```" in text
+    assert "## **critical** MNT001 leak-to-host\n\n| What is wrong | To put it right |\n" in text
+    assert " mount below it. | `mount --namespace 4711 --make-rslave /` |\n\nStart it with `unshare --mount` " in text
+    assert "### Evidence: web-1 (docker) at `/`\n\n| What | Seen |\n" in text
+    assert "| host | `/` | `tmpfs` **is mounted** | shared:2 |\n\nFingerprint `" in text
     assert "## Why it matters\n\n### MNT001 leak-to-host\n" in text
     assert "| X001 | web-1 (docker) | `/low` | agreed with the owners | 2027-01-31 |" in text
+
+
+def test_a_finding_by_itself_has_evidence_and_says_why_it_matters() -> None:
+    first = with_everything().findings[0]
+    text = as_markdown(finding_document(first, Page()))
+    assert text.startswith("# critical: MNT001 leak-to-host in 4711\n\n")
+    assert "```sh\nmount --namespace 4711 --make-rslave /\n```\n\nStart it with `unshare --mount`" in text
+    assert "## Evidence\n\n| What | Seen |\n| --- | --- |\n| mounts that leak | `2` |" in text
+    assert "## Why it matters\n\n### MNT001 leak-to-host\n" in text
 
 
 # SARIF

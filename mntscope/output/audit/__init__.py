@@ -1,6 +1,5 @@
 """The reports of an audit, one format a file."""
 
-from mntscope.output.audit.formats import FORMATS
-from mntscope.output.audit.result import AuditReport
+from mntscope.output.audit.result import FORMATS, AuditReport
 
 __all__ = ["FORMATS", "AuditReport"]

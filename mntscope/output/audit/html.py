@@ -91,7 +91,7 @@ def _finding(finding: Finding, report: AuditReport) -> _Finding:
         name(finding.path or ""),
         document.message(finding),
         tuple(document.remedy(finding)),
-        tuple(document.evidence(finding, report)),
+        tuple(document.evidence(finding, report.names)),
     )
 
 

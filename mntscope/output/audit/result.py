@@ -12,6 +12,7 @@ from mntscope.base.counting import counted
 from mntscope.graph import GroupNames, PeerGraph, Severity, by_namespace
 from mntscope.graph.severity import SEVERITIES
 from mntscope.model import Mount, View
+from mntscope.output.formats import Format, later
 from mntscope.rules import Audit, Finding
 
 
@@ -21,7 +22,7 @@ class AuditReport:
 
     audit: Audit
     subject: str
-    """What was audited, in words: ``this machine``, ``web-1.mntscope.json``."""
+    """What was audited, in words: ``this machine``, ``web-1.mntscope.json``; empty where that is known."""
     when: datetime
     """When the report is made; aware."""
     fail_on: Severity | None = "medium"
@@ -122,3 +123,14 @@ class AuditReport:
         """What was looked at: one view a namespace, the detached trees left out."""
         views = [view for view in self.audit.snapshot.views if not view.detached]
         return tuple(first for first, *_ in by_namespace(views))
+
+
+FORMATS: dict[str, Format[AuditReport]] = {
+    "table": later("audit.document", "as_table"),
+    "json": later("audit.json", "as_json"),
+    "markdown": later("audit.document", "as_markdown"),
+    "html": later("audit.html", "as_html"),
+    "sarif": later("audit.sarif", "as_sarif"),
+    "junit": later("audit.junit", "as_junit"),
+    "prometheus": later("audit.prometheus", "as_prometheus"),
+}
