@@ -30,7 +30,6 @@ from mntscope.output.document import (
 from mntscope.output.formats import Format, documents, table
 from mntscope.output.phrases import mounts_of, some
 from mntscope.output.shell import command, command_for_all
-from mntscope.output.writers.csv import csv_text
 from mntscope.output.writers.json import json_text, mount_json, problems_json
 from mntscope.output.writers.page import Page
 from mntscope.parse import format_mountinfo
@@ -204,7 +203,8 @@ def change_entry(change: Change) -> Entry:
 
 def change_row(change: Change) -> tuple[Words, ...]:
     """The same in a table of its own."""
-    return change_entry(change)[:2]
+    entry = change_entry(change)
+    return entry.lead, entry.words
 
 
 def _options(host: Mount, target: Mount) -> Iterator[str]:
@@ -256,6 +256,8 @@ COLUMNS = ("record", "kind", "path", "severity", "lands_at", "via", "peer_group"
 
 def as_csv(diff: Diff, page: Page) -> str:
     """Everything in one table of :data:`COLUMNS`."""
+    from mntscope.output.writers.csv import csv_text
+
     rows = ([row.get(column, "") for column in COLUMNS] for row in _rows(diff))
     return csv_text(COLUMNS, rows, page)
 

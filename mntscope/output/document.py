@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
-from mntscope.base.records import NamedTuple, dataclass
+from mntscope.base.records import dataclass
 from mntscope.output.escape import shortened, visible
 
 Style = Literal["name", "command", "strong", "dim", "critical", "high", "medium", "low", "good", "linked"]
@@ -103,7 +103,8 @@ class Verdict(Paragraph):
         return parts(self.words)[2:]
 
 
-class Entry(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Entry:
     """One thing: a word on it, what there is to say, what that means, and what can be done about it."""
 
     lead: str | Word

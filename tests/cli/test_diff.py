@@ -156,7 +156,7 @@ def test_the_command_that_is_shown_stops_the_leak(machine: Host) -> None:
 def test_the_command_for_all_stops_every_leak(machine: Host) -> None:
     target = machine.unshare("unchanged")
     lines = machine.mntscope("diff", target.inner).stdout.splitlines()
-    assert lines[-2] == "To stop all of them, and still let the host's umounts in:"
+    assert lines[-2] == "  To stop all of them, and still let the host's umounts in:"
     assert machine.run(["sh", "-c", lines[-1]]).returncode == 0
     assert asked(machine, target.inner)[1]["verdict"] == "receives"
 

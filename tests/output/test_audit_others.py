@@ -24,18 +24,19 @@ DOCUMENTS = ("markdown", "html")
 
 def test_a_diff_is_a_ticket() -> None:
     text = FORMATS["markdown"](diff(audits.machine(), "4711"), Page())
-    assert text.startswith("# Mounts of 4711 (sleep, docker web-1) compared with the host\n\n**LEAKS**: ")
-    assert (
-        "| **critical** | `/proc` | `/proc` | peer in group 12 | `mount --namespace 4711 --make-private /proc` |"
-        in text
+    assert text.startswith(
+        "# Mounts of web-1 (docker) compared with the host\n\n**LEAKS**: 2 of the 3 mounts in web-1 (docker) "
     )
-    assert "| `/srv` | `/srv` | group 3 |" in text
+    (leak,) = [line for line in text.splitlines() if line.startswith("| **critical** | `/proc` ")]
+    assert leak.startswith("| **critical** | `/proc` -> `/proc` on the host, its peer in group 12 |")
+    assert leak.endswith(" | `mount --namespace 4711 --make-private /proc` |")
+    assert "\nThe host's mounts and umounts also reach 1 of the 3 mounts.\n" in text
     assert "```sh\nmount --namespace 4711 --make-rslave /\n```" in text
 
 
 def test_each_verdict_is_said() -> None:
     same = FORMATS["markdown"](diff(audits.machine(), "host"), Page())
-    assert "**SAME-NAMESPACE**: It lives in the very mount namespace" in same
+    assert "**SAME NAMESPACE**: the host is what it is compared with." in same
 
 
 def planned() -> Isolating:
@@ -46,9 +47,11 @@ def planned() -> Isolating:
 
 def test_an_isolation_is_a_ticket() -> None:
     text = PLAN_FORMATS["markdown"](planned(), Page())
-    assert text.startswith("# Isolation of 4711\n\n**ISOLATED**: what is mounted at /proc of 4711 reaches no other")
+    assert text.startswith(
+        "# Isolation of web-1 (docker)\n\n**ISOLATED**: what is mounted at /proc of web-1 (docker) reaches no"
+    )
     assert "## 1. `mount --make-private /proc`" in text
-    assert "| 4711 | `/proc` | shared:12 -> private |  |" in text
+    assert "| web-1 (docker) | propagation | `/proc` | shared -> private |" in text
     assert "```sh\nmntscope undo '/run/x y'\n```" in text
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from mntscope.base.records import NamedTuple
+from mntscope.base.records import dataclass
 from mntscope.output.writers.lines import Text, painted
 
 if TYPE_CHECKING:
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 _FILL = r"(?m)(?<! ) +(?! )(?=(?:\x1b\[0m *)*$)"
 
 
-class Page(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Page:
     """Where a report will be read."""
 
     width: int = 100

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
+from mntscope.base.records import replace
 from mntscope.output.document import (
     Block,
     Commands,
@@ -197,7 +198,7 @@ def _columns(
         )
         for column in cells
     ]
-    text = set_columns(columns, list(cells.values()), page._replace(width=page.width - len(indent)))
+    text = set_columns(columns, list(cells.values()), replace(page, width=page.width - len(indent)))
     return "".join(f"{indent}{line}" for line in text.splitlines(keepends=True)) if indent else text
 
 
