@@ -94,7 +94,7 @@ def test_the_table_says_what_to_do(full: AuditReport) -> None:
     text = written(full, "table")
     assert text.startswith(
         "FOUND  4 findings: 3 critical, 1 high.\n"
-        "this machine, 2026-11-23 12:00 UTC, Linux 6.18.0: 2 mount namespaces, 6 mounts, 4 rules.\n\n"
+        "this machine: 2 mount namespaces, 6 mounts, 4 rules; mntscope explain MNT001 says more.\n\n"
         "critical MNT001 leak-to-host\n    web-1 (docker) can change the host's mounts: "
     )
     assert "\n    mount --namespace 4711 --make-rslave /\n\n  Start it with unshare --mount (private), " in text
@@ -166,7 +166,10 @@ def test_json_names_are_exact(hostile: AuditReport) -> None:
 
 def test_markdown_is_a_ticket(full: AuditReport) -> None:
     text = written(full, "markdown")
-    assert text.startswith("# Mount audit of this machine\n\n**FOUND**: 4 findings: 3 critical, 1 high.\n")
+    assert text.startswith(
+        "# Mount audit of this machine\n\n**FOUND**: 4 findings: 3 critical, 1 high.\n\n"
+        "this machine, 2026-11-23 12:00 UTC, Linux 6.18.0: 2 mount namespaces, 6 mounts, 4 rules.\n"
+    )
     assert "## **critical** MNT001 leak-to-host\n\n| What is wrong | To put it right |\n" in text
     assert " mount below it. | `mount --namespace 4711 --make-rslave /` |\n\nStart it with `unshare --mount` " in text
     assert "### Evidence: web-1 (docker) at `/`\n\n| What | Seen |\n" in text

@@ -74,25 +74,24 @@ def as_markdown(report: AuditReport, page: Page) -> str:
 
 def _blocks(report: AuditReport, page: Page, *, with_evidence: bool) -> Iterator[Block]:
     yield Verdict(report.verdict, "critical" if report.failing else "good", report.sentence)
-    yield Paragraph(Word(shortened(_circumstances(report)), "dim"))
+    yield Paragraph(Word(shortened(_circumstances(report, in_full=with_evidence)), "dim"))
     for (severity, rule), alike in groupby(report.findings, key=lambda finding: (finding.severity, finding.rule)):
         yield from _group(severity, rule, list(alike), report, page, with_evidence=with_evidence)
     if with_evidence:
         yield from _why({finding.rule.id: finding.rule for finding in report.findings}.values())
         yield from _under("Waived", waived(report))
-    notes = list(_notes(report))
-    if report.findings and not with_evidence:
-        notes.append(f"mntscope explain {report.findings[0].rule.id} says more about a rule.")
-    yield from phrases.noted("Notes", notes, page)
+    yield from phrases.noted("Notes", list(_notes(report)), page)
     yield from phrases.noted("Not seen", [shortened(str(problem)) for problem in report.audit.not_seen], page)
 
 
-def _circumstances(report: AuditReport) -> str:
-    if not report.subject:
-        return f"{report.extent}."
+def _circumstances(report: AuditReport, *, in_full: bool) -> str:
+    """What was looked at; *in_full* for who reads it elsewhere, otherwise with a word on how to read on."""
     kernel = report.audit.snapshot.kernel
-    on = f", Linux {kernel}" if kernel else ""
-    return f"{report.subject}, {report.when:%Y-%m-%d %H:%M %Z}{on}: {report.extent}."
+    made = [f"{report.when:%Y-%m-%d %H:%M %Z}", *([f"Linux {kernel}"] if kernel else [])] if in_full else []
+    known = f"{', '.join([report.subject, *made])}: " if report.subject else ""
+    more = report.findings and not in_full
+    hint = f"; mntscope explain {report.findings[0].rule.id} says more" if more else ""
+    return f"{known}{report.extent}{hint}."
 
 
 def _group(
@@ -116,7 +115,7 @@ def _group(
 def _entry(finding: Finding, report: AuditReport) -> Entry:
     """A finding, with its namespace where its message does not name that."""
     where = report.where(finding)
-    sure = "" if finding.confidence == "certain" else f" ({finding.confidence})"
+    sure = "" if finding.confidence == "certain" else f" Confidence: {finding.confidence}."
     return Entry(
         "" if where in finding.message else shortened(where),
         together(message(finding), sure),

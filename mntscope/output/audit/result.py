@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
-from mntscope.base.counting import counted
+from mntscope.base.counting import agreeing, counted
 from mntscope.graph import GroupNames, PeerGraph, Severity, by_namespace
 from mntscope.graph.severity import SEVERITIES
 from mntscope.model import Mount, View
@@ -87,7 +87,7 @@ class AuditReport:
         counts = ", ".join(f"{number} {severity}" for severity, number in self.counts.items())
         below = "" if self.failing else f", below {self.fail_on}" if self.fail_on else ", none of which fails the audit"
         left_out = sum(number for _, number in self.audit.left_out)
-        more = f" At least {left_out} more are not listed." if left_out else ""
+        more = f" At least {agreeing(left_out, 'more is', 'more are')} not listed." if left_out else ""
         return f"{counted(len(self.findings), 'finding')}: {counts}{below}.{more}"
 
     @property

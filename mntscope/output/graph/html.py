@@ -10,6 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
+from markupsafe import Markup
+
 from mntscope.analysis.folding import Crossing, Node, crossings
 from mntscope.analysis.sharing import Sharing
 from mntscope.base.records import NamedTuple
@@ -17,7 +19,7 @@ from mntscope.graph import Member
 from mntscope.graph.peers import GroupKey
 from mntscope.output.escape import shortened
 from mntscope.output.graph.captions import CLASSES, MEANINGS, SIGNS, Row, caption, fitting, rows, summary
-from mntscope.output.writers.html import render_page, resource
+from mntscope.output.writers.html import escape, render_page, resource
 from mntscope.output.writers.page import Page
 
 MEMBERS = 40_000
@@ -47,6 +49,7 @@ def as_html(sharing: Sharing, page: Page) -> str:  # noqa: ARG001
         legend=[(CLASSES[way], SIGNS[way], MEANINGS[way]) for way in ("both ways", "to the host", "one way")],
         boxes=[contents.box(row) for row in rows(sharing.folded.roots)],
         all_groups=contents.all_groups(),
+        table_markup=_table_markup,
         not_seen=problems[:PROBLEMS],
         not_seen_left_out=len(problems[PROBLEMS:]),
     )
@@ -56,6 +59,18 @@ class _Table(NamedTuple):
     head: tuple[str, ...]
     lines: list[list[str]]
     left_out: int
+
+
+def _table_markup(table: _Table) -> Markup:
+    """A table, without the end tags that HTML does not need.
+
+    This is plain code, not in the template: a page may have 20,000 tables with 40,000 rows, which take a template
+    3.2 seconds, and this 2.0.
+    """
+    head = "".join(f'<th scope="col">{escape(title)}' for title in table.head)
+    rows = "\n".join("<tr>" + "".join(f"<td>{escape(cell)}" for cell in line) for line in table.lines)
+    written = f'<div class="scroll"><table><thead><tr>{head}</thead><tbody>\n{rows}\n</tbody></table></div>'
+    return Markup(written)  # noqa: S704 - each text in it was escaped
 
 
 class _Group(NamedTuple):
