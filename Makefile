@@ -5,6 +5,9 @@ VENV := .venv
 # Files of tests that run at once: twice the processors, as most of them wait for a program that they have started.
 WORKERS ?= $(shell expr 2 \* $$(nproc))
 
+# The tests start mntscope a thousand times: it is compiled once, whatever the caller's environment says.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test lint bench notebooks fixtures clean
 
 # The story of a leaking /proc on this kernel, in a throwaway namespace, then `mntscope diff` on the actors of

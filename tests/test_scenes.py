@@ -1,4 +1,4 @@
-"""The scenes of tests/scenes.py are what they say."""
+"""The scenes of tests/support/scenes.py are what they say."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Real scenes on a throwaway host: containers, sandboxes, and namespaces without a process.
 
-The ``host`` is that of a fixture of ``tests/throwaway.py``; on a ``machine`` the scene has pids of its own, so that
-``ns``, ``holders`` and the like need no ``--against``. Programs live as long as their ``with``::
+The ``host`` is that of a fixture of ``tests/support/throwaway.py``; on a ``machine`` the scene has pids of its own, so
+that ``ns``, ``holders`` and the like need no ``--against``. Programs live as long as their ``with``::
 
     def test_a_bidirectional_volume(machine: Host, tmp_path: Path) -> None:
         volume = scenes.volume(machine, tmp_path / "volume")           # a shared tmpfs of the host
