@@ -156,7 +156,7 @@ _ROWS: dict[type, tuple[str, tuple[str, ...], Callable[[Any], tuple[Words, ...]]
     NamespaceStatus: ("mount namespace", namespaces.HEADINGS, namespaces.row),
     PeerGroup: ("peer group", table.GROUPS, table.group_row),
     Leak: ("leak", table.LEAKS, table.leak_row),
-    Change: ("change", diff.CHANGES[:2], diff.change_row),
+    Change: ("change", diff.CHANGES, diff.change_row),
     Effect: ("effect", predict.EFFECTS, predict.effect_row),
     Finding: ("finding", audits.COLUMNS, audits.row),
 }

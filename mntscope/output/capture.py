@@ -17,7 +17,7 @@ from mntscope.output.writers.json import json_text
 from mntscope.output.writers.page import Page
 from mntscope.snapshot import Snapshot
 
-OWNERS = ("Owner", "Mount namespaces", "", "")
+OWNERS = ("Owner", "Mount namespaces")
 MANY = 4
 """How many owners of a kind are named before the rest is counted."""
 

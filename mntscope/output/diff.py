@@ -23,19 +23,18 @@ from mntscope.output.document import (
     Verdict,
     Word,
     Words,
-    listed,
     name,
     together,
 )
 from mntscope.output.formats import Format, documents, table
-from mntscope.output.phrases import mounts_of, some
+from mntscope.output.phrases import mounts_of, places, some
 from mntscope.output.shell import command, command_for_all
 from mntscope.output.writers.json import json_text, mount_json, problems_json
 from mntscope.output.writers.page import Page
 from mntscope.parse import format_mountinfo
 
 LEAKS = ("Severity", "What reaches the host", "Why", "To stop it")
-CHANGES = ("What", "Mount", "", "")
+CHANGES = ("What", "Mount")
 KINDS: tuple[Kind, ...] = ("added", "removed", "moved", "remounted", "propagation-changed")
 
 
@@ -144,19 +143,13 @@ def _leaks(leaks: Sequence[Leak], diff: Diff, page: Page) -> Iterator[Block]:
 
 def leak_entry(leak: Leak, remedy: str | None = None, *, explained: bool = False) -> Entry:
     """``/a -> /srv/a on the host``, and why, or through which peer group."""
-    words: tuple[Words, ...] = (name(leak.path), " -> ", landing(leak), " on the host")
+    words: tuple[Words, ...] = (name(leak.path), " -> ", places(leak.lands_at), " on the host")
     if not explained:
         words += (f", {'its peer' if leak.via == 'peer' else 'a slave'} in group {leak.peer_group}",)
     if leak.covered:
         words += (", beneath another mount",)
     note = leak.why if explained else ""
     return Entry(Word(leak.severity, leak.severity), together(*words), note, (remedy,) if remedy else ())
-
-
-def landing(leak: Leak) -> Words:
-    """``/srv/a, /srv/b and 2 more``: where what is mounted in it arrives."""
-    left = len(leak.lands_at) - phrases.PLACES
-    return (*listed(map(name, leak.lands_at[: phrases.PLACES])), *((f" and {left} more",) if left > 0 else ()))
 
 
 # ---- changes ----

@@ -4,7 +4,7 @@ Every result becomes one document, by the function ``document`` of its module, a
 it. A string here is text and nothing else: whatever it holds (names come from anyone who may mount), the writers see
 to it that it is only read.
 
-There are seven kinds of blocks. A few of them have a kind of their own below (:class:`Verdict` is a paragraph,
+There are six kinds of blocks. A few of them have a kind of their own below (:class:`Verdict` is a paragraph,
 :class:`Entries` and :class:`Tree` are tables), which says more than a writer must know: the terminal sets it in
 another way, all others as what it is.
 """
@@ -114,19 +114,20 @@ class Entry:
 
 
 class Entries(Table):
-    """Things of which each takes a sentence or more, and may have commands; *fields* name those of an entry.
+    """Things of which each takes a sentence or more, and may have commands.
 
-    A column in which no entry says anything is none.
+    *fields* are the headings of an entry's fields, as far as these are used: where no entry has a note, there is no
+    column for notes.
     """
 
     __slots__ = ("entries", "fields")
-    fields: tuple[str, str, str, str]
+    fields: tuple[str, ...]
     entries: tuple[Entry, ...]
 
-    def __init__(self, fields: tuple[str, str, str, str], entries: Iterable[Entry]) -> None:
+    def __init__(self, fields: tuple[str, ...], entries: Iterable[Entry]) -> None:
         found = tuple(entries)
         cells = [(entry.lead, entry.words, entry.note, _cell(entry.commands)) for entry in found]
-        super().__init__(*with_content(fields, cells))
+        super().__init__(*with_content((*fields, "", "", "", "")[:4], cells))
         object.__setattr__(self, "fields", fields)
         object.__setattr__(self, "entries", found)
 
@@ -168,7 +169,7 @@ class Tree(Table):
             object.__setattr__(self, field, value)
 
     @property
-    def rows(self) -> tuple[tuple[Words, ...], ...]:
+    def rows(self) -> tuple[tuple[Words, ...], ...]:  # pyright: ignore[reportIncompatibleVariableOverride] - as frozen
         """Its rows, for who sets it as any table: the terminal has no use for them."""
         return tuple(zip(*(self._words(column, texts) for column, texts in self.cells.items()), strict=True))
 

@@ -32,8 +32,8 @@ from mntscope.output.writers.json import json_text
 from mntscope.output.writers.page import Page
 from mntscope.parse import format_mountinfo
 
-COMMANDS = ("", "Command", "What the host notices", "")
-MOUNTS = ("Whose", "Mount at /proc", "", "")
+COMMANDS = ("", "Command", "What the host notices")
+MOUNTS = ("Whose", "Mount at /proc")
 SUMMARY = ("Act", "Sees host", "Host mounts", "Host /proc", "Diff /proc")
 _STYLES: dict[str, Style] = {
     "same-namespace": "critical",

@@ -103,6 +103,11 @@ def some(paths: Iterable[str], page: Page, most: int = FEW) -> tuple[str | Word,
     return (*listed(map(name, kept)), *((f" and {left} more",) if left else ()))
 
 
+def places(paths: Sequence[str]) -> Words:
+    """``/srv/a, /srv/b and 2 more``: where what is mounted arrives."""
+    return some(paths, Page(), PLACES)
+
+
 def mounts_of(leaks: Sequence[Leak], view: View) -> str:
     """``3 of the 20 mounts``: which of its mounts leak."""
     concerned, there = len({leak.mount.mount_id for leak in leaks}), len(view.mounts)

@@ -32,8 +32,8 @@ from mntscope.output.writers.json import effect_json, json_text, problems_json
 from mntscope.output.writers.page import Page
 from mntscope.propagation import Effect, Outcome
 
-STEPS = ("", "Command", "Why", "")
-CHANGES = ("Change", "Mounts", "", "")
+STEPS = ("Outcome", "Command", "Why")
+CHANGES = ("Change", "Mounts")
 EFFECTS = ("Namespace", "What happens", "Path", "To", "Crosses")
 
 

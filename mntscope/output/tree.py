@@ -109,9 +109,8 @@ def _leaks(row: Row, listing: Listing) -> str:
         sources = dict.fromkeys(crossing.source for crossing in row.crossings)
         return f"from {listed(map(view, sources), len(sources), 1)}"
     worst = row.crossings[0].leak
-    more = row.crossing_count - 1
     there = "" if worst.lands_at[0] == row.mount.mount_point else f" at {worst.lands_at[0]}"
-    return f"{worst.severity}{there}{f' and {more} more' if more else ''}"
+    return phrases.and_more(f"{worst.severity}{there}", row.crossing_count - 1)
 
 
 def _numbers(numbers: Iterable[int | None]) -> list[str]:
