@@ -34,13 +34,13 @@ class Word:
 
 
 class More(Word):
-    """How many things are left out, beside those that are told of."""
+    """How many things are left out, beside those that are told of; and how to get them."""
 
     __slots__ = ("count",)
     count: int
 
-    def __init__(self, count: int) -> None:
-        super().__init__(f"and {count} more (--all)", "dim")
+    def __init__(self, count: int, rest: str = " (--all)") -> None:
+        super().__init__(f"and {count} more{rest}", "dim")
         object.__setattr__(self, "count", count)
 
 

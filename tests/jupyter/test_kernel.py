@@ -214,6 +214,8 @@ def test_a_diff_of_the_magic_is_an_object(kernel: Kernel, host: Host) -> None:
         f"target = {target.pid}\nfound = %mntscope diff {{target}} --against {host.pid}\nprint(found.verdict)"
     )
     assert said == "leaks\n"
-    assert kernel.run(f"%mntscope diff {target.pid} --against {host.pid}").startswith("LEAKS")
+    title, verdict = kernel.run(f"%mntscope diff {target.pid} --against {host.pid}").splitlines()[:2]
+    assert title.startswith("Mounts of ")
+    assert verdict.startswith("LEAKS  ")
     assert str(target.pid) in kernel.complete(f"%mntscope diff {str(target.pid)[:-1]}")
     assert kernel.complete("found = %mntscope diff --form") == ["--format"]

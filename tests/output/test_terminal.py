@@ -100,6 +100,13 @@ def test_a_table_has_headings_in_capitals_and_numbers_on_the_right() -> None:
     assert "\x1b[31m1000\x1b[0m" in shown(table, colour=True)
 
 
+def test_columns_without_a_heading_are_columns_too() -> None:
+    assert (
+        shown(Table(("", ""), (("Lands on", name("/a")), ("Through", "group 1"))))
+        == "Lands on  /a\nThrough   group 1\n"
+    )
+
+
 def tree(*paths: str, below: tuple[int, ...]) -> Tree:
     return Tree({"TARGET": paths}, below, drawn="TARGET", marked=(), marks={})
 

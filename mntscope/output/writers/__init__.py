@@ -1,1 +1,1 @@
-"""The formats that any document can be written in."""
+"""What writes any document (terminal, Markdown, HTML, notebook), and what JSON, CSV and columns are made with."""

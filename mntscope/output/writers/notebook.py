@@ -216,7 +216,7 @@ def _short_part(part: str | Word) -> str | Word:
     if isinstance(part, str):
         return shortened(part)
     if isinstance(part, More):
-        return Word(f"and {part.count} more", "dim")
+        return More(part.count, "")
     if part.style == "command":
         return part if len(part.text) <= LONGEST else Word(_too_long(part.text), "dim")
     return Word(shortened(part.text), part.style)
@@ -236,7 +236,7 @@ def _counted_once(blocks: Sequence[Block], rest: str) -> Iterator[Block]:
             continue
         left += count
         if not _count(following):
-            yield Paragraph(Word(f"and {left} more{of}", "dim"))
+            yield Paragraph(More(left, of))
             left = 0
 
 

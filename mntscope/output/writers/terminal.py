@@ -145,19 +145,13 @@ def _below(note: Words) -> list[Piece]:
 
 def _table(table: Table, page: Page, indent: str) -> str:
     """Columns aligned below headings in capitals; a cell has the colour of what stands out in it."""
-    cells: dict[str, list[str]] = {}
-    styles: dict[str, Callable[[str], str]] = {}
-    for at, column in enumerate(table.columns):
-        pieces = [_pieces(row[at]) for row in table.rows]
-        cells[column] = ["".join(text for text, _ in cell) for cell in pieces]
-        marks = {
-            text: style
-            for text, cell in zip(cells[column], pieces, strict=True)
-            for style in [next((style for _, style in cell if style not in ("", "bold")), "")]
-            if style
-        }
-        styles[column] = partial(_marked, marks)
-    return _columns(table, cells, styles, page, indent)
+    texts, styles = [], []
+    for at in range(len(table.columns)):
+        column = [_pieces(row[at]) for row in table.rows]
+        texts.append(["".join(text for text, _ in pieces) for pieces in column])
+        colours = (next((style for _, style in pieces if style not in ("", "bold")), "") for pieces in column)
+        styles.append(partial(_marked, dict(zip(texts[-1], colours, strict=True))))
+    return _columns(table, texts, styles, page, indent)
 
 
 def _marked(marks: Mapping[str, str], text: str) -> str:
@@ -166,13 +160,16 @@ def _marked(marks: Mapping[str, str], text: str) -> str:
 
 def _tree(tree: Tree, page: Page, indent: str) -> str:
     """The same of a tree, its branches drawn. Many cells are alike: each text is made visible, and marked, once."""
-    cells = {column: _visible(texts) for column, texts in tree.cells.items()}
-    if tree.drawn in cells:
-        branches = _branches(tree.below)
-        cells[tree.drawn] = [f"{branch}{text}" for branch, text in zip(branches, cells[tree.drawn], strict=True)]
     marks = {word: _STYLES[style] for word, style in tree.marks.items()}
     first_word = partial(_first_word_marked, marks)
-    return _columns(tree, cells, dict.fromkeys(tree.marked, first_word), page, indent)
+    texts, styles = [], []
+    for column, own in tree.cells.items():
+        shown = _visible(own)
+        if column == tree.drawn:
+            shown = [f"{branch}{text}" for branch, text in zip(_branches(tree.below), shown, strict=True)]
+        texts.append(shown)
+        styles.append(first_word if column in tree.marked else None)
+    return _columns(tree, texts, styles, page, indent)
 
 
 def _first_word_marked(marks: Mapping[str, str], text: str) -> str:
@@ -181,8 +178,8 @@ def _first_word_marked(marks: Mapping[str, str], text: str) -> str:
 
 def _columns(
     table: Table,
-    cells: Mapping[str, Sequence[str]],
-    styles: Mapping[str, Callable[[str], str]],
+    texts: Sequence[Sequence[str]],
+    styles: Sequence[Callable[[str], str] | None],
     page: Page,
     indent: str,
 ) -> str:
@@ -194,11 +191,14 @@ def _columns(
             right=column in table.right,
             firm=column in table.firm,
             spare=column in table.spare,
-            style=styles.get(column),
+            style=style,
         )
-        for column in cells
+        for column, style in zip(table.columns, styles, strict=True)
     ]
-    text = set_columns(columns, list(cells.values()), replace(page, width=page.width - len(indent)))
+    text = set_columns(columns, texts, replace(page, width=page.width - len(indent)))
+    if not any(table.columns):
+        # Nothing to be read above them.
+        text = text.partition("\n")[2]
     return "".join(f"{indent}{line}" for line in text.splitlines(keepends=True)) if indent else text
 
 
