@@ -13,7 +13,7 @@ from mntscope.base.display import Shown
 from mntscope.base.paths import normal, under
 from mntscope.base.records import NamedTuple, dataclass
 from mntscope.graph import GroupNames, Leak, PeerGraph, leaks_in, leaks_to
-from mntscope.graph.names import THE_HOST
+from mntscope.graph.names import in_words
 from mntscope.model import Mount, Problem, View
 from mntscope.snapshot import Snapshot
 
@@ -35,7 +35,7 @@ class Crossing(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A mount of the tree."""
+    """A mount of the tree: below which other it stands, what hides it, and what leaks through it."""
 
     mount: Mount
     parent: int
@@ -49,7 +49,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Listing(Shown):
-    """What is to be shown."""
+    """The mounts of a view that were asked for, in the order of a walk of its tree."""
 
     view: View
     host: str
@@ -69,7 +69,7 @@ class Listing(Shown):
     @property
     def in_words(self) -> str:
         """The same for a sentence."""
-        return THE_HOST if self.name == "host" else self.name
+        return in_words(self.name)
 
 
 ONLY: Mapping[str, Callable[[Row], bool]] = {

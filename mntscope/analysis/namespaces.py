@@ -90,6 +90,6 @@ def namespaces(snapshot: Snapshot) -> NamespaceList:
     return NamespaceList(snapshot.host_label, tuple(sorted(found, key=_worst_first)), problems)
 
 
-def _worst_first(standing: NamespaceStatus) -> tuple[int, int]:
-    severity = standing.severity
-    return VERDICTS.index(standing.verdict), SEVERITIES.index(severity) if severity else len(SEVERITIES)
+def _worst_first(status: NamespaceStatus) -> tuple[int, int]:
+    severity = status.severity
+    return VERDICTS.index(status.verdict), SEVERITIES.index(severity) if severity else len(SEVERITIES)

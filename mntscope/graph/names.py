@@ -32,6 +32,11 @@ def namespace_name(view: View) -> str:
     return THE_HOST if view.label == "host" else _name(view)
 
 
+def in_words(name: str) -> str:
+    """A name, as lists and JSON have it, in a sentence: ``host`` is ``the host`` there."""
+    return THE_HOST if name == "host" else name
+
+
 def process_name(process: Process) -> str:
     """What a process is called: ``4711 (sleep)``; ``4711`` where the name of its command is not known."""
     return f"{process.pid} ({process.comm})" if process.comm else str(process.pid)
@@ -42,7 +47,7 @@ def namespace_names(views: Sequence[View], host: str) -> dict[str, str]:
     first = first_of_namespace(views)
     labels = [view.label for view in views]
     names = dict(_names(views, first, first[labels.index(host)]))
-    return {label: THE_HOST if (name := names[at]) == "host" else name for label, at in zip(labels, first, strict=True)}
+    return {label: in_words(names[at]) for label, at in zip(labels, first, strict=True)}
 
 
 class GroupNames:
@@ -66,8 +71,7 @@ class GroupNames:
 
     def in_words(self, label: str) -> str:
         """The same for a sentence, where the host is ``the host``."""
-        name = self.view(label)
-        return THE_HOST if name == "host" else name
+        return in_words(self.view(label))
 
     def mount(self, label: str, mount: Mount) -> str:
         """A mount of a view: ``web-1 (docker):/data``."""

@@ -75,7 +75,7 @@ def _cell(thing: object) -> NotebookCell:
 
 @cache
 def kinds() -> dict[type, Callable[[Any], NotebookCell]]:
-    """What shows itself, and as what."""
+    """The kinds of objects that show themselves in a notebook, with what makes a cell's output of each."""
     return {
         Mount: _written(tree.mount_document),
         View: _written(tree.view_document),

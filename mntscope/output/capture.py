@@ -80,7 +80,7 @@ def _called(view: View) -> str:
 
 
 def as_json(captured: Captured, _: Page) -> str:
-    """The same for programs."""
+    """The document ``mntscope.capture/1``: what was written, view by view."""
     snapshot = captured.snapshot
     return json_text(
         "capture",

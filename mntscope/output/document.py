@@ -58,14 +58,14 @@ class Heading:
 
 @dataclass(frozen=True, slots=True)
 class Paragraph:
-    """A sentence or several."""
+    """A sentence, or several that belong together."""
 
     words: Words
 
 
 @dataclass(frozen=True, slots=True)
 class Items:
-    """A list."""
+    """Things of which each is told in a sentence, in no table."""
 
     items: tuple[Words, ...]
 
@@ -94,12 +94,12 @@ class Verdict(Paragraph):
 
     @property
     def word(self) -> str | Word:
-        """What it comes to."""
+        """The word in capitals, alone."""
         return parts(self.words)[0]
 
     @property
     def sentence(self) -> Words:
-        """The same in words."""
+        """What follows the word, and the colon."""
         return parts(self.words)[2:]
 
 
@@ -213,24 +213,24 @@ Block = Heading | Paragraph | Items | Table | Commands | Prose
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A whole report."""
+    """A whole report: what it is about, and the blocks from the first that matters to the last."""
 
     title: str
     blocks: tuple[Block, ...]
 
 
 def parts(words: Words) -> tuple[str | Word, ...]:
-    """The pieces of a sentence."""
+    """The pieces of a sentence, also of one that is a single piece."""
     return words if isinstance(words, tuple) else (words,)
 
 
 def name(text: str) -> Word:
-    """A name, as it is."""
+    """A name as the machine has it: the writers make it visible, and set it apart from the words around it."""
     return Word(text)
 
 
 def together(*words: Words) -> tuple[str | Word, ...]:
-    """One sentence of several pieces."""
+    """Several sentences or pieces as one sentence, with nothing between them."""
     return tuple(part for piece in words for part in parts(piece))
 
 

@@ -67,7 +67,7 @@ class _InWords:
 
     @property
     def verdict(self) -> tuple[str, str]:
-        """One word, and a sentence."""
+        """``BUSY``, ``HELD`` or ``FREE``, and a sentence: whether the host's own umount would free the filesystem."""
         staying, everyone = self.staying, self.holding.holders
         if not everyone:
             return "FREE", f"{self.what} is mounted in no namespace that was seen."
@@ -81,7 +81,7 @@ class _InWords:
 
     @property
     def sections(self) -> list[tuple[str, Sequence[Holder]]]:
-        """Headings, with what belongs under them."""
+        """What stays when the host unmounts its own, the host's own, and what goes with it: headings and holders."""
         found = [
             ("In other namespaces" if self.for_ever else STAY if self.own else LEFT, self.staying),
             (OWN, self.own),
@@ -110,7 +110,7 @@ class _InWords:
         return [self._groups[key] for key in holder.chain]
 
     def link(self, holder: Holder) -> str:
-        """How it got there."""
+        """How it got there: through which groups it is linked to the host's, if any."""
         way = " -> ".join(self.chain(holder))
         if holder.via == "peer":
             return f"a peer of {way}"

@@ -34,7 +34,7 @@ class Isolating:
 
     @property
     def shown_plan(self) -> Plan | None:
-        """The plan, whatever became of it."""
+        """The plan of what was done or rolled back; ``None`` where it was refused before there was one."""
         return self.isolation.plan if self.isolation else self.plan
 
     @property

@@ -123,7 +123,7 @@ def _mountinfo(mount: Mount) -> Words:
 
 
 def _verdict(reading: Reading) -> Iterator[Block]:
-    """What ``mntscope diff`` says of it."""
+    """What ``mntscope diff`` says of the two sides, and why."""
     verdict = reading.facts.verdict
     yield Verdict(verdict.upper(), _STYLES[verdict], "that is what mntscope diff TARGET /proc says.")
     said = [*(leak.why for leak in reading.diff.leaks), *map(str, reading.diff.damage)]

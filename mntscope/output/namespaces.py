@@ -9,7 +9,7 @@ from typing import Any
 from mntscope.analysis.diff import Verdict
 from mntscope.analysis.namespaces import NamespaceList, NamespaceStatus, namespaces
 from mntscope.base.counting import agreeing, counted
-from mntscope.graph.names import namespace_name, process_name
+from mntscope.graph.names import in_words, namespace_name, process_name
 from mntscope.model import Hold, Process, View
 from mntscope.output import phrases
 from mntscope.output.document import Block, Document, Paragraph, Style, Table, Word, Words, name
@@ -47,7 +47,7 @@ def row(status: NamespaceStatus) -> tuple[Words, ...]:
     """A namespace in a table of :data:`HEADINGS`."""
     host, inode = status.verdict == "same-namespace", status.view.namespace.inode
     return (
-        status.name,
+        in_words(status.name),
         "" if inode is None else str(inode),
         str(len(status.processes)),
         _kept_by(status),
@@ -88,9 +88,9 @@ def _summary(found: NamespaceList) -> str:
 
 
 def status_document(status: NamespaceStatus, page: Page) -> Document:  # noqa: ARG001 - as any document
-    """One namespace."""
+    """How one namespace stands with the host, in a row of the same table."""
     verdict = "" if status.verdict == "same-namespace" else f": {status.verdict}"
-    return Document(f"Mount namespace of {status.name}{verdict}", (Table(HEADINGS, (row(status),), _RIGHT),))
+    return Document(f"Mount namespace of {in_words(status.name)}{verdict}", (Table(HEADINGS, (row(status),), _RIGHT),))
 
 
 def snapshot_document(snapshot: Snapshot, page: Page) -> Document:

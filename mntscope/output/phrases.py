@@ -11,8 +11,7 @@ from typing import TypeVar
 
 from mntscope.base.counting import counted
 from mntscope.graph import Leak
-from mntscope.graph.names import process_name
-from mntscope.model import Hold, Mount, Problem, Process, View
+from mntscope.model import Hold, Mount, Problem, View
 from mntscope.output.document import (
     Block,
     Entry,
@@ -117,7 +116,7 @@ def mounts_of(leaks: Sequence[Leak], view: View) -> str:
 
 
 def filesystem(mount: Mount) -> str:
-    """As findmnt(8) has it: ``ext4 /dev/sda1[/dir]``."""
+    """Type, source and root of a mount, as findmnt(8) has them: ``ext4 /dev/sda1[/dir]``."""
     source = "" if mount.source in ("", "none", mount.fs_type) else f" {mount.source}"
     root = "" if mount.root == "/" else f"[{mount.root}]"
     return f"{mount.fs_type}{source}{root}"
@@ -141,8 +140,3 @@ def and_more(first: str, others: int, noun: str = "") -> str:
     if not others:
         return first
     return f"{first} and {counted(others, f'more {noun}') if noun else f'{others} more'}"
-
-
-def processes(several: Sequence[Process]) -> str:
-    """``4711 (nginx) and 3 more processes``."""
-    return and_more(process_name(several[0]), len(several) - 1, "process") if several else ""

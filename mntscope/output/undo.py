@@ -16,7 +16,7 @@ JOURNALS = ("Time", "Target", "State", "To undo", "Journal")
 
 
 def document(undoing: Undoing, page: Page) -> Document:
-    """What was put back."""
+    """What was put back, and what is to be known of it."""
     return Document("What was undone", tuple(_blocks(undoing, page)))
 
 
@@ -30,7 +30,7 @@ def _blocks(undoing: Undoing, page: Page) -> Iterator[Block]:
 
 
 def journals_document(journals: Sequence[Listed], page: Page) -> Document:  # noqa: ARG001 - as any document
-    """A row each, the oldest first."""
+    """The journals of the default directory, a row each, the oldest first; and which of them could be undone."""
     block: Block = Table(JOURNALS, tuple(map(_row, journals)), firm=("Journal",))
     if not journals:
         block = Verdict("NO JOURNALS", "good", "isolate has changed nothing that undo knows of.")

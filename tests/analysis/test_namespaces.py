@@ -89,7 +89,7 @@ def test_a_namespace_that_several_views_show_is_one_with_the_processes_of_all() 
 def test_the_table_is_a_line_a_namespace_and_what_keeps_it() -> None:
     lines = [re.split(" {2,}", line.strip()) for line in table(namespaces(ALL)).splitlines()]
     assert lines[0] == ["NAMESPACE", "INODE", "PROCESSES", "KEPT BY", "MOUNTS", "SHARED", "VERDICT", "WORST LEAK"]
-    assert lines[1] == ["host", "100", "1", "1 (systemd)", "3", "the host"]
+    assert lines[1] == ["the host", "100", "1", "1 (systemd)", "3", "the host"]
     assert lines[2] == ["30 (nginx)", "101", "2", "30 (nginx)", "2", "2", "leaks", "critical / and 1 more"]
     assert lines[4] == ["mnt:[103]", "103", "0", "mount /run/ns/kept", "1", "0", "isolated"]
     assert lines[-1] == ["4 mount namespaces: the host's, 1 leaks to it, 1 receives from it, 1 is isolated."]

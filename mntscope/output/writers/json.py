@@ -36,7 +36,7 @@ def mount_json(mount: Mount) -> dict[str, Any]:
 
 
 def effect_json(effect: Effect) -> dict[str, Any]:
-    """One effect of a prediction."""
+    """One effect of a prediction: the mount before and after it, and whether it crosses into another namespace."""
     return {
         "namespace": effect.namespace,
         "change": effect.change,
@@ -48,7 +48,7 @@ def effect_json(effect: Effect) -> dict[str, Any]:
 
 
 def problems_json(problems: Iterable[Problem]) -> list[dict[str, str]]:
-    """What was not seen."""
+    """What was not seen, as every document lists it."""
     return [{"what": problem.what, "where": problem.where} for problem in problems]
 
 
@@ -62,7 +62,7 @@ def json_text(command: str, document: Mapping[str, Any]) -> str:
 
 
 def encoder() -> Callable[[str], str]:
-    """What makes JSON of a text."""
+    """The function that makes JSON of a text: quoted, and all outside ASCII escaped."""
     from json.encoder import encode_basestring_ascii
 
     return encode_basestring_ascii

@@ -53,7 +53,7 @@ FRAME = ".frame() has all of them"
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A drawing."""
+    """A drawing that goes with a document."""
 
     caption: str
     svg: str
