@@ -66,7 +66,9 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_holds_every_module_and_grammar(wheel: Path) -> None:
     expected = {
-        str(path.relative_to(ROOT)) for kind in ("py", "css", "js") for path in (ROOT / "mntscope").rglob(f"*.{kind}")
+        str(path.relative_to(ROOT))
+        for kind in ("py", "css", "html", "js")
+        for path in (ROOT / "mntscope").rglob(f"*.{kind}")
     }
     expected |= {f"mntscope/{path.relative_to(ROOT)}" for path in (ROOT / "grammar").iterdir() if path.is_file()}
     expected |= {"mntscope/py.typed"}
