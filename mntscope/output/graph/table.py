@@ -115,7 +115,7 @@ def leak_row(leak: Leak) -> tuple[Words, ...]:
     )
 
 
-def leak_document(leak: Leak, page: Page) -> Document:  # noqa: ARG001
+def leak_document(leak: Leak, page: Page) -> Document:
     """One leak: where it lands, through which group, and what stops it."""
     mount = leak.mount
     word = "receives" if leak.direction == "in" else f"{leak.severity} leak"
