@@ -136,7 +136,7 @@ def test_every_file_that_is_named_exists() -> None:
     assert [link for link in links if not (ROOT / "docs" / link).exists()] == []
     modules = re.findall(r"`(\w+)\.(\w+)`", TEXT)
     known = [(room, module) for room, module in modules if room in rooms]
-    assert ("kernel", "worker") in known
+    assert ("kernel", "process") in known
     assert [(room, module) for room, module in known if not (PACKAGE / room / f"{module}.py").exists()] == []
 
 

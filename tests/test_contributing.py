@@ -177,7 +177,7 @@ def test_a_command(tree: Tree) -> None:
 
     assert "how many mounts of each filesystem type a process sees" in tree.mntscope("--help")
     target = "snapshot:fixtures/sandbox.mntscope.json#4711"
-    assert re.search(r"^ +1 proc$", tree.mntscope("count", target), re.MULTILINE)
+    assert re.search(r"^proc +1$", tree.mntscope("count", target), re.MULTILINE)
     assert '"schema": "mntscope.count/1"' in tree.mntscope("count", target, "--format", "json")
     assert "| proc | 1 |" in tree.mntscope("count", target, "--format", "markdown")
     assert "<td" in tree.mntscope("count", target, "--format", "html")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.support.repository import ROOT
+
 PACKAGE = ROOT / "mntscope"
 
 IN_EVERY_SENTENCE = """

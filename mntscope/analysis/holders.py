@@ -208,7 +208,7 @@ class _Finder:
         self.links = _Links(graph, [mount for _, mount in own])
 
     def holders(self) -> Iterator[Holder]:
-        """All of them."""
+        """Each mount that was found, with what links it to the host and what would free it."""
         for view, mount in self.found:
             via, chain = self.links.of(mount)
             if self.is_host(view):

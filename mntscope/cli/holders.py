@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def result(arguments: argparse.Namespace) -> Holders:
-    """Who has it."""
+    """The answer about the path, device, source or mount ID that was given, under whatever name a table has it."""
     from mntscope.analysis.holders import holders
     from mntscope.cli.targets import whole
 

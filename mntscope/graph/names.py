@@ -108,7 +108,7 @@ class GroupNames:
             yield from (one for one in there if namespace != own or one.mount.mount_id != mount.mount_id)
 
     def member_count(self, label: str, mount: Mount) -> int:
-        """How many :meth:`members` gives."""
+        """Other mounts of its group, without going through all of them; 0 where it is in none."""
         if self._alone(mount) or mount.peer_group is None:
             return 0
         self._around(label, mount)

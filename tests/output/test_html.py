@@ -16,8 +16,9 @@ from mntscope.output.document import Document, Paragraph, Table
 from mntscope.output.escape import visible
 from mntscope.output.writers.colours import DARK, LIGHT, PRINT
 from mntscope.output.writers.html import _environment, as_html, escape, render_page
+from tests.support.repository import ROOT
 
-PACKAGE = Path(__file__).parents[2] / "mntscope" / "output"
+PACKAGE = ROOT / "mntscope/output"
 
 
 class _Read(HTMLParser):
