@@ -89,7 +89,7 @@ def _word(part: str | Word) -> str:
         return _span(part.text)
     if part.style == "name":
         return code(part.text)
-    return escape(part.text) if part.style in ("dim", "low") else f"**{escape(part.text)}**"
+    return escape(part.text) if part.style in ("dim", "low", "linked") else f"**{escape(part.text)}**"
 
 
 def escape(text: str) -> str:
