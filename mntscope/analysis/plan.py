@@ -14,6 +14,7 @@ from mntscope.base.paths import normal, under
 from mntscope.base.records import dataclass, field
 from mntscope.errors import RefusedError, TargetError
 from mntscope.graph import MountTree, same_namespace
+from mntscope.graph.names import listed, namespace_names
 from mntscope.graph.severity import remedy_for
 from mntscope.model import Mount, View
 from mntscope.propagation import Effect, Outcome, simulate
@@ -114,7 +115,9 @@ def make_plan(
         left = planner.crossing(path)
         if left:
             raise RefusedError(
-                f"what is mounted at {path} would still reach {_names(left)}", where=view.label, hint="see predict"
+                f"what is mounted at {path} would still reach {_names(snapshot, left)}",
+                where=view.label,
+                hint="see predict",
             )
     return Plan(view, snapshot, wanted, tuple(planner.actions), tuple(planner.notes))
 
@@ -166,7 +169,9 @@ class _Planner:
             )
         self._refuse_covered(mount)
         operation = SetPropagation(self.label, mount.mount_point, kind, self.recursive)
-        why = f"what is mounted at {path} would also land in {_names(crossing)}" if crossing else "asked for"
+        why = (
+            f"what is mounted at {path} would also land in {_names(self.world, crossing)}" if crossing else "asked for"
+        )
         if kind == "slave":
             why += "; as a slave it goes on receiving the host's umounts"
         self._add(operation, mount.mount_point, why, mount)
@@ -184,7 +189,7 @@ class _Planner:
         crossing = [effect for effect in outcome.effects if effect.crosses]
         if crossing and not self.force:
             raise RefusedError(
-                f"{operation.op} of {path} itself changes {_names(crossing)}",
+                f"{operation.op} of {path} itself changes {_names(self.world, crossing)}",
                 where=self.label,
                 hint="mounts there receive their events from this one; --force does it all the same",
             )
@@ -240,8 +245,8 @@ def _kind_for(mount: Mount) -> Kind:
     return "private" if remedy_for(mount.fs_type) == "make-private" else "slave"
 
 
-def _names(effects: Iterable[Effect]) -> str:
+def _names(snapshot: Snapshot, effects: Iterable[Effect]) -> str:
     """The namespaces of the effects, the first few by name."""
-    names = list(dict.fromkeys(effect.namespace for effect in effects))
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more
+    labels = list(dict.fromkeys(effect.namespace for effect in effects))
+    names = namespace_names(snapshot.views, snapshot.host_label)
+    return listed((names[label] for label in labels), len(labels))

@@ -18,6 +18,7 @@ from mntscope.archive.limits import (
     refuse_too_many,
     refuse_too_many_options,
 )
+from mntscope.base.counting import agreeing, counted
 from mntscope.base.records import replace
 from mntscope.base.redaction import redact
 from mntscope.errors import MntscopeError, TargetError
@@ -152,7 +153,7 @@ def _read(machine: Mapping[str, bytes], where: str, problems: list[Problem]) -> 
         elif not slash and name.endswith(".mountinfo"):
             names.append((name, table))
     if ended:
-        problems.append(Problem(f"the mount tables of {ended} processes are empty: they had ended", where=where))
+        problems.append(Problem(f"empty mount tables, of {counted(ended, 'process')} that had ended", where=where))
     for processes in holders.values():
         processes.sort(key=lambda process: process.pid)
     for table, processes in sorted(holders.items(), key=lambda held: held[1][0].pid):
@@ -190,7 +191,9 @@ def view_of(table: bytes, label: str, where: str) -> View:
         raise TargetError("it is empty", where=where, hint=hint)
     problems = [Problem(error.what, where=error.where) for error in mounts.problems]
     if mounts.unlisted:
-        problems.append(Problem(f"{mounts.unlisted} more lines are not as the kernel writes them", where=where))
+        problems.append(
+            Problem(f"{agreeing(mounts.unlisted, 'is', 'are', 'more line')} not as the kernel writes them", where=where)
+        )
     return View(label=label, mounts=tuple(mounts), problems=tuple(problems))
 
 

@@ -19,6 +19,6 @@ def plural(noun: str) -> str:
     return f"{noun}s"
 
 
-def agreeing(number: int, one: str, several: str) -> str:
-    """The number and the verb that goes with it: ``1 is``, ``3 are``."""
-    return f"{number} {one if number == 1 else several}"
+def agreeing(number: int, one: str, several: str, noun: str = "") -> str:
+    """The number, with its noun where one is given, and the verb that goes with it: ``1 is``, ``3 more lines are``."""
+    return f"{counted(number, noun) if noun else number} {one if number == 1 else several}"

@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Literal
 
+from mntscope.base.counting import counted
 from mntscope.base.display import Shown
 from mntscope.base.paths import below, normal, relative
 from mntscope.base.records import NamedTuple, dataclass
@@ -82,7 +83,7 @@ class Leak(Shown):
         """
         there = self.lands_at[0]
         if len(self.lands_at) > 1:
-            there += f" and {len(self.lands_at) - 1} more paths"
+            there += f" and {counted(len(self.lands_at) - 1, 'more path')}"
         group = f"group {self.peer_group}"
         if self.direction == "in":
             return (

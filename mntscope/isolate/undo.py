@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 
+from mntscope.base.counting import counted
 from mntscope.base.paths import below, relative, under
 from mntscope.base.records import dataclass
 from mntscope.base.signals import to_the_end, uninterrupted
@@ -324,7 +325,7 @@ def _found(proc: Proc, journal: Journal) -> tuple[int, str]:
         what = "the mount namespace it speaks of is gone, and all that was changed with it"
         raise RefusedError(what, where=journal.path, hint="there is nothing to undo: delete it")
     if unseen:
-        what = f"its namespace was not found, but {unseen} processes may not be looked at: they may live there"
+        what = f"its namespace was not found, but {counted(unseen, 'process')} may not be looked at, and may live there"
         raise AccessError(what, where=journal.path, hint="run mntscope as root")
     what = "no process lives in the mount namespace it speaks of any more"
     raise RefusedError(what, where=journal.path, hint="unless a mount or a descriptor keeps that, delete it")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 
+from mntscope.base.counting import agreeing, counted
 from mntscope.model import Problem
 
 MOST_NAMED = 8
@@ -44,16 +45,17 @@ class NotSeen:
             what = f"their inodes and owners may not be read, their tables tell which they are{as_root}"
             yield Problem(what, where=where)
         if self.unreadable:
-            whose = f"{len(self.unreadable)} processes may not be read ({_named(self.unreadable)})"
+            whose = f"{counted(len(self.unreadable), 'process')} may not be read ({_named(self.unreadable)})"
             yield Problem(f"the mounts of {whose}; run mntscope as root")
         if self.not_entered:
-            which = f"{len(self.not_entered)} more mount namespaces ({_named(sorted(self.not_entered))})"
+            which = f"{counted(len(self.not_entered), 'more mount namespace')} ({_named(sorted(self.not_entered))})"
             yield Problem(f"{which} could not be entered{as_root or '; that takes CAP_SYS_ADMIN and CAP_SYS_CHROOT'}")
         if self.unanswered:
-            where = f"{len(self.unanswered)} mount namespaces ({_named(self.unanswered)})"
+            where = f"{counted(len(self.unanswered), 'mount namespace')} ({_named(self.unanswered)})"
             yield Problem(f"which processes /proc shows in {where}: the filesystem on the way to it did not answer")
         if self.read_once:
-            what = f"{self.read_once} mount tables were read only once: they may be of different moments"
+            tables = agreeing(self.read_once, "was", "were", "mount table")
+            what = f"{tables} read only once: they may be of different moments"
             yield Problem(f"{what}; raise the limit of open files (ulimit -n)")
 
 

@@ -135,7 +135,7 @@ class TestMachine:
     def test_what_could_not_be_read_is_said(self, tmp_path: Path) -> None:
         empty, garbage = sorted(map(str, load(directory(tmp_path, MACHINE)).not_seen))[::-1]
         garbage, empty = (garbage, empty) if "302" in garbage else (empty, garbage)
-        assert empty == f"{tmp_path}: the mount tables of 1 processes are empty: they had ended"
+        assert empty == f"{tmp_path}: empty mount tables, of 1 process that had ended"
         assert garbage.startswith(f"{tmp_path}: 302/mountinfo:1:1: ")
 
     def test_tables_with_names(self, tmp_path: Path) -> None:
