@@ -158,7 +158,7 @@ def test_a_wrong_recording_is_found_out(tmp_path: Path, host: Host) -> None:
     recording.write_text(forged)
     done = host.mntscope("selftest", "--replay", recording)
     assert done.returncode == 1
-    assert "WRONG:" in done.stdout
+    assert done.stdout.startswith("WRONG  ")
     assert "what differs after it (- as predicted, + as it is):" in done.stdout
     document = json.loads(host.mntscope("selftest", "--replay", recording, "--format", "json").stdout)
     first: dict[str, Any] = document["mismatches"][0]
