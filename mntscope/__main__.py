@@ -7,6 +7,8 @@ to put back. Once it has loaded what knows better, :mod:`mntscope.base.signals` 
 
 from __future__ import annotations
 
+import gc
+
 # The half of signal that is built into the interpreter: the other takes a millisecond to load.
 from _signal import SIG_DFL, SIGINT, SIGTERM, default_int_handler, getsignal, signal  # type: ignore[import-not-found]
 from os import _exit
@@ -18,6 +20,8 @@ def main() -> int:
         # Whoever started it may have it ignore them, as nohup does and a shell that runs it behind others.
         if getsignal(number) == default:
             signal(number, _end)
+    # Collecting garbage is for programs that last: of what a command loads and reads nothing becomes garbage.
+    gc.set_threshold(100_000)
     from mntscope.cli import main as run
 
     return run()

@@ -9,7 +9,8 @@ compiled when it is first called, and what else a dataclass has (:func:`dataclas
 
 from __future__ import annotations
 
-from collections import namedtuple
+from collections import _tuplegetter  # type: ignore[attr-defined]
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 __all__ = ["NamedTuple", "dataclass", "field", "replace"]
@@ -160,12 +161,54 @@ class _Named(type):
         if not bases:
             return super().__new__(cls, name, bases, body)
         fields = tuple(body["__annotations__"])
-        defaults = [body.pop(field) for field in fields if field in body]
-        made = namedtuple(name, fields, defaults=defaults, module=body.pop("__module__"))  # type: ignore[misc]  # noqa: PYI024 - it makes them
-        made.__new__.__annotations__ = body["__annotations__"]
-        for attribute, value in body.items():
-            setattr(made, attribute, value)
-        return made
+        defaults = {field: body.pop(field) for field in fields if field in body}
+        getters = {field: _tuplegetter(at, f"Alias for field number {at}") for at, field in enumerate(fields)}
+        facts = {"__slots__": (), "__match_args__": fields, "_fields": fields, "_field_defaults": defaults}
+        return type(name, (tuple,), {**_TUPLE_METHODS, **getters, **body, **facts})
+
+
+class _Tuple:
+    """The methods of a named tuple, as :func:`collections.namedtuple` has them, which compiles each class's own.
+
+    Here only ``__new__`` is compiled, when it is first called, and replaces itself by what came of it.
+    """
+
+    _fields: tuple[str, ...]
+    _field_defaults: dict[str, Any]
+
+    def __new__(cls, *arguments: Any, **named: Any) -> Any:
+        made: Any = next(base for base in cls.__mro__ if "_fields" in vars(base))
+        there: dict[str, Any] = {"new": tuple.__new__}
+        names = ", ".join(made._fields)
+        exec(f"def __new__(_cls, {names}):\n return new(_cls, ({names},))", there)  # noqa: S102 - names of fields
+        method = there["__new__"]
+        method.__defaults__ = tuple(made._field_defaults.values())
+        method.__annotations__ = made.__annotations__
+        method.__qualname__ = f"{made.__qualname__}.__new__"
+        made.__new__ = staticmethod(method)
+        return method(cls, *arguments, **named)
+
+    @classmethod
+    def _make(cls, values: Iterable[Any]) -> Any:
+        return cls(*values)
+
+    def _replace(self: Any, /, **changes: Any) -> Any:
+        return type(self)(**{**self._asdict(), **changes})
+
+    def _asdict(self: Any) -> dict[str, Any]:
+        return dict(zip(self._fields, self, strict=True))
+
+    def __repr__(self: Any) -> str:
+        facts = (f"{name}={value!r}" for name, value in zip(self._fields, self, strict=True))
+        return f"{type(self).__name__}({', '.join(facts)})"
+
+    def __getnewargs__(self: Any) -> tuple[Any, ...]:
+        return tuple(self)
+
+
+_TUPLE_METHODS = {
+    name: vars(_Tuple)[name] for name in ("__new__", "_make", "_replace", "_asdict", "__repr__", "__getnewargs__")
+}
 
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ temporary files and a progress bar go away; but neither is one that can be lost.
 
 from __future__ import annotations
 
+# The half of signal that is built into the interpreter: the other takes a millisecond to load.
+import _signal as signal  # type: ignore[import-not-found]
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -87,7 +88,8 @@ def as_error(number: int) -> KeyboardInterrupt:
 
 def exit_code(interrupt: KeyboardInterrupt) -> int:
     """128 and the number of the signal, as a shell has it for a program that a signal ends."""
-    return 128 + (signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT)
+    number: int = signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT
+    return 128 + number
 
 
 def _raise(number: int, _: FrameType | None) -> None:

@@ -65,8 +65,7 @@ def _names(what: str, host: View) -> list[str]:
     from mntscope.base.paths import normal
     from mntscope.graph import MountTree
     from mntscope.kernel.worker import in_child
-    from mntscope.live import real_path
-    from mntscope.live.paths import absolute
+    from mntscope.live.paths import absolute, real_path
 
     path = absolute(what) if what.startswith(".") else what
     # A mount point is not looked at: its server may be gone, and whoever looks would hang.

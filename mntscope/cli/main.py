@@ -31,8 +31,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if argv is not None:
             return _outcome(list(argv))
-        # Collecting garbage is for programs that last: of what a command loads and reads nothing becomes garbage.
-        gc.set_threshold(100_000)
         signals.command_begins()
         code = _outcome(sys.argv[1:])
         signals.command_ends()

@@ -63,7 +63,7 @@ def result(arguments: argparse.Namespace) -> Prediction:
 
 def _links_of(resolved: Resolved, target: str) -> Callable[[str], str | None] | None:
     """How the target's symbolic links are followed, where it is a process of this machine that may be looked into."""
-    from mntscope.live import real_path
+    from mntscope.live.paths import real_path
 
     process = resolved.snapshot.view(resolved.target).process
     if process is None or target.startswith(("file:", "snapshot:", "ns:")):

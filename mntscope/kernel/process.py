@@ -7,8 +7,9 @@ memory and descriptors of its parent. It does one thing and ends: it never retur
 
 from __future__ import annotations
 
+# The half of signal that is built into the interpreter: the other takes a millisecond to load.
+import _signal as signal  # type: ignore[import-not-found]
 import os
-import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress

@@ -17,10 +17,11 @@ One that is asked more than once, and acts, is in :mod:`mntscope.kernel.channel`
 
 from __future__ import annotations
 
+# The half of signal that is built into the interpreter: the other takes a millisecond to load.
+import _signal as signal  # type: ignore[import-not-found]
 import errno
 import os
 import select
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

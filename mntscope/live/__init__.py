@@ -3,6 +3,5 @@
 from __future__ import annotations
 
 from mntscope.live.capture import capture
-from mntscope.live.paths import real_path
 
-__all__ = ["capture", "real_path"]
+__all__ = ["capture"]

@@ -14,9 +14,10 @@ from mntscope.errors import KernelError, NoAnswerError
 from mntscope.isolate import isolate
 from mntscope.kernel import syscalls
 from mntscope.kernel.worker import DEADLINE, in_child
-from mntscope.live import capture, foreign, real_path
+from mntscope.live import capture, foreign
 from mntscope.live.foreign import IN_PROC, IN_ROOT, claimed_namespace, claimed_pids, open_at, read_claim
 from mntscope.live.namespaces import proc_mount
+from mntscope.live.paths import real_path
 from mntscope.live.procfs import open_proc
 from tests.support.dead import dead_filesystem, inside_a_dying_filesystem
 from tests.support.isolating import capture_from

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mntscope import TargetError
-from mntscope.live import real_path
+from mntscope.live.paths import real_path
 from tests.support.throwaway import Host
 
 

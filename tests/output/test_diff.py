@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from mntscope.analysis.diff import Diff, diff
 from mntscope.model import Process
-from mntscope.output.diff import COLUMNS, FORMATS
+from mntscope.output.diff import FORMATS
+from mntscope.output.diff_json_csv import COLUMNS
 from mntscope.output.shell import command, command_for_all
 from mntscope.output.writers.page import Page
 from mntscope.snapshot import Snapshot
