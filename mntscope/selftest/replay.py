@@ -70,8 +70,14 @@ class Follower:
             threads.append(_Thread("step by step", self._now))
         self._pending = [(thread, op, thread.predict(op)) for thread in threads]
 
+    def is_wrong(self, errno: str | None, after: Snapshot) -> bool:
+        """Whether a prediction is wrong about this result; it may be asked again, about another one."""
+        return any(
+            thread.compare(op, outcome, errno, after)[0].result == "wrong" for thread, op, outcome in self._pending
+        )
+
     def judge(self, errno: str | None, after: Snapshot) -> list[Judgement]:
-        """Compare the predictions with how the operation ended and with the state *after* it."""
+        """Compare the predictions with how the operation ended and with the state *after* it, and go on from there."""
         judgements = [thread.judge(op, outcome, errno, after) for thread, op, outcome in self._pending]
         op = judgements[0].operation
         if errno is None and isinstance(op, OpenTree | NewDetached):
@@ -106,15 +112,22 @@ class _Thread:
             return error
 
     def judge(self, op: Operation, outcome: Outcome | Exception, errno: str | None, after: Snapshot) -> Judgement:
+        judgement, self.names = self.compare(op, outcome, errno, after)
+        if not isinstance(outcome, Exception):
+            self.snapshot = outcome.snapshot
+        return judgement
+
+    def compare(
+        self, op: Operation, outcome: Outcome | Exception, errno: str | None, after: Snapshot
+    ) -> tuple[Judgement, Renaming]:
         if isinstance(outcome, Exception):
             failure = Mismatch("", f"the model fails: {type(outcome).__name__}: {outcome}")
-            return Judgement(self.mode, op, "wrong", (failure,))
+            return Judgement(self.mode, op, "wrong", (failure,)), self.names
         names, mismatches = compare(tables(outcome.snapshot), tables(after), self.names)
         if outcome.errno != errno:
             mismatches.insert(0, Mismatch("", f"predicted {outcome.errno or 'success'}, got {errno or 'success'}"))
-        self.snapshot, self.names = outcome.snapshot, names
         result: Result = "uncertain" if outcome.uncertain else "wrong" if mismatches else "exact"
-        return Judgement(self.mode, op, result, tuple(mismatches), outcome.uncertain)
+        return Judgement(self.mode, op, result, tuple(mismatches), outcome.uncertain), names
 
     def with_handles(self, after: Snapshot) -> Snapshot:
         """The recorded state *after* the last operation, with the handles and detached trees that are predicted."""

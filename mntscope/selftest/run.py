@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -108,7 +109,13 @@ class Observed:
     judgements: Sequence[Judgement]
 
 
-def observe(source: Source, *, unique: bool = False) -> Iterator[Observed]:
+PAUSES = (0.02, 0.2, 1)
+"""Seconds after which a result that was predicted otherwise is looked at again. Somebody who looks at the machine just
+then (a capture of it, a monitor) keeps a mount busy, or a namespace alive, for a moment; what the kernel really does
+otherwise it goes on doing."""
+
+
+def observe(source: Source, *, unique: bool = False, pauses: Sequence[float] = PAUSES) -> Iterator[Observed]:
     """Carry out the operations of *source* in a fresh world, each predicted first and compared after.
 
     :raises AccessError: namespaces may not be made here.
@@ -121,9 +128,17 @@ def observe(source: Source, *, unique: bool = False) -> Iterator[Observed]:
         while (op := source.next(tables(snapshot))) is not None:
             follower.predict(op)
             errno = world.perform(op)
-            source.learn(op, errno)
             before, state = state, world.state(unique=unique)
             snapshot = snapshot_of(state, SKELETON, kernel)
+            for pause in pauses:
+                if not follower.is_wrong(errno, snapshot):
+                    break
+                time.sleep(pause)
+                if errno == "EBUSY":
+                    errno = world.perform(op)
+                state = world.state(unique=unique)
+                snapshot = snapshot_of(state, SKELETON, kernel)
+            source.learn(op, errno)
             yield Observed(op, errno, before, state, follower.judge(errno, snapshot))
 
 
@@ -188,7 +203,7 @@ def shrink_live(case: Case) -> Case:
     def fails(operations: Sequence[Operation]) -> bool:
         nonlocal smallest
         seen = []
-        for observed in observe(Script(operations)):
+        for observed in observe(Script(operations), pauses=()):
             seen.append(observed)
             wrong = next((judgement for judgement in observed.judgements if judgement.result == "wrong"), None)
             if wrong is not None:

@@ -374,7 +374,7 @@ def test_a_user_sees_his_own_and_is_told_of_the_rest(open_machine: Host, tmp_pat
         r"tables tell which they are; run mntscope as root",
         str(unidentified),
     )
-    assert str(not_entered) == f"1 more mount namespaces ({kept}) could not be entered; run mntscope as root"
+    assert str(not_entered) == f"1 more mount namespace ({kept}) could not be entered; run mntscope as root"
 
 
 def give_up(capability: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -15,12 +16,12 @@ import pytest
 
 from mntscope.model import Mount
 from mntscope.propagation import OPERATIONS, Outcome, simulate
-from mntscope.propagation.operations import MountNew, Operation
+from mntscope.propagation.operations import MountNew, Operation, Umount
 from mntscope.selftest import replay as replaying
 from mntscope.selftest.compare import Tables, tables
 from mntscope.selftest.execute import World
 from mntscope.selftest.generate import PROFILES, Generator
-from mntscope.selftest.run import observe, run_live, run_recorded
+from mntscope.selftest.run import Script, observe, run_live, run_recorded
 from mntscope.selftest.traces import SKELETON, read_traces, snapshot_of
 from mntscope.snapshot import Snapshot
 from tests.support.throwaway import Host
@@ -151,6 +152,30 @@ def test_a_run_can_be_recorded_and_replayed(host: Host, tmp_path: Path) -> None:
         assert replayed[key] == live[key]
 
 
+@pytest.mark.parametrize(("seconds", "result"), [(0.1, "exact"), (3, "wrong")])
+def test_who_looks_at_a_mount_for_a_moment_makes_no_prediction_wrong(
+    seconds: float, result: str, namespaces: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    perform = World.perform
+    looks: list[subprocess.Popen[bytes]] = []
+
+    def looked_at(self: World, op: Operation) -> str | None:
+        if isinstance(op, Umount) and not looks:
+            looker = subprocess.Popen(
+                ["sleep", str(seconds)],
+                pass_fds=[fd := os.open(f"/proc/{self._inhabitants['A'].pid}/root/a", os.O_PATH)],
+            )
+            os.close(fd)
+            looks.append(looker)
+        return perform(self, op)
+
+    monkeypatch.setattr(World, "perform", looked_at)
+    operations = [MountNew("A", "tmpfs", "t", "/a"), Umount("A", "/a")]
+    *_, last = observe(Script(operations))
+    looks[0].wait()
+    assert [judgement.result for judgement in last.judgements] == [result, result]
+
+
 def test_a_wrong_recording_is_found_out(tmp_path: Path, host: Host) -> None:
     recording = tmp_path / "traces.jsonl"
     assert host.mntscope("selftest", "--operations", 30, "--seed", 5, "--record", recording).returncode == 0
@@ -159,7 +184,7 @@ def test_a_wrong_recording_is_found_out(tmp_path: Path, host: Host) -> None:
     done = host.mntscope("selftest", "--replay", recording)
     assert done.returncode == 1
     assert done.stdout.startswith("WRONG  ")
-    assert "what differs after it (- as predicted, + as it is):" in done.stdout
+    assert "What differs after it: - as predicted, + as it is" in done.stdout
     document = json.loads(host.mntscope("selftest", "--replay", recording, "--format", "json").stdout)
     first: dict[str, Any] = document["mismatches"][0]
     assert first.keys() == {"trace", "step", "mode", "operation", "differences", "before", "operations", "shrunk"}
