@@ -13,14 +13,8 @@ import pytest
 from tests.support.repository import DATA
 
 NOT_YET = {
-    "01-audit-slave-bind",
-    "02-audit-after-umount",
-    "03-holders-at-another-path",
-    "04-holders-child-mount",
     "05-predict-namespace-file",
-    "06-holders-file",
     "08-private-root",
-    "09-holders-lazily-unmounted",
     "10-predict-fresh-user-namespace",
 }
 """Not yet answered rightly; whoever mends one takes it out."""

@@ -21,7 +21,7 @@ WAYS = {
     "diff": ["diff {target}", "diff ns:/proc/{target}/ns/mnt", "diff container:nobody"],
     "tree": ["tree {target}"],
     "graph": ["graph"],
-    "holders": ["holders /mnt", "holders /srv/nothing"],
+    "holders": ["holders /mnt", "holders /srv/nothing", "holders"],
     "audit": ["audit", "audit --no-settings --format html"],
     "predict": ["predict {target} -- mount -t tmpfs x /mnt/one", "predict {target} -- umount /proc"],
     "isolate": ["isolate {target} --dry-run", "isolate {target} --mount-proc --journal {dir}/journal"],

@@ -7,50 +7,43 @@ model of :mod:`mntscope.propagation`, not by looking at propagation types: a sla
 it, or if its parent mount does not receive.
 
 An overlay keeps the filesystems of its directories alive although no table shows a mount of them, and so counts as a
-holder. What is in no table at all does as well, and cannot be found here: files open below a lazily unmounted mount,
-loop devices, swap files, device-mapper.
+holder. What processes have open is in no table; who has looked for it gives it to :meth:`Holders.used_by`. What else
+keeps a filesystem cannot be found here: swap files, device-mapper, the kernel's own NFS server.
 """
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
 from itertools import islice
 from typing import Literal
 
+from mntscope.analysis.links import Links, Via
+from mntscope.analysis.pins import Pins, holds_something
+from mntscope.analysis.references import Reference, References
 from mntscope.analysis.remedies import Command, run_in
-from mntscope.base.counting import counted
+from mntscope.analysis.sought import MOST_ALIKE, Sought, lies_upon
+from mntscope.analysis.umounts import Left, Numbered, names
 from mntscope.base.display import Framed, Shown
-from mntscope.base.paths import normal, under
 from mntscope.base.records import dataclass, replace
-from mntscope.errors import MntscopeError, TargetError
-from mntscope.graph import PeerGraph, first_of_namespace, path_at, place_at
+from mntscope.graph import PeerGraph, path_at
 from mntscope.graph.peers import GroupKey
 from mntscope.model import Mount, Problem, View
-from mntscope.propagation import Simulation
-from mntscope.propagation.operations import Umount
 from mntscope.snapshot import Snapshot
 
-Via = Literal["host", "peer", "slave", "master", "relative", "overlay", "none"]
-
-MOST_UMOUNTS = 1000
-"""How many mounts of the host are unmounted on the model; a filesystem that it has more often is not understood."""
-MOST_GROUPS = 16
-"""How many groups of a chain are told."""
-MOST_ALIKE = 64
-"""How many mounts are tried for one that shows a directory, and how many directories of a filesystem are asked for."""
-MOST_INSIDE = 16
-"""How many mounts inside of one are unmounted one by one."""
+LookedAt = Callable[[str], bool | None]
+"""Tells of a path of the host whether a directory is there (else it is a file); ``None`` where nobody can tell."""
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
     """One way to free a copy that would stay."""
 
-    kind: Literal["umount", "pin", "rmdir"]
-    """Unmounting it where it is; unmounting what keeps its namespace; removing the host's directory that it is on,
-    whereupon the kernel detaches what other namespaces have mounted there."""
+    kind: Literal["umount", "pin", "rmdir", "rm"]
+    """Unmounting it where it is; unmounting what keeps its namespace; removing the host's directory (``rm``: the file,
+    or what it is not known of) that it is on, whereupon the kernel detaches what other namespaces have mounted there.
+    """
     command: Command
 
 
@@ -64,7 +57,7 @@ class Holder:
     via: Via
     """What links it to the host's mounts of the filesystem: it is one of them (``host``); a ``peer`` of one; a
     ``slave``, so that mounts and umounts below it arrive; their ``master``; ``relative``: only through a group above
-    both; ``none``: it was copied and made private, or mounted there. ``overlay``: one whose directories lie in it."""
+    both; ``none``: nothing that is known. ``overlay``: one whose directories lie in it."""
     chain: tuple[GroupKey, ...]
     """The groups on the way from the host's mount to it, for ``relative`` up to and down from the common one."""
     receives: bool
@@ -76,7 +69,12 @@ class Holder:
     locked: bool
     """Whether its namespace's user namespace may keep it from being unmounted there (MNT_LOCKED)."""
     ways: tuple[Way, ...]
-    """How to free it, the least invasive first; nothing for what the host's umounts take along."""
+    """How to free it, the least invasive first; nothing for what the host's umounts take along. The first ways of all
+    holders can be gone in their order: nothing is unmounted twice."""
+    goes_along: bool = False
+    """Of what stays: whether it goes when the first ways of the holders before it are gone."""
+    inside: tuple[str, ...] = ()
+    """Of the host's own: the mount points of other filesystems in it, in whose way umount(8) says that it is busy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +82,7 @@ class Holders(Framed, Shown):
     """Who holds a filesystem."""
 
     wanted: str
+    """What was asked about; empty where that was all that the host has given back."""
     devices: tuple[str, ...]
     """``major:minor`` of what was asked about: one, unless the mounts at a path are of several filesystems."""
     host: View
@@ -93,142 +92,176 @@ class Holders(Framed, Shown):
     not_seen: tuple[Problem, ...]
     notes: tuple[str, ...]
     """What the answer depends on, beside what was not seen."""
+    order: tuple[Command, ...] = ()
+    """The host's umounts that succeed one after the other, after the first ways of what stays."""
+    inside: Mount | None = None
+    """The host's mount that is answered for, where what was asked about only lies in it."""
+    references: References | None = None
+    """What processes have open of it; ``None`` where nobody has looked."""
 
     @property
     def staying(self) -> tuple[Holder, ...]:
         """Those that the host's umounts do not reach."""
         return tuple(holder for holder in self.holders if not holder.receives)
 
+    @property
+    def lost(self) -> tuple[Reference, ...]:
+        """What processes have of a mount that is in no table: unmounted lazily, or attached nowhere."""
+        return self.references.of_none(self._mounts()) if self.references else ()
 
-def holders(snapshot: Snapshot, wanted: str, *, also: Iterable[str] = ()) -> Holders:
+    @property
+    def using(self) -> tuple[tuple[Holder, tuple[Reference, ...]], ...]:
+        """What processes have open of each mount that somebody uses."""
+        if not self.references:
+            return ()
+        found = self.references.by_mount(holder.mount for holder in self.holders)
+        used = ((holder, tuple(found[holder.mount.mount_id])) for holder in self.holders if holder.via != "overlay")
+        return tuple((holder, references) for holder, references in used if references)
+
+    @property
+    def for_ever(self) -> bool:
+        """Whether it bears the host's root directory, which is not unmounted."""
+        return any(holder.via == "host" and holder.mount.mount_point == "/" for holder in self.holders)
+
+    @property
+    def busy(self) -> bool:
+        """Whether something would be left, or keep umount(8) from succeeding, if the host unmounted its own."""
+        if self.staying or self.lost:
+            return True
+        return not self.for_ever and any(holder.receives for holder, _ in self.using)
+
+    def used_by(self, references: References) -> Holders:
+        """The same, with what processes have open of it; or of what is in no table, where it is mounted nowhere."""
+        if not self.devices:
+            known = {mount.device for mount in self._mounts()}
+            found = tuple(one for one in references.found if one.device not in known)
+            references = replace(references, found=found)
+        return replace(self, references=references, not_seen=(*self.not_seen, *references.not_seen))
+
+    def _mounts(self) -> Iterator[Mount]:
+        return (mount for view in (self.host, *self.graph.views) for mount in view.mounts)
+
+
+def holders(
+    snapshot: Snapshot,
+    wanted: str,
+    *,
+    also: Iterable[str] = (),
+    exists: bool | None = None,
+    is_directory: LookedAt = lambda _path: None,
+) -> Holders:
     """Who holds the filesystem that *wanted* names.
 
-    *wanted* is a path of the host (of other namespaces where the host has nothing mounted there), ``major:minor``, a
-    source such as ``/dev/sda1`` or ``server:/export``, or a mount ID. Where the host's mount shows only a directory of
-    its filesystem (a bind mount), mounts of that directory, and of what is below it, are asked for. *also* are further
-    names of the same thing, of which there may be nothing.
+    *wanted* is a path of the host (where the host has nothing mounted any more: what others have on the directory that
+    it leads to), ``major:minor``, a source such as ``/dev/sda1`` or ``server:/export``, or a mount ID. Where the host's
+    mount shows only a directory of its filesystem (a bind mount), mounts of that directory, and of what is below it,
+    are asked for. A path inside of a mount asks for that mount. *also* are further names of the same thing, of which
+    there may be nothing; *exists* tells whether the path or device is there, where somebody has looked.
 
-    :raises TargetError: no table has such a mount ID, or *wanted* is no path and no source of a mount.
+    :raises TargetError: it names nothing that is mounted or exists, or several filesystems.
     """
-    views = [view for view in snapshot.views if not view.detached]
-    graph = PeerGraph.of(views)
-    sought = _Sought(graph, snapshot.host_label)
-    for name in (wanted, *also):
-        sought.add(name)
-    if not sought.roots and not wanted.startswith("/") and not _DEVICE.fullmatch(wanted):
-        hint = "give a path, major:minor, a source such as /dev/sda1, or a mount ID"
-        raise TargetError("nothing of that name is mounted", where=wanted, hint=hint)
-    finder = _Finder(snapshot, graph, sought)
-    found = list(finder.holders())
+    graph = _graph(snapshot)
+    sought = Sought(graph, snapshot.host_label, exists=exists)
+    sought.add((wanted, *also))
+    return _answer(snapshot, graph, sought, wanted, is_directory)
+
+
+def given_back(snapshot: Snapshot, *, is_directory: LookedAt = lambda _path: None) -> Holders:
+    """Who holds any of the filesystems that the host has unmounted, and that others keep (:mod:`.pins`).
+
+    All that have somebody's files: also those in memory, of which an audit says nothing.
+    """
+    graph = _graph(snapshot)
+    sought = Sought(graph, snapshot.host_label)
+    for _, pinned in Pins(graph, snapshot.host_label, count=holds_something).given_back():
+        sought.add_filesystem(pinned.mount)
+    if sought.roots:
+        sought.notes.append(
+            "no table tells what the host has had: these are mounted where the host has the directory, out of the reach"
+            " of its umounts"
+        )
+    return _answer(snapshot, graph, sought, "", is_directory)
+
+
+def _graph(snapshot: Snapshot) -> PeerGraph:
+    return PeerGraph.of([view for view in snapshot.views if not view.detached])
+
+
+def _answer(snapshot: Snapshot, graph: PeerGraph, sought: Sought, wanted: str, is_directory: LookedAt) -> Holders:
+    finder = _Finder(snapshot, graph, sought, is_directory)
+    found = finder.holders() if finder.found else []
     return Holders(
         wanted=wanted,
         devices=tuple(sought.roots),
         host=snapshot.host,
         holders=tuple(sorted(found, key=lambda holder: (holder.receives, holder.via != "host"))),
         graph=graph,
-        not_seen=(*snapshot.not_seen, *(problem for view in views for problem in view.problems)),
-        notes=tuple(finder.left.notes),
+        not_seen=(*snapshot.not_seen, *(problem for view in graph.views for problem in view.problems)),
+        notes=(*sought.notes, *(finder.left.notes if finder.found else ())),
+        order=tuple(finder.order(found)),
+        inside=sought.inside,
     )
-
-
-_DEVICE = re.compile(r"\d{1,10}:\d{1,10}")
-
-
-class _Sought:
-    """What is asked for: filesystems, each below one or several of its directories."""
-
-    def __init__(self, graph: PeerGraph, host: str) -> None:
-        self.graph = graph
-        self.host = graph.tree(host)
-        self.paths: list[str] = []
-        """The paths asked about."""
-        self.roots: dict[str, list[str]] = {}
-        """By device the directories."""
-
-    def add(self, name: str) -> None:
-        """Take in what *name* names."""
-        if _DEVICE.fullmatch(name):
-            if any(mount.device == name for _, mount in self._mounts()):
-                self._add(name, "/")
-        elif name.isascii() and name.isdecimal():
-            mount = next((mount for _, mount in self._mounts() if str(mount.mount_id) == name), None)
-            if mount is None:
-                raise TargetError(
-                    "no namespace has a mount of this ID", where=f"mount {name[:20]}", hint="see `findmnt`"
-                )
-            self._add(mount.device, mount.root)
-        else:
-            self._add_named(name)
-
-    def has(self, mount: Mount) -> bool:
-        """Whether *mount* shows what is asked for, or a part of it."""
-        return any(under(mount.root, root) for root in self.roots.get(mount.device, ()))
-
-    def _add_named(self, name: str) -> None:
-        path = normal(name) if name.startswith("/") else ""
-        if path:
-            self.paths.append(path)
-        stack = self.host.stack(path)
-        if not stack:
-            for _, mount in self._mounts():
-                if mount.source == name:
-                    self._add(mount.device, "/")
-        if not stack and not self.roots and path:
-            stack = tuple(mount for view in self.graph.views for mount in view.mounts if mount.mount_point == path)
-        for mount in stack:
-            self._add(mount.device, mount.root)
-
-    def _add(self, device: str, root: str) -> None:
-        roots = self.roots.setdefault(device, [])
-        if not any(under(root, known) for known in roots):
-            # A path at which very many directories are mounted stands for all of the filesystem.
-            root = "/" if len(roots) >= MOST_ALIKE else root
-            roots[:] = [*(known for known in roots if not under(known, root)), root]
-
-    def _mounts(self) -> Iterator[tuple[View, Mount]]:
-        return ((view, mount) for view in (self.host.view, *self.graph.views) for mount in view.mounts)
 
 
 class _Finder:
     """Goes through all mounts of a graph."""
 
-    def __init__(self, snapshot: Snapshot, graph: PeerGraph, sought: _Sought) -> None:
+    def __init__(self, snapshot: Snapshot, graph: PeerGraph, sought: Sought, is_directory: LookedAt) -> None:
         self.snapshot = snapshot
         self.graph = graph
         self.sought = sought
+        self.is_directory = is_directory
         self.host = sought.host
         self.namespaces = graph.first
         self.host_by_device: dict[str, list[Mount]] = defaultdict(list)
         for mount in self.host.mounts:
             self.host_by_device[mount.device].append(mount)
         self.found = list(self.mounts())
-        own = [(view, mount) for view, mount in self.found if self.is_host(view)]
         # The latest first, as what lies over others must go before them.
-        self.left = _Left(snapshot, own[::-1])
-        self.links = _Links(graph, [mount for _, mount in own])
+        self.own = [(view, mount) for view, mount in self.found if self.is_host(view)][::-1]
+        self.ended: set[str] = set()
+        """The namespaces that end on the way."""
 
-    def holders(self) -> Iterator[Holder]:
+    @cached_property
+    def left(self) -> Left:
+        """What is left when the host has unmounted its own."""
+        return Left(self.snapshot, self.own)
+
+    def holders(self) -> list[Holder]:
         """Each mount that was found, with what links it to the host and what would free it."""
-        for view, mount in self.found:
-            via, chain = self.links.of(mount)
-            if self.is_host(view):
-                via, chain = "host", ()
-            elif not self.sought.has(mount):
-                via, chain = "overlay", ()
-            receives = via == "host" or not self.left.stays(view, mount)
-            yield Holder(
-                view=view,
-                mount=mount,
-                via=via,
-                chain=chain,
-                receives=receives,
-                covered=not receives and self.left.covered(view, mount),
-                occupied=not receives and self.left.has_children(view, mount),
-                locked=self.left.may_be_locked(view, mount),
-                ways=() if receives else tuple(self.ways(view, mount)),
-            )
+        self.left.concerns(view for view, _ in self.found)
+        links = Links(self.graph, [mount for _, mount in reversed(self.own)])
+        return [self.holder(links, view, mount) for view, mount in self.found]
 
-    def mounts(self) -> Iterator[tuple[View, Mount]]:
+    def holder(self, links: Links, view: View, mount: Mount) -> Holder:
+        via, chain = links.of(mount)
+        if self.is_host(view):
+            via, chain = "host", ()
+        elif not self.sought.has(mount):
+            via, chain = "overlay", ()
+        receives = via == "host" or not self.left.stays(view, mount)
+        along = not receives and (
+            view.label in self.ended or not self.left.in_turn.is_mounted(view.label, mount.mount_id)
+        )
+        return Holder(
+            view=view,
+            mount=mount,
+            via=via,
+            chain=chain,
+            receives=receives,
+            covered=not receives and self.left.covered(view, mount),
+            occupied=not receives and self.left.has_children(view, mount),
+            locked=self.left.may_be_locked(view, mount),
+            ways=() if receives or along else tuple(self.ways(view, mount)),
+            goes_along=along,
+            inside=tuple(self.in_the_way(view, mount)) if via == "host" else (),
+        )
+
+    def is_gone(self, view: View, mount: Mount) -> bool:
+        """Whether it goes with what was proposed before."""
+        return view.label in self.ended or not self.left.in_turn.is_mounted(view.label, mount.mount_id)
+
+    def mounts(self) -> Iterator[Numbered]:
         """Each mount of what is sought, or overlay upon it, once: with the first view that shows it."""
         known: set[tuple[int, int]] = set()
         for namespace, view in zip(self.namespaces, self.graph.views, strict=True):
@@ -245,23 +278,36 @@ class _Finder:
 
     def lies_upon(self, view: View, overlay: Mount) -> bool:
         """Whether a directory of an overlay lies in what is sought, as its namespace or the host sees it now."""
-        for path in _directories(overlay):
-            # Where nothing is mounted any more, the name is all there is to go by.
-            if not self.sought.roots and any(under(path, asked) for asked in self.sought.paths):
-                return True
-            for tree in (self.graph.tree(view.label), self.host):
-                mount = tree.containing(path)
-                place = place_at(mount, path) if mount is not None else None
-                if place and any(under(place.path, root) for root in self.sought.roots.get(place.device, ())):
-                    return True
-        return False
+        return lies_upon(self.sought, (self.graph.tree(view.label), self.host), overlay)
+
+    def in_the_way(self, view: View, mount: Mount) -> Iterator[str]:
+        """Where something else is mounted in one of the host's mounts."""
+        if mount.mount_point != "/":
+            for child in self.graph.tree(view.label).children(mount):
+                if not self.sought.has(child):
+                    yield child.mount_point
+
+    def order(self, found: Iterable[Holder]) -> Iterator[Command]:
+        """The umounts of the host, each of which succeeds after all those before it; where there is more to it."""
+        if all(holder.receives and not holder.inside for holder in found):
+            return
+        for view, mount in self.own:
+            if mount.mount_point == "/" or not names(self.left.in_turn, view.label, mount):
+                continue
+            words = self.left.unmounted(view, mount)
+            # In its own namespace umount(8) reads the right table.
+            words = ("--recursive", mount.mount_point) if words[:1] == ("--lazy",) else words
+            inside = None if view.label == "host" else run_in(view, "umount", *words)
+            yield inside or ("umount", *words)
 
     def ways(self, view: View, mount: Mount) -> Iterator[Way]:
         """How to free a copy that stays."""
         found: list[Way] = []
+        locked = self.left.may_be_locked(view, mount)
         # What bears the root directory of a process cannot be unmounted there.
         if mount.mount_point != "/" and not self.left.covered(view, mount):
-            found += _ways("umount", run_in(view, "umount", *self.left.to_unmount(view, mount)))
+            words = self.left.to_unmount(view, mount) if locked else self.left.unmounted(view, mount)
+            found += _ways("umount", run_in(view, "umount", *words) if words else None)
         holds = view.namespace.holds
         if not view.namespace.processes and len(holds) == 1 and holds[0].kind == "mount":
             holding = next((one for one in self.graph.views if one.label == holds[0].label), None)
@@ -269,12 +315,25 @@ class _Finder:
                 found += _ways("pin", ("umount", holds[0].where))
             elif holding is not None:
                 found += _ways("pin", run_in(holding, "umount", holds[0].where))
-        directory = self.host_directory(view, mount)
-        if directory is not None:
-            found += _ways("rmdir", ("rmdir", directory))
-        if self.left.may_be_locked(view, mount):
+        found += self.removal(view, mount)
+        if locked:
             found.sort(key=lambda way: way.kind == "umount")
+        if found and found[0].kind == "pin":
+            self.ended.add(view.label)
         return iter(found)
+
+    def removal(self, view: View, mount: Mount) -> list[Way]:
+        """How to remove what it is mounted on, from the host."""
+        path = self.host_directory(view, mount)
+        if path is None:
+            return []
+        # A whole filesystem is mounted on a directory, as is one in which something is mounted.
+        whole = mount.root == "/" and mount.fs_type != "nsfs"
+        directory = True if whole or self.left.has_children(view, mount) else self.is_directory(path)
+        if mount.fs_type == "nsfs" or directory is False:
+            return _ways("rm", ("rm", path))
+        # Of which nobody knows what it is: this removes a file and an empty directory (coreutils 8.19).
+        return _ways("rmdir", ("rmdir", path)) if directory else _ways("rm", ("rm", "--dir", path))
 
     def host_directory(self, view: View, mount: Mount) -> str | None:
         """The path at which the host sees the directory that a mount of another namespace is on."""
@@ -290,171 +349,10 @@ class _Finder:
 
     def _can_remove(self, mount: Mount, path: str) -> bool:
         """Whether a path of the host names a directory of *mount*, when the host has unmounted what is sought."""
-        if not all(map(self.sought.has, self.host.stack(path))):
+        if "ro" in mount.options or "ro" in mount.super_options or not all(map(self.sought.has, self.host.stack(path))):
             return False
         return self.host.containing(path.rpartition("/")[0] or "/") is mount
 
 
-class _Left:
-    """What is left when the host has unmounted its own."""
-
-    def __init__(self, snapshot: Snapshot, own: list[tuple[View, Mount]]) -> None:
-        self.notes: list[str] = []
-        # What was not seen is told as such, and not once more for each group that may have members there.
-        snapshot = replace(snapshot, not_seen=())
-        self._simulation = Simulation(snapshot)
-        self._unmount(own)
-        remaining = sum(self.stays(view, mount) for view, mount in own)
-        if remaining:
-            self.notes.append(
-                f"{remaining} of the host's mounts of it are taken to stay, with what they would take along: something"
-                " covers them, they bear a root directory, or there are very many"
-            )
-        if self._simulation.lock_doubts:
-            # Locks only ever make an umount do less, so what stays then may stay.
-            unlocked, self._simulation = self._simulation, Simulation(snapshot, assume_locked=True)
-            self._unmount(own)
-            doubtful = sum(
-                self.stays(view, mount) and not unlocked.is_mounted(view.label, mount.mount_id)
-                for view, mount in _each_once(snapshot)
-            )
-            if doubtful:
-                mounts = counted(doubtful, "mount")
-                self.notes.append(f"{mounts} of other user namespaces may be locked: taken to stay")
-        self.notes += self._simulation.uncertain
-
-    def stays(self, view: View, mount: Mount) -> bool:
-        """Whether a mount that a view shows is still there."""
-        return self._simulation.is_mounted(view.label, mount.mount_id)
-
-    def covered(self, view: View, mount: Mount) -> bool:
-        """Whether umount(8) would find something else at its mount point, or nothing."""
-        path = mount.mount_point
-        return not path.startswith("/") or self._simulation.mounted_at(view.label, path) != mount.mount_id
-
-    def may_be_locked(self, view: View, mount: Mount) -> bool:
-        """Whether it is, or that is not known."""
-        return self._simulation.is_locked(view.label, mount.mount_id) is not False
-
-    def has_children(self, view: View, mount: Mount) -> bool:
-        """Whether something is mounted in it."""
-        return any(True for _ in self._simulation.mounted_in(view.label, mount))
-
-    def to_unmount(self, view: View, mount: Mount) -> tuple[str, ...]:
-        """What umount(8) is to be told: the mount points in it, the latest first, and at last its own."""
-        inside = list(islice(self._simulation.mounted_in(view.label, mount), MOST_INSIDE + 1))
-        # All of it at once, though files that are open there would hold it.
-        return (*inside[::-1], mount.mount_point) if len(inside) <= MOST_INSIDE else ("--lazy", mount.mount_point)
-
-    def _unmount(self, own: list[tuple[View, Mount]]) -> None:
-        for view, mount in own[:MOST_UMOUNTS]:
-            # Nobody unmounts the root directory, nor what a path does not lead to.
-            if self.stays(view, mount) and mount.mount_point != "/" and not self.covered(view, mount):
-                # Lazy: with all that is mounted below it, and no matter what is open.
-                try:
-                    self._simulation.carry_out(Umount(view.label, mount.mount_point, lazy=True))
-                except MntscopeError:
-                    # It takes too long, and has changed nothing; so would those that follow.
-                    break
-
-
-def _each_once(snapshot: Snapshot) -> Iterator[tuple[View, Mount]]:
-    """The mounts of all namespaces, of which several views may show the same."""
-    known: set[tuple[int, int]] = set()
-    for namespace, view in zip(first_of_namespace(snapshot.views), snapshot.views, strict=True):
-        for mount in view.mounts:
-            if (namespace, mount.mount_id) not in known:
-                known.add((namespace, mount.mount_id))
-                yield view, mount
-
-
-class _Links:
-    """How mounts are linked to the host's, by their groups. A chain is built once for all mounts that begin it."""
-
-    def __init__(self, graph: PeerGraph, own: list[Mount]) -> None:
-        self.graph = graph
-        self.members = {key for mount in own if (key := _group(mount))}
-        """The groups that the host's mounts are in."""
-        self.down: dict[GroupKey, GroupKey | None] = {}
-        """For each group that the host's mounts are in or receive from, the next on the way down to one of them."""
-        for mount in own:
-            before: GroupKey | None = None
-            key = _source(mount)
-            while key is not None and key not in self.down:
-                self.down[key] = before
-                before, key = key, self.above(key)
-        self._met: dict[GroupKey, GroupKey | None] = {}
-        self._known: dict[tuple[GroupKey, bool], tuple[Via, tuple[GroupKey, ...]]] = {}
-
-    def above(self, key: GroupKey) -> GroupKey | None:
-        """The group that a group receives from."""
-        group = self.graph.groups.get(key)
-        return None if group is None or group.master is None else (key[0], group.master)
-
-    def of(self, mount: Mount) -> tuple[Via, tuple[GroupKey, ...]]:
-        """The kind of link, and its groups, from the host's to that of *mount*."""
-        key = _source(mount)
-        if key is None:
-            return "none", ()
-        member = _group(mount) is not None
-        if (key, member) not in self._known:
-            self._known[key, member] = self._link(key, member=member)
-        return self._known[key, member]
-
-    def _link(self, key: GroupKey, *, member: bool) -> tuple[Via, tuple[GroupKey, ...]]:
-        met = self._meeting(key)
-        if met is None:
-            return "none", ()
-        way_down = tuple(islice(self._upward(key, met), MOST_GROUPS))[::-1]
-        if met in self.members:
-            return ("peer" if member and met == key else "slave"), way_down
-        from_host = tuple(islice(self._downward(met), MOST_GROUPS))
-        if member and met == key:
-            return "master", from_host
-        return "relative", (*from_host[:0:-1], *way_down)
-
-    def _meeting(self, key: GroupKey) -> GroupKey | None:
-        """The nearest group, from *key* upwards, that the host's are in or receive from."""
-        passed: list[GroupKey] = []
-        here: GroupKey | None = key
-        while here is not None and here not in self.down and here not in self._met:
-            passed.append(here)
-            here = self.above(here)
-        met = here if here is None or here in self.down else self._met[here]
-        self._met.update(dict.fromkeys(passed, met))
-        return met
-
-    def _upward(self, key: GroupKey, end: GroupKey) -> Iterator[GroupKey]:
-        here: GroupKey | None = key
-        while here is not None:
-            yield here
-            here = None if here == end else self.above(here)
-
-    def _downward(self, key: GroupKey) -> Iterator[GroupKey]:
-        here: GroupKey | None = key
-        while here is not None:
-            yield here
-            here = self.down[here]
-
-
-def _ways(kind: Literal["umount", "pin", "rmdir"], command: Command | None) -> list[Way]:
+def _ways(kind: Literal["umount", "pin", "rmdir", "rm"], command: Command | None) -> list[Way]:
     return [] if command is None else [Way(kind, command)]
-
-
-def _group(mount: Mount) -> GroupKey | None:
-    return None if mount.peer_group is None else (mount.device, mount.peer_group)
-
-
-def _source(mount: Mount) -> GroupKey | None:
-    """Its group, or else its master."""
-    return _group(mount) or (None if mount.master is None else (mount.device, mount.master))
-
-
-def _directories(overlay: Mount) -> Iterator[str]:
-    """The directories it is made of, as they were named when it was mounted; not those named without their way."""
-    for option in overlay.super_options:
-        name, _, value = option.partition("=")
-        if name in ("upperdir", "workdir", "lowerdir", "lowerdir+", "datadir+"):
-            for path in re.split(r"(?<!\\):", value):
-                if path.startswith("/"):
-                    yield normal(re.sub(r"\\(.)", r"\1", path))

@@ -9,6 +9,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
+from mntscope.base.records import NamedTuple
 from mntscope.cli.output_options import TARGETS, add_against, add_output_options, page, write_output
 from mntscope.errors import AccessError, MntscopeError, NoAnswerError, TargetError
 
@@ -20,10 +21,12 @@ HELP = "who still has a filesystem mounted, how it got there, and what frees it"
 
 EPILOG = """\
 WHAT is one of
-  /srv/data            what the host has mounted there; where it has nothing, what other namespaces have
+  /srv/data            what the host has mounted there; where it has nothing, what others have on that directory
+  /srv/data/file       what the mount shows in which it lies; of a file on a loop device, that device
   /dev/sda1            a device, or another source as mount(8) was given it (server:/export)
   8:1                  the major and minor number of a device
   27                   a mount ID
+Without WHAT: all filesystems that the host does not have mounted any more, and that others keep.
 Nothing is unmounted, and no process is stopped.
 """
 
@@ -32,12 +35,12 @@ FORMATS = ("table", "json", "markdown", "html")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("what", metavar="WHAT", help="a mount point, a device or a mount ID")
+    parser.add_argument("what", metavar="WHAT", nargs="?", help="a path, a device or a mount ID")
     parser.add_argument("--snapshot", metavar="FILE", help="a captured snapshot or sosreport, not the running machine")
     add_against(parser)
     parser.add_argument("--all", action="store_true", help="show long lists in full")
     add_output_options(parser, FORMATS)
-    exit_codes = "Exit codes: 0 the host's umount frees it, 1 something would stay and keep it busy, 2 trouble"
+    exit_codes = "Exit codes: 0 the host's umounts free it, 1 something would stay or is in use, 2 trouble"
     parser.epilog = f"{EPILOG}\n{TARGETS}\n{exit_codes}"
 
 
@@ -47,46 +50,96 @@ def run(arguments: argparse.Namespace) -> int:
 
     holding = result(arguments)
     write_output(arguments, WRITERS[arguments.format](holding, page(arguments)))
-    return 1 if holding.staying else 0
+    return 1 if holding.busy else 0
 
 
 def result(arguments: argparse.Namespace) -> Holders:
     """The answer about the path, device, source or mount ID that was given, under whatever name a table has it."""
-    from mntscope.analysis.holders import holders
+    from mntscope.analysis.holders import given_back, holders
     from mntscope.cli.targets import whole
 
     snapshot = whole(arguments.snapshot, arguments.against)
-    names = [arguments.what] if arguments.snapshot else _names(arguments.what, snapshot.host)
-    return holders(snapshot, names[0], also=names[1:])
+    if arguments.snapshot:
+        return holders(snapshot, arguments.what) if arguments.what else given_back(snapshot)
+    from mntscope.live.open_files import open_on
+
+    look = partial(_is_directory, snapshot.host)
+    if not arguments.what:
+        found = given_back(snapshot, is_directory=look)
+        return found.used_by(open_on(frozenset(found.devices)))
+    named = _names(arguments.what, snapshot.host)
+    if named.device and not named.exists and (kept := open_on(frozenset({named.device}))).found:
+        # Of a server or in memory, unmounted lazily: /sys has no such device.
+        return holders(snapshot, named.device, exists=True).used_by(kept)
+    found = holders(snapshot, named.names[0], also=named.names[1:], exists=named.exists, is_directory=look)
+    if found.for_ever:
+        # Every process has something of the root directory's.
+        return found
+    # Of a path that leads to nothing mounted, it is not known which device was.
+    return found.used_by(open_on(frozenset(found.devices) or None))
 
 
-def _names(what: str, host: View) -> list[str]:
-    """The names of a thing of this machine as tables have them: without links, and a device's numbers."""
+class _Named(NamedTuple):
+    """The names of a thing of this machine as tables have them, and whether it is there."""
+
+    names: list[str]
+    exists: bool
+    device: str = ""
+    """Where that is what was given."""
+
+
+def _names(what: str, host: View) -> _Named:
+    """Without links, with a device's numbers."""
     from mntscope.base.paths import normal
     from mntscope.graph import MountTree
     from mntscope.kernel.worker import in_child
+    from mntscope.live.block_devices import is_there, loops_of
     from mntscope.live.paths import absolute, real_path
 
     path = absolute(what) if what.startswith(".") else what
     # A mount point is not looked at: its server may be gone, and whoever looks would hang.
     if not path.startswith("/") or any(mount.mount_point == path for mount in host.mounts):
-        return [path]
-    name = path
+        number = path if ":" in path and "/" not in path else ""
+        return _Named([path], not number or is_there(number), number)
+    name: str | None = path
     try:
-        name = (real_path(host.process.pid, path) if host.process else None) or path
+        name = real_path(host.process.pid, path) if host.process else path
     except NoAnswerError:
         # What the tables show at the mount on the way to it; no more can be known.
         mount = MountTree.of(host).containing(normal(path))
-        return [mount.mount_point if mount else path]
+        return _Named([mount.mount_point if mount else path], exists=True)
     except (AccessError, TargetError):
         pass
+    if name is None:
+        return _Named([path], exists=False)
     with suppress(OSError, MntscopeError):
         if name.startswith("/dev/") and (device := in_child(partial(_block_device, name))):
-            return [name, path, device.decode()]
-    return [name]
+            return _Named([name, path, device.decode()], exists=True)
+    return _Named([next(loops_of(name), name)], exists=True)
 
 
 def _block_device(path: str) -> bytes:
     """The major and minor number of a block device; nothing of what is none."""
     found = os.stat(path)
     return b"%d:%d" % (os.major(found.st_rdev), os.minor(found.st_rdev)) if stat.S_ISBLK(found.st_mode) else b""
+
+
+def _is_directory(host: View, path: str) -> bool | None:
+    """Whether a directory is at a path of the host; ``None`` where that cannot be told."""
+    from mntscope.kernel.worker import in_child
+
+    if host.process is None:
+        return None
+    try:
+        return in_child(partial(_kind, host.process.pid, path)) == b"directory"
+    except (OSError, MntscopeError):
+        return None
+
+
+def _kind(pid: int, path: str) -> bytes:
+    from mntscope.live.foreign import IN_ROOT, open_at
+
+    root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    os.chdir("/proc")
+    place = open_at(root, path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, IN_ROOT)
+    return b"directory" if stat.S_ISDIR(os.fstat(place).st_mode) else b"file"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
 from mntscope.analysis.holders import Holder, Holders
-from mntscope.base.counting import counted
+from mntscope.analysis.links import source_of
+from mntscope.analysis.pins import filesystem_of
+from mntscope.analysis.references import Reference
+from mntscope.base.counting import agreeing, counted
 from mntscope.graph import GroupNames
 from mntscope.graph.names import process_name
 from mntscope.graph.peers import GroupKey
@@ -32,6 +35,7 @@ from mntscope.output.shell import shell
 from mntscope.output.writers.json import json_text, mount_json, problems_json
 from mntscope.output.writers.page import Page
 
+PROCESSES = ("Process", "What it has", "When it goes")
 MOUNTS = ("Mount point", "Namespace", "How it got there", "What frees it")
 MANY = 12
 """How many mounts of a kind are told of before the rest is counted."""
@@ -42,6 +46,10 @@ STAY = "Would stay when the host has unmounted its own"
 LEFT = "Still mounted, and out of the reach of the host's umount"
 OWN = "The host's own"
 GO = "Go with the host's umount"
+LOST = "In no table: unmounted lazily, or attached nowhere"
+USED = "Open, which keeps umount from succeeding"
+FEW = 4
+"""How many references of a process are told of."""
 
 
 class _InWords:
@@ -53,41 +61,84 @@ class _InWords:
         self.names = GroupNames(holding.graph, holding.host.label)
         self._groups: dict[GroupKey, str] = {}
         self.own = [holder for holder in holding.holders if holder.via == "host"]
-        self.for_ever = any(holder.mount.mount_point == "/" for holder in self.own)
-        """Whether it bears the host's root directory, which is not unmounted."""
+        self.for_ever = holding.for_ever
         self.going = [holder for holder in holding.holders if holder.receives and holder.via != "host"]
 
     @property
     def what(self) -> str:
-        """What was asked about: ``/srv/data (7:0, ext4, /dev/loop0)``."""
+        """What was asked about: ``/srv/data (7:0, ext4, /dev/loop0)``; or the mount that it lies in."""
+        wanted = self.holding.inside.mount_point if self.holding.inside else self.holding.wanted
         first = next((holder.mount for holder in self.holding.holders if holder.via != "overlay"), None)
         said = [*self.holding.devices[:3], *(dict.fromkeys((first.fs_type, first.source)) if first else ())]
-        known = [word for word in said if word and word not in (self.holding.wanted, "none")]
-        return f"{self.holding.wanted} ({', '.join(known)})" if known else self.holding.wanted
+        known = [word for word in said if word and word not in (wanted, "none")]
+        return f"{wanted} ({', '.join(known)})" if known else wanted
 
     @property
     def verdict(self) -> tuple[str, str]:
         """``BUSY``, ``HELD`` or ``FREE``, and a sentence: whether the host's own umount would free the filesystem."""
-        staying, everyone = self.staying, self.holding.holders
+        if not self.holding.wanted:
+            return self._verdict_of_all
+        word, sentence = self._verdict
+        if self.holding.inside is not None:
+            sentence = f"{self.holding.wanted} lies in a mount: {sentence}"
+        return word, sentence
+
+    @property
+    def _verdict(self) -> tuple[str, str]:
+        staying, everyone, lost = self.staying, self.holding.holders, self.holding.lost
+        processes = agreeing(len({one.process.pid for one in lost}), "has", "have", "process")
+        if not everyone and lost:
+            if self.holding.devices:
+                return "BUSY", f"{self.what} is mounted nowhere any more, but {processes} it open."
+            what = "something open that was unmounted lazily, nobody knows from where"
+            return "BUSY", f"nothing is mounted at {self.what} any more, but {processes} {what}."
         if not everyone:
             return "FREE", f"{self.what} is mounted in no namespace that was seen."
         if self.for_ever:
             return "HELD", f"{self.what} bears the host's root directory, and is {_count(everyone)}."
-        if not staying:
-            return "HELD", f"{self.what} is {_count(everyone)}; the host's umount frees it."
-        if not self.own:
+        if staying and not self.own:
             return "BUSY", f"{self.what} is not mounted on the host, but {_count(staying)}."
-        return "BUSY", f"when the host has unmounted {self.what}, it is still {_count(staying)}."
+        if staying:
+            return "BUSY", f"when the host has unmounted {self.what}, it is still {_count(staying)}."
+        if lost:
+            what = f"{self.what} is {_count(everyone)}"
+            return "BUSY", f"{what}, and {processes} it open where it was unmounted lazily."
+        if users := {one.process.pid for _, references in self.using for one in references}:
+            return (
+                "BUSY",
+                f"{self.what} is {_count(everyone)}; {agreeing(len(users), 'has', 'have', 'process')} it open.",
+            )
+        if inside := [path for holder in self.own for path in holder.inside]:
+            first = phrases.and_more(inside[0], len(inside) - 1, "mount")
+            return "HELD", f"{self.what} is {_count(everyone)}; umount says busy while {first} lies in it."
+        return "HELD", f"{self.what} is {_count(everyone)}; the host's umount frees it."
+
+    @property
+    def _verdict_of_all(self) -> tuple[str, str]:
+        kept = len(self.holding.devices)
+        if not kept:
+            return "FREE", "nothing that the host has unmounted is kept by others, as far as was seen."
+        return "BUSY", f"others keep {counted(kept, 'filesystem')} that the host does not have mounted any more."
 
     @property
     def sections(self) -> list[tuple[str, Sequence[Holder]]]:
         """What stays when the host unmounts its own, the host's own, and what goes with it: headings and holders."""
+        if not self.holding.wanted:
+            return [(words, list(group)) for words, group in self._by_filesystem()]
         found = [
             ("In other namespaces" if self.for_ever else STAY if self.own else LEFT, self.staying),
             (OWN, self.own),
             (GO, self.going),
         ]
         return [(heading, holders) for heading, holders in found if holders]
+
+    def _by_filesystem(self) -> Iterator[tuple[str, Sequence[Holder]]]:
+        """Those of each filesystem, by what it is."""
+        groups: dict[tuple[str, str], list[Holder]] = {}
+        for holder in self.staying:
+            groups.setdefault(filesystem_of(holder.mount), []).append(holder)
+        for (device, root), group in groups.items():
+            yield f"{phrases.filesystem(group[0].mount)} ({root or device})", group
 
     def who(self, holder: Holder) -> str:
         """The namespace, and by what it lives: ``web-1 (docker), 4711 (nginx) and 3 more processes``."""
@@ -122,7 +173,17 @@ class _InWords:
             return f"linked to the host's by way of {way}"
         if holder.via == "overlay":
             return "an overlay whose directories lie in it"
-        return "no group links it to the host's: copied and made private, or mounted there"
+        group = source_of(holder.mount)
+        if group is None and not self.own:
+            # A slave of what the host has unmounted is in no group any more.
+            return "how it got there is not known: the host's umount ends the link of a slave, too"
+        if group is None:
+            return "no group links it to the host's: copied and made private, or mounted there"
+        called = self.names.group(group)
+        if self.own:
+            return f"it is in {called}, which no group links to the host's"
+        receives = "receives from" if holder.mount.peer_group is None else "is in"
+        return f"it {receives} {called}, of which the host has no member any more"
 
     def why(self, holder: Holder) -> str:
         """The link, and what keeps a linked mount from going with the host's."""
@@ -133,11 +194,35 @@ class _InWords:
                 said += "; it stays because something is mounted in it there"
             else:
                 said += "; the mount that it is on does not receive the host's umount"
+        if holder.goes_along:
+            return f"{said}; it goes with what is unmounted before"
         if not holder.receives and holder.covered:
             said += "; covered there, so that umount cannot name it"
         if not holder.receives and holder.locked:
             said += "; it may be locked there (MNT_LOCKED): then umount says that it is not mounted"
-        return said
+        return said + self.or_else(holder)
+
+    def or_else(self, holder: Holder) -> str:
+        """The other way, where one is to be chosen."""
+        if commands(holder) and any(way.kind == "pin" for way in holder.ways[1:]):
+            pin = next(shell(way.command) for way in holder.ways if way.kind == "pin")
+            return f"; or end its namespace, with all that is mounted there: {pin}"
+        return ""
+
+    @cached_property
+    def using(self) -> Sequence[tuple[Holder, Sequence[Reference]]]:
+        """What processes have open of mounts that the host's umount is to take."""
+        return [] if self.for_ever else [each for each in self.holding.using if each[0].receives]
+
+    def processes(self, references: Iterable[Reference]) -> list[tuple[str, str]]:
+        """Who uses it, and what each has of it."""
+        by_process: dict[int, list[Reference]] = {}
+        for one in references:
+            by_process.setdefault(one.process.pid, []).append(one)
+        return [
+            (process_name(group[0].process), ", ".join(f"{one.what} {one.path}".strip() for one in group[:FEW]))
+            for group in by_process.values()
+        ]
 
     @cached_property
     def staying(self) -> Sequence[Holder]:
@@ -147,19 +232,26 @@ class _InWords:
     @cached_property
     def removable(self) -> list[str]:
         """The commands that remove directories on which something would stay, those first that free the most."""
-        ways = Counter(way.command for holder in self.staying for way in holder.ways if way.kind == "rmdir")
+        ways = Counter(way.command for holder in self.staying for way in holder.ways if way.kind in ("rmdir", "rm"))
         return [shell(command) for command, _ in ways.most_common(None if self.page.everything else MANY)]
 
     @property
     def removal(self) -> str:
         """What removing them does."""
         after = ", once the host has unmounted its own" if self.own else ""
-        return f"Or remove its directory{after}: every namespace then lets go of what it has mounted there."
+        kinds = {way.kind for holder in self.staying for way in holder.ways}
+        what = "what it is mounted on" if "rm" in kinds else "its directory"
+        return f"Or remove {what}{after}: every namespace then lets go of what it has mounted there."
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The host's umounts, in the order in which they succeed."""
+        return tuple(map(shell, self.holding.order))
 
     def nothing_helps(self, holder: Holder) -> str:
         """What is to be done where no command is known."""
         namespace = holder.view.namespace
-        if any(way.kind == "rmdir" for way in holder.ways):
+        if any(way.kind in ("rmdir", "rm") for way in holder.ways):
             return "umount does not reach it there: see below"
         if namespace.processes:
             return f"it goes when the processes of its namespace end: {_pids(holder)}"
@@ -171,26 +263,33 @@ class _InWords:
     @property
     def hint(self) -> str:
         """What else makes it busy; empty where that is not known."""
-        if not self.own or self.for_ever:
+        if not self.own or self.for_ever or self.holding.references is not None:
             return ""
         path = shell_word(self.own[0].mount.mount_point)
         return f"If umount says busy, a process has something open in it, in whatever namespace: fuser -vm {path}"
 
 
 def commands(holder: Holder) -> list[str]:
-    """What frees it without touching any directory, ready for a root shell; the least invasive first."""
-    words = {"umount": "", "pin": "  # ends the namespace, with all that is mounted there"}
-    return [f"{shell(way.command)}{words[way.kind]}" for way in holder.ways if way.kind in words]
+    """What frees it without touching any directory, ready for a root shell: at most one, as they exclude each other.
+
+    Not an umount of what may be locked, which would fail then.
+    """
+    first = holder.ways[0] if holder.ways else None
+    if first is None or first.kind in ("rmdir", "rm") or (first.kind == "umount" and holder.locked):
+        return []
+    return [shell(first.command)]
 
 
 def document(holding: Holders, page: Page) -> Document:
     """What a tired reader needs, in the order in which it is needed."""
-    return Document(f"Who holds {holding.wanted}", tuple(_blocks(_InWords(holding, page))))
+    title = f"Who holds {holding.wanted}" if holding.wanted else "What the host has given back, and others keep"
+    return Document(title, tuple(_blocks(_InWords(holding, page))))
 
 
 def _blocks(words: _InWords) -> Iterator[Block]:
     word, sentence = words.verdict
     yield Verdict(word, _STYLES[word], sentence)
+    order = words.order
     for heading, holders in words.sections:
         kept = phrases.shown(holders, words.page, MANY)
         yield Heading(heading)
@@ -198,19 +297,45 @@ def _blocks(words: _InWords) -> Iterator[Block]:
         yield from phrases.more(holders, kept)
         if holders is words.staying and words.removable:
             yield Paragraph(words.removal)
-            yield Commands(tuple(words.removable))
+            yield Commands((*order, *words.removable))
+            order = ()
+        elif holders is words.own and order:
+            yield Paragraph("In this order umount succeeds, unless a process has something open there:")
+            yield Commands(order)
+    if not words.holding.wanted and words.removable:
+        yield Paragraph(words.removal)
+        yield Commands(tuple(words.removable))
+    yield from _references(words)
     hints = [words.hint] if words.hint else []
+    if words.holding.references is None:
+        hints.append("What processes have open, and what was unmounted lazily, was not looked for: no table tells.")
     yield from phrases.noted("Notes", [*hints, *(f"{note}." for note in words.holding.notes)], words.page)
     yield from phrases.unseen(words.holding.not_seen, words.page)
+
+
+def _references(words: _InWords) -> Iterator[Block]:
+    """The processes that have something open, by mount."""
+    found: list[tuple[str, str, Sequence[Reference]]] = [
+        (LOST, "goes when the process closes it, or ends", words.holding.lost)
+    ]
+    found += [(f"{USED}: {holder.mount.mount_point}", "", references) for holder, references in words.using]
+    for heading, note, references in found:
+        processes = words.processes(references)
+        kept = phrases.shown(processes, words.page, MANY)
+        if kept:
+            yield Heading(heading)
+            yield Entries(PROCESSES, (Entry(name(who), what, note) for who, what in kept))
+            yield from phrases.more(processes, kept)
 
 
 def _entry(holder: Holder, words: _InWords) -> Entry:
     """A mount, whose it is, how it got there, and what frees it."""
     lead, who = name(holder.mount.mount_point), words.who(holder)
     if holder.via == "host":
-        return Entry(lead, who)
+        inside = phrases.some(holder.inside, words.page)
+        return Entry(lead, who, (*inside, " lies in it" if len(holder.inside) == 1 else " lie in it") if inside else "")
     what, note = commands(holder), words.why(holder)
-    if not holder.receives and not what:
+    if not holder.receives and not what and not holder.goes_along:
         note += f"; {words.nothing_helps(holder)}"
     return Entry(lead, who, note, tuple(what))
 
@@ -224,12 +349,15 @@ def as_json(holding: Holders, page: Page) -> str:
     return json_text(
         "holders",
         {
-            "wanted": holding.wanted,
+            "wanted": holding.wanted or None,
             "device": holding.devices[0] if holding.devices else None,
             "devices": list(holding.devices),
             "host": holding.host.label,
             "verdict": words.verdict[0].lower(),
+            "inside": holding.inside.mount_point if holding.inside else None,
             "holders": [_holder_json(holder, words) for holder in holding.holders],
+            "umounts": list(words.order),
+            "references": _references_json(holding),
             "notes": list(holding.notes),
             "not_seen": problems_json(holding.not_seen),
         },
@@ -252,10 +380,32 @@ def _holder_json(holder: Holder, words: _InWords) -> dict[str, Any]:
         "why": "" if holder.via == "host" else words.why(holder),
         "remedy": shell(holder.ways[0].command) if holder.ways else None,
         "remedies": [{"kind": way.kind, "command": shell(way.command)} for way in holder.ways],
+        "goes_along": holder.goes_along,
+        "inside": list(holder.inside),
         "covered": holder.covered,
         "may_be_locked": holder.locked,
         "mount": mount_json(holder.mount),
     }
+
+
+def _references_json(holding: Holders) -> list[dict[str, Any]] | None:
+    """What processes have open; ``null`` where nobody has looked."""
+    if holding.references is None:
+        return None
+    lost = set(holding.lost)
+    return [
+        {
+            "pid": one.process.pid,
+            "comm": one.process.comm,
+            "kind": one.kind,
+            "fd": one.number,
+            "device": one.device,
+            "mount_id": one.mount_id,
+            "in_no_table": one in lost,
+            "path": one.path,
+        }
+        for one in holding.references.found
+    ]
 
 
 FORMATS: dict[str, Format[Holders]] = {

@@ -8,7 +8,9 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Literal
 
+from mntscope.analysis.pins import Pins
 from mntscope.analysis.remedies import Command, run_in
+from mntscope.base.records import replace
 from mntscope.errors import MntscopeError
 from mntscope.graph import Leak, MountTree, PeerGraph, by_namespace, leaks_to
 from mntscope.graph.names import THE_HOST, GroupNames
@@ -47,6 +49,11 @@ class Machine:
         views = [self.host, *(view for view in self.snapshot.views if view is not self.host and not view.detached)]
         _, *others = (first for first, *_ in by_namespace(views))
         return tuple(others)
+
+    @cached_property
+    def pins(self) -> Pins:
+        """What other namespaces keep of the host's."""
+        return Pins(self.graph, self.host.label)
 
     @cached_property
     def roles(self) -> Mapping[str, Role]:
@@ -173,6 +180,11 @@ class Machine:
             # Tables that no kernel wrote may hold paths that no system call takes.
             return ()
         return () if last.errno else last.effects
+
+    def simulation_of(self, label: str) -> Simulation | None:
+        """One namespace alone, for umounts in it; ``None`` where :meth:`may_simulate` says no."""
+        world = replace(self.snapshot, views=(self.view(label),), host_label=label)
+        return Simulation(world) if self.may_simulate(world) else None
 
     def repeated(self, operation: Operation) -> Iterator[View]:
         """The namespace that an operation acts in, after each time that it is carried out there once more.

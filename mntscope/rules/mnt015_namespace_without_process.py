@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from mntscope.analysis.pins import Pinned
 from mntscope.analysis.remedies import Command
 from mntscope.base.counting import counted
 from mntscope.graph import Member, Severity
 from mntscope.graph.names import process_name
 from mntscope.model import Hold, View
 from mntscope.rules.machine import Machine
-from mntscope.rules.pins import Pinned, Pins
 from mntscope.rules.rule import Confidence, Evidence, Finding, Reference, Rule
 
 MOST = 8
@@ -20,10 +20,9 @@ SNAPD = "/run/snapd/ns/"
 
 def check(machine: Machine) -> Iterator[Finding]:
     """One finding for each."""
-    pins = Pins(machine)
     for view in machine.others:
         if _empty(view) and not _meant(view):
-            yield _finding(machine, view, pins.of(view))
+            yield _finding(machine, view, machine.pins.of(view))
 
 
 def _empty(view: View) -> bool:
@@ -42,7 +41,7 @@ def _meant(view: View) -> bool:
 
 def _finding(machine: Machine, view: View, pinned: list[Pinned]) -> Finding:
     holds = view.namespace.holds
-    keeps = f"; it keeps {_listed([pin.host.mount_point for pin in pinned])} of the host in use" if pinned else ""
+    keeps = f"; it keeps {_listed([pin.path for pin in pinned])} of the host in use" if pinned else ""
     severity: Severity = "medium" if pinned else "low"
     # A descriptor is held by somebody who may want it; and what was not seen may live there.
     forgotten = holds and all(hold.kind == "mount" for hold in holds) and not machine.snapshot.not_seen
@@ -57,9 +56,10 @@ def _finding(machine: Machine, view: View, pinned: list[Pinned]) -> Finding:
         path=pinned[0].mount.mount_point if pinned else None,
         evidence=Evidence(
             mounts=tuple(
-                member
+                Member(label, mount)
                 for pin in pinned[:MOST]
-                for member in (Member(view.label, pin.mount), Member(machine.host.label, pin.host))
+                for label, mount in ((view.label, pin.mount), (machine.host.label, pin.host))
+                if mount is not None
             ),
             facts=(
                 ("mounts", str(len(view.mounts))),

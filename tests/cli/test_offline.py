@@ -36,11 +36,13 @@ class Both:
         return code, self.lasting(json.loads(text))
 
     def lasting(self, found: Any) -> Any:
-        """Without the process of the command itself, nor what an audit says of its making."""
+        """Without the process of the command itself, what an audit says of its making, and what processes have open."""
         if isinstance(found, list):
             return [self.lasting(each) for each in found if not self.is_of_a_command(each)]
         if isinstance(found, dict):
-            return {key: self.lasting(value) for key, value in found.items() if key not in ("made", "subject")}
+            return {
+                key: self.lasting(value) for key, value in found.items() if key not in ("made", "subject", "references")
+            }
         return found
 
     def about(self, *words: object) -> tuple[int, Any]:

@@ -149,8 +149,15 @@ SCHEMAS: dict[str, Schema] = {
                 via=one_of("host", "peer", "slave", "master", "relative", "overlay", "none"),
                 receives_host_umount=YES_OR_NO,
                 remedy=maybe(TEXT),
+                goes_along=YES_OR_NO,
+                inside=list_of(TEXT),
                 mount=MOUNT,
             )
+        ),
+        inside=maybe(TEXT),
+        umounts=list_of(TEXT),
+        references=maybe(
+            list_of(record(pid=NUMBER, kind=one_of("cwd", "root", "exe", "fd", "map"), in_no_table=YES_OR_NO))
         ),
         not_seen=NOT_SEEN,
     ),
