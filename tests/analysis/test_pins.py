@@ -111,6 +111,24 @@ def test_both_slaves_of_a_group_that_nobody_shows_are_told_by_its_members() -> N
     assert kept(machine(table.format(2), app=table.format(3)), "app") == {}
 
 
+def test_an_app_on_a_phone_follows_what_init_mounts() -> None:
+    """Storage is shown at several places, one of them in every app, as slaves: no app keeps it."""
+    host = """20 1 8:1 / / ro shared:1 - ext4 /dev/block/dm-0 ro
+        21 20 0:20 / /mnt/user rw shared:12 - tmpfs tmpfs rw
+        22 20 0:21 / /storage rw shared:13 - tmpfs tmpfs rw
+        23 22 0:40 / /storage/emulated rw shared:43 - fuse /dev/fuse rw
+        24 21 0:40 / /mnt/user/0/emulated rw shared:43 - fuse /dev/fuse rw
+        25 20 253:2 / /data rw shared:16 - f2fs /dev/block/dm-2 rw"""
+    steps: list[dict[str, object]] = [
+        {"op": "clone_ns", "ns": "host", "new": "app"},
+        {"op": "propagation", "ns": "app", "target": "/", "type": "slave", "recursive": True},
+        {"op": "bind", "ns": "app", "source": "/mnt/user/0", "target": "/storage", "recursive": True},
+    ]
+    world = simulate_all(machine(host), steps)[-1].snapshot
+    assert sum(mount.device == "0:40" for mount in world.view("app").mounts) == 3
+    assert kept(world, "app") == {}
+
+
 def test_memory_is_listed_where_a_copy_of_the_host_has_it() -> None:
     host = "20 1 8:1 / / rw - ext4 a rw\n21 20 0:5 / /sys rw - sysfs s rw"
     snapshot = machine(

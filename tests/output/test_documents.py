@@ -36,7 +36,9 @@ MAKE: dict[str, Make] = {
     ),
     "ns": lambda snapshot, _, page: namespaces_output.document(namespaces(snapshot), page),
     "tree": lambda snapshot, label, page: tree_output.document(listing(snapshot, label), page),
-    "holders": lambda snapshot, _, page: holders_output.document(holders(snapshot, "8:2"), page),
+    "holders": lambda snapshot, _, page: holders_output.document(
+        holders(snapshot, snapshot.host.mounts[1].device), page
+    ),
     "isolate": lambda snapshot, label, page: isolate_output.plan_document(make_plan(snapshot, label), page),
 }
 """Of each command that answers about a whole machine, the document."""
