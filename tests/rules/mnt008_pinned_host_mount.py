@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+from mntscope.kernel import syscalls
 from mntscope.rules import Finding
 from mntscope.snapshot import Snapshot
 from tests.support import scenes
@@ -56,6 +58,34 @@ def database(scene: Scene) -> Snapshot:
     return scene.seen(scene.stack.enter_context(scenes.runc(scene.machine, scene.path, "database", binds=binds)))
 
 
+def given_back(scene: Scene, propagation: Mode = "private") -> Snapshot:
+    """The host has unmounted the disk."""
+    target = disk(scene.machine, scene.path)
+    actor = scene.machine.unshare(propagation)
+    scene.machine.run(["umount", target]).check_returncode()
+    return scene.seen(actor)
+
+
+def went_along(scene: Scene) -> Snapshot:
+    """And so has a slave, with it."""
+    return given_back(scene, "slave")
+
+
+def occupied(scene: Scene) -> Snapshot:
+    """A slave that has mounted something in the disk, which its copy cannot go from under."""
+    target = disk(scene.machine, scene.path)
+    scene.machine.call(os.mkdir, target / "inner")
+    inner = str(target / "inner")
+    return scene.seen(scene.machine.unshare("slave", lambda: syscalls.mount("inner", inner, "tmpfs", 0)))
+
+
+def kept_after_the_umount(findings: list[Finding], _snapshot: Snapshot) -> None:
+    (finding,) = findings
+    assert (finding.severity, finding.confidence) == ("medium", "possible")
+    assert "which the host does not have mounted at" in finding.message
+    assert len(finding.commands) == len(finding.evidence.mounts) == 1
+
+
 def keeps_the_disk(findings: list[Finding], _snapshot: Snapshot) -> None:
     (finding,) = findings
     assert (finding.severity, finding.confidence) == ("medium", "likely")
@@ -80,5 +110,7 @@ def a_server(_scene: Scene) -> Snapshot:
 CASES = (
     Case("a copy", private, slave, live=True, check=keeps_the_disk),
     Case("an agent", agent, database, live=True, check=keeps_the_disk),
+    Case("given back", given_back, went_along, live=True, check=kept_after_the_umount),
+    Case("an occupied slave", occupied, slave, live=True),
     Case("a server", a_server, quiet),
 )
