@@ -91,7 +91,6 @@ class _Named(NamedTuple):
 def _names(what: str, host: View) -> _Named:
     """Without links, with a device's numbers."""
     from mntscope.base.paths import normal
-    from mntscope.graph import MountTree
     from mntscope.kernel.worker import in_child
     from mntscope.live.block_devices import is_there, loops_of
     from mntscope.live.paths import absolute, real_path
@@ -105,9 +104,8 @@ def _names(what: str, host: View) -> _Named:
     try:
         name = real_path(host.process.pid, path) if host.process else path
     except NoAnswerError:
-        # What the tables show at the mount on the way to it; no more can be known.
-        mount = MountTree.of(host).containing(normal(path))
-        return _Named([mount.mount_point if mount else path], exists=True)
+        # What the tables show of the mount in which it lies; no more can be known.
+        return _Named([normal(path)], exists=True)
     except (AccessError, TargetError):
         pass
     if name is None:

@@ -238,6 +238,15 @@ def test_a_dead_server_that_was_unmounted_lazily(machine: Host, tmp_path: Path) 
     assert document["not_seen"] == []
 
 
+def test_a_path_on_a_dead_server_is_answered_for_its_mount(machine: Host, tmp_path: Path) -> None:
+    dead = tmp_path / "dead"
+    dead.mkdir()
+    machine.spawn(dead_filesystem(str(dead)))
+    machine.unshare("private")
+    assert asked(machine, dead / "some" / "dir")[1]["inside"] == str(dead)
+    assert report(machine, dead / "some" / "dir", code=1).startswith(f"BUSY  {dead}/some/dir lies in a mount: ")
+
+
 # On a file
 
 
