@@ -14,7 +14,6 @@ from tests.support.repository import DATA
 
 NOT_YET = {
     "05-predict-namespace-file",
-    "08-private-root",
     "10-predict-fresh-user-namespace",
 }
 """Not yet answered rightly; whoever mends one takes it out."""

@@ -46,9 +46,17 @@ class Machine:
     @cached_property
     def others(self) -> tuple[View, ...]:
         """The views of other mount namespaces than the host's, one for each namespace."""
-        views = [self.host, *(view for view in self.snapshot.views if view is not self.host and not view.detached)]
-        _, *others = (first for first, *_ in by_namespace(views))
-        return tuple(others)
+        return tuple(first for first, *_ in self._namespaces[1:])
+
+    @cached_property
+    def host_processes(self) -> tuple[Process, ...]:
+        """The processes that are known to live in the host's mount namespace, each once."""
+        known = (
+            process
+            for view in self._namespaces[0]
+            for process in (*view.namespace.processes, *((view.process,) if view.process else ()))
+        )
+        return tuple(dict.fromkeys(known))
 
     @cached_property
     def pins(self) -> Pins:
@@ -239,6 +247,12 @@ class Machine:
         # That is counted once more when it is simulated, and only then.
         self._to_simulate += sum(len(view.mounts) for view in chosen.values())
         return self.snapshot.with_views(sorted(chosen.values(), key=lambda view: self._positions[view.label]))
+
+    @cached_property
+    def _namespaces(self) -> list[list[View]]:
+        """The views of each namespace, the host's first."""
+        others = (view for view in self.snapshot.views if view is not self.host and not view.detached)
+        return by_namespace([self.host, *others])
 
     @cached_property
     def _mounts(self) -> int:

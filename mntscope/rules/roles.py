@@ -21,6 +21,9 @@ RUNTIMES = frozenset({
 })  # fmt: skip
 """Programs, and units (without ``.service``), that start containers."""
 
+_OF_RUNTIMES = re.compile(r"(libpod-conmon|crio-conmon|podman-pause)-[0-9a-f]+\.scope$")
+"""Units for one container each, of its runtime: its monitor, and what keeps the namespaces of Podman without root."""
+
 SANDBOXES = frozenset({"bwrap", "firejail", "flatpak", "snap"})
 
 _FOR_OTHERS = re.compile(r"(^|/)(kubelet(/(pods|plugins|plugins_registry))?|netns)$")
@@ -36,7 +39,8 @@ def role_of(view: View) -> Role:
             return "runtime"
         return "sandbox" if comms & SANDBOXES else "other"
     if owner.kind == "unit":
-        return "runtime" if re.sub(r"\.(service|scope)$", "", owner.name) in RUNTIMES else "unit"
+        runtime = re.sub(r"\.(service|scope)$", "", owner.name) in RUNTIMES or _OF_RUNTIMES.match(owner.name)
+        return "runtime" if runtime else "unit"
     if owner.kind in SANDBOXES:
         return "sandbox"
     kubernetes = bool(owner.pod) or owner.kind in ("containerd", "cri-o", "kubernetes")

@@ -10,6 +10,7 @@ from mntscope.model import Process
 from mntscope.rules import Finding
 from mntscope.snapshot import Snapshot
 from tests.support.rule_cases import Case, Scene, quiet, tables
+from tests.support.tables import view
 
 
 def node(scene: Scene, propagation: int) -> Snapshot:
@@ -33,8 +34,9 @@ def shared_node(scene: Scene) -> Snapshot:
 
 
 def binds_kubelet_first(findings: list[Finding], _snapshot: Snapshot) -> None:
-    (finding,) = findings
+    finding, root = findings
     assert (finding.path, finding.severity) == ("/var/lib/kubelet", "high")
+    assert (root.path, root.severity) == ("/", "low")
     kubelet = "/var/lib/kubelet"
     assert finding.commands == (("mount", "--rbind", kubelet, kubelet), ("mount", "--make-rshared", kubelet))
 
@@ -56,6 +58,47 @@ def systemd_in_a_container(_scene: Scene) -> Snapshot:
     return machine.with_views([replace(machine.host, process=Process(1, comm="systemd", pid_namespace=4026532001))])
 
 
+def with_dockerd(root: str) -> Snapshot:
+    """Init is called as it likes, and dockerd is a second process of the same namespace."""
+    machine = tables(root)
+    host = replace(machine.host, process=Process(1, comm="init", pid_namespace=machine.host.proc_pid_namespace))
+    daemon = replace(machine.host, label="90", process=Process(90, comm="dockerd"), proc_pid_namespace=None)
+    return machine.with_views([host, daemon])
+
+
+def private_under_dockerd(_scene: Scene) -> Snapshot:
+    return with_dockerd("20 1 8:1 / / rw - ext4 /dev/sda1 rw")
+
+
+def shared_under_dockerd(_scene: Scene) -> Snapshot:
+    return with_dockerd("20 1 8:1 / / rw shared:1 - ext4 /dev/sda1 rw")
+
+
+def names_the_runtime(findings: list[Finding], _snapshot: Snapshot) -> None:
+    (finding,) = findings
+    assert (finding.path, finding.severity) == ("/", "low")
+    assert "dockerd runs there" in finding.message
+
+
+def table_alone(*below: str) -> Snapshot:
+    """A mountinfo file and no more."""
+    table = "\n".join(("20 1 8:1 / / rw - ext4 /dev/sda1 rw", *below))
+    return Snapshot((view("host", table),), "host")
+
+
+def with_containers(_scene: Scene) -> Snapshot:
+    task = "/run/containerd/io.containerd.runtime.v2.task/k8s.io/1"
+    return table_alone(f"21 20 0:50 / {task}/rootfs rw - overlay overlay rw")
+
+
+def without_containers(_scene: Scene) -> Snapshot:
+    """A live system has its root from an overlay, and of Podman is there what it leaves behind."""
+    return table_alone(
+        "21 20 0:50 / /media/root rw - overlay overlay rw",
+        "22 20 8:1 /var/lib/containers/storage/overlay /var/lib/containers/storage/overlay rw - ext4 /dev/sda1 rw",
+    )
+
+
 def private_kubelet(_scene: Scene) -> Snapshot:
     """A disk of its own for kubelet, mounted by a script."""
     return tables("""20 1 8:1 / / rw shared:1 - ext4 /dev/sda1 rw
@@ -75,5 +118,7 @@ CASES = (
     Case("systemd", private_root, quiet),
     Case("another init", private_root, other_init),
     Case("systemd in a container", private_root, systemd_in_a_container),
+    Case("a runtime under any init", private_under_dockerd, shared_under_dockerd, check=names_the_runtime),
+    Case("a table with containers", with_containers, without_containers),
     Case("kubelet's disk", private_kubelet, private_store),
 )
