@@ -56,6 +56,9 @@ believes to be alone in its namespace covers or removes what the host uses: `mou
 namespace takes away the host's `/proc`, `umount -R /mnt` the host's volumes. Nothing is logged, and the host's programs
 fail where they stand.
 
+Low where the namespace is a runtime's own, as that which Podman makes for the monitor of a container with `--uidmap`:
+nothing of the container runs in it, and who rules the runtime rules the host.
+
 Not reported: the slaves that `unshare --propagation slave`, systemd and container runtimes make, which only receive;
 the cgroups of a container, in which it can reach nothing but its own.""",
     fix="""\

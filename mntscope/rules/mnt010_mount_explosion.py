@@ -1,14 +1,16 @@
-"""MNT010: the same mount many times over, and directories in which one mount makes many."""
+"""MNT010: mounts that multiply: each that is made once more makes as many as there are already."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 
 from mntscope.analysis.remedies import Command
 from mntscope.base.counting import counted
+from mntscope.base.paths import under
 from mntscope.base.records import dataclass
-from mntscope.graph import Member, PeerGroup, Severity
+from mntscope.graph import Member, MountTree, PeerGroup, Severity
 from mntscope.model import Mount, View
 from mntscope.propagation import Effect
 from mntscope.propagation.operations import MountNew, Umount
@@ -21,7 +23,7 @@ IDENTICAL = 4
 ALIKE = 6
 """So many that only look alike (a tmpfs on a tmpfs) are one, as sandboxes in sandboxes make them."""
 FAN_OUT = 8
-"""In so many places at once one mount appears. ``/run/netns`` of iproute2 makes two."""
+"""In so many places at once one mount appears."""
 MUCH = 16
 """From here on it is growing."""
 MOST = 8
@@ -43,12 +45,13 @@ class Stack:
 
 
 def check(machine: Machine) -> Iterator[Finding]:
-    """The stacks of each namespace, as one finding; and each group that has many members with one root there."""
+    """The stacks of each namespace that grow, as one finding; and each group of copies that lie in one another."""
     of_host = {_alike(stack): len(stack.mounts) for stack in _stacks(machine.host)}
     for view in (machine.host, *machine.others):
         own = view is machine.host
         # What is no higher than the host's was copied from it, or received.
         stacks = [stack for stack in _stacks(view) if own or len(stack.mounts) > of_host.get(_alike(stack), 0)]
+        stacks = [stack for stack in stacks if _multiplies(machine, view, stack)]
         if stacks:
             yield _stacked(machine, view, stacks)
     yield from _fanned_out(machine)
@@ -65,6 +68,20 @@ def _stacks(view: View) -> list[Stack]:
         if len(mounts) >= ALIKE or (identical and max(identical.values()) >= IDENTICAL):
             found.append(Stack(tuple(mounts)))
     return sorted(found, key=lambda stack: (-len(stack.mounts), stack.path))
+
+
+def _multiplies(machine: Machine, view: View, stack: Stack) -> bool:
+    """Whether one more mount at the path appears more than once in the namespace.
+
+    It is attached to the topmost there, and received by each peer that shows the same directory. What is stacked
+    without that grows by one each time, as many as somebody asked for.
+    """
+    top = machine.tree(view.label).containing(stack.path)
+    group = None if top is None or top.peer_group is None else machine.graph.groups.get((top.device, top.peer_group))
+    if top is None or group is None:
+        return False
+    showing = (member for member in group.members if member.label == view.label and under(top.root, member.mount.root))
+    return len(list(islice(showing, 2))) == 2
 
 
 def _looks(mount: Mount) -> Alike:
@@ -143,8 +160,18 @@ def _fanned_out(machine: Machine) -> Iterator[Finding]:
             continue
         members = [m for m in group.members if m.label == label and m.mount.root == root]
         # On top of each other they have been told of already.
-        if len({member.mount.mount_point for member in members}) > count // 2:
+        apart = len({member.mount.mount_point for member in members}) > count // 2
+        if apart and _in_one_another(machine.tree(label), members):
             yield _fan_out(machine, label_of[label], group, members)
+
+
+def _in_one_another(tree: MountTree, members: list[Member]) -> bool:
+    """Whether one of some copies of a directory is mounted in another: only then the next copy is made in all of them.
+
+    Binds of one directory beside each other are peers too, and as many as somebody made.
+    """
+    copies = {member.mount for member in members}
+    return any(tree.parent(mount) in copies for mount in copies)
 
 
 def _fan_out(machine: Machine, view: View, group: PeerGroup, members: list[Member]) -> Finding:
@@ -153,7 +180,7 @@ def _fan_out(machine: Machine, view: View, group: PeerGroup, members: list[Membe
     return RULE.finding(
         view.label,
         f"a mount below {first.mount.mount_point} of {machine.words(view.label)} appears {count} times there: as many"
-        f" mounts of that directory are peers",
+        f" mounts of that directory are peers, and lie in one another",
         (machine.name(view.label), "fan-out", first.mount.mount_point),
         severity=_severity(count),
         path=first.mount.mount_point,
@@ -174,7 +201,7 @@ RULE = Rule(
     name="mount-explosion",
     severity="medium",
     confidence="likely",
-    summary="The same is mounted over itself again and again, or one mount appears in many places at once",
+    summary="Mounts that multiply: the same over itself again and again, or copies of a directory in one another",
     why="""\
 A mount in a shared mount is made once for each peer in which the place exists. If the new mount is itself a peer, or
 lies in a copy of the directory it was made from, the next one finds twice as many receivers: `mount --bind /a /b`,
@@ -182,8 +209,10 @@ twenty times in a shared mount, makes a million mounts (CVE-2016-6213). So a con
 started and stopped, or a service that binds a directory at each start, doubles the host's mount table until everything
 that reads it is slow, and at fs.mount-max nothing can be mounted any more.
 
-Reported are four or more mounts of one directory on top of each other, six or more that only look alike, and eight or
-more peers with one root in one namespace.""",
+Reported are four or more mounts of one directory on top of each other, or six or more that only look alike, where one
+more would appear more than once; and eight or more peers with one root in one namespace, where one lies in another.
+Twenty binds of a directory beside each other, or twenty private ones in a heap, are as many as somebody made: the next
+is one more, and nothing is said of them.""",
     fix="""\
 Unmount what is too many, from the top (`umount PATH`; where they are peers each umount takes several). Then stop the
 growth: look whether the path is mounted before mounting it, make binds private, give a container `rslave` instead of

@@ -49,12 +49,28 @@ def check(machine: Machine) -> Iterator[Finding]:
     host_paths: HostPaths | None = None
     root = next((mount for mount in machine.tree(machine.host.label).roots if mount.mount_point == "/"), None)
     for view in machine.others:
-        if machine.roles[view.label] not in ("container", "node-plugin"):
+        if machine.roles[view.label] not in ("container", "node-plugin") or _copy_of_the_host(machine, view):
             continue
         host_paths = host_paths or HostPaths(machine.tree(machine.host.label))
         exposed = _exposed(machine, view, host_paths, root)
         for mounts in together(machine.tree(view.label), exposed):
             yield _finding(machine, view, [exposed[mount] for mount in mounts])
+
+
+def _copy_of_the_host(machine: Machine, view: View) -> bool:
+    """Whether it is no container but the host as a user sees it: ``unshare --map-root-user --mount``.
+
+    What may be written there the permissions of that user say, as they do on the host.
+    """
+    owner = view.namespace.owner
+    of_a_runtime = owner is not None and owner.kind != "cgroup"
+    return not machine.own_root(view.label) and (_own_users(machine, view) or not of_a_runtime)
+
+
+def _own_users(machine: Machine, view: View) -> bool:
+    """Whether it is known to belong to another user namespace than the host's: its root is no root there."""
+    hosts, its = machine.host.namespace.user_namespace, view.namespace.user_namespace
+    return None not in (hosts, its) and its != hosts
 
 
 def _exposed(machine: Machine, view: View, host_paths: HostPaths, root: Mount | None) -> dict[Mount, Exposed]:
@@ -96,8 +112,7 @@ def _finding(machine: Machine, view: View, exposed: list[Exposed]) -> Finding:
     first, *others = exposed
     does = "can talk to" if first.socket else "can write to"
     more = f", and to {counted(len(others), 'more such path')} below it" if others else ""
-    own_users = view.namespace.user_namespace not in (None, machine.host.namespace.user_namespace)
-    mapped = own_users and machine.host.namespace.user_namespace is not None
+    mapped = _own_users(machine, view)
     return RULE.finding(
         view.label,
         f"{machine.words(view.label)} {does} {first.path} of the host, which it has at {first.mount.mount_point}{more}",

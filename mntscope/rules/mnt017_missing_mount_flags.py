@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from mntscope.analysis.remedies import Command
@@ -15,6 +16,8 @@ from mntscope.rules.rule import Evidence, Finding, Reference, Rule
 
 FLAGS = ("nosuid", "nodev", "noexec")
 MOST = 16
+OWN = re.compile(r"/(sandboxes/[^/]+|containers/[0-9a-f]{64}/mounts|overlay-containers/[0-9a-f]{64}/userdata)/")
+"""Where containerd, Docker, Podman and CRI-O have what they made for one container: nobody chose flags for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ def _lost(machine: Machine, view: View, host_paths: HostPaths) -> dict[Mount, Lo
     tree = machine.tree(view.label)
     found = {}
     for mount in view.mounts:
-        shown = list(host_paths.of(mount))
+        shown = [(host, path) for host, path in host_paths.of(mount) if not OWN.search(path)]
         flags = tuple(
             flag
             for flag in FLAGS
@@ -112,8 +115,9 @@ its source, and a *remount* (to make it read-only, for instance) replaces them a
 directory without them. A setuid file that a user of the host puts there works in the container, and a device node opens
 the device if the container may use it; what the container writes, other copies without the flags run.
 
-Compared are all of the host's mounts that show the directory: a flag is missing if each of them has it. Medium where
-the copy is writable and nosuid or nodev is missing, else low.""",
+Compared are all of the host's mounts that show the directory: a flag is missing if each of them has it. Not reported:
+what the runtime itself made for the container, such as its `/dev/shm`. Medium where the copy is writable and nosuid or
+nodev is missing, else low.""",
     fix="""\
 Remount the copy with the flags (`mount --namespace PID -o remount,bind,nosuid,nodev PATH`), and name them where the
 volume is configured, together with `ro`.""",

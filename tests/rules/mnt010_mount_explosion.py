@@ -1,4 +1,4 @@
-"""The same bind again and again, in a shared mount; and many binds of one directory that are peers."""
+"""The same bind again and again, in a shared mount; and copies of a directory that lie in one another."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from mntscope.kernel import syscalls
 from mntscope.rules import Finding
 from mntscope.snapshot import Snapshot
 from tests.support import scenes
-from tests.support.rule_cases import Case, Scene, quiet, tables
+from tests.support.rule_cases import Case, Scene, tables
 
 TIMES = 6
 
@@ -53,49 +53,59 @@ def doubled_each_time(findings: list[Finding], snapshot: Snapshot) -> None:
     assert len(snapshot.host.mounts) > 2 ** (TIMES - 1)
 
 
-def binds(scene: Scene, flags: int) -> Snapshot:
-    """A directory in nine other places."""
+def binds(scene: Scene, *, within: bool) -> Snapshot:
+    """A directory in some other places: below itself, recursively, or beside itself."""
     volume = scenes.volume(scene.machine, scene.path / "volume")
 
     def bind() -> None:
         source = volume / "source"
         source.mkdir()
-        syscalls.mount(None, str(volume), None, syscalls.MS_PRIVATE)
         syscalls.mount("source", str(source), "tmpfs", 0)
         syscalls.mount(None, str(source), None, syscalls.MS_SHARED)
-        for number in range(9):
-            target = volume / str(number)
+        for number in range(3 if within else 20):
+            target = (source if within else volume) / str(number)
             target.mkdir()
-            syscalls.mount(str(source), str(target), None, syscalls.MS_BIND)
-            syscalls.mount(None, str(target), None, flags)
+            syscalls.mount(str(source), str(target), None, syscalls.MS_BIND | syscalls.MS_REC)
 
     scene.machine.call(bind)
     return scene.seen()
 
 
-def peers(scene: Scene) -> Snapshot:
-    return binds(scene, syscalls.MS_SHARED)
+def within_itself(scene: Scene) -> Snapshot:
+    """mount_namespaces(7) has it of ``/``."""
+    return binds(scene, within=True)
 
 
-def private(scene: Scene) -> Snapshot:
-    return binds(scene, syscalls.MS_PRIVATE)
+def beside_itself(scene: Scene) -> Snapshot:
+    """Twenty binds, which are peers: each appears once."""
+    return binds(scene, within=False)
 
 
 def in_all_of_them(findings: list[Finding], _snapshot: Snapshot) -> None:
     (finding,) = findings
-    assert "appears 10 times" in finding.message
-    assert sum(effect.change == "mount" for effect in finding.evidence.effects) == 10
+    members = int(dict(finding.evidence.facts)["members with one root"])
+    assert members == 42, "2, 6, 42, 1806 .."
+    assert f"appears {members} times" in finding.message
+    assert sum(effect.change == "mount" for effect in finding.evidence.effects) == 32, "as many as are kept"
 
 
-def stacked(_scene: Scene) -> Snapshot:
-    """A tmpfs on a tmpfs, each start one more."""
-    lines = ["20 1 8:1 / / rw - ext4 /dev/sda1 rw"]
-    lines += [f"{30 + n} {29 + n if n else 20} 0:{30 + n} / /var/lib/x rw - tmpfs none rw" for n in range(7)]
+def heap(shared: str) -> Snapshot:
+    """A directory on itself, each start one more."""
+    lines = [f"20 1 8:1 / / rw {shared} - ext4 /dev/sda1 rw"]
+    lines += [f"{30 + n} {29 + n if n else 20} 8:1 /x /x rw {shared} - ext4 /dev/sda1 rw" for n in range(7)]
     return tables("\n".join(lines))
+
+
+def shared_heap(_scene: Scene) -> Snapshot:
+    return heap("shared:1")
+
+
+def private_heap(_scene: Scene) -> Snapshot:
+    return heap("")
 
 
 CASES = (
     Case("again and again", again, once, live=True, check=doubled_each_time),
-    Case("peers", peers, private, live=True, check=in_all_of_them),
-    Case("a stack", stacked, quiet),
+    Case("copies in one another", within_itself, beside_itself, live=True, check=in_all_of_them),
+    Case("a heap", shared_heap, private_heap),
 )

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 
 from mntscope.kernel import syscalls
+from mntscope.model import Namespace, Owner, Process
 from mntscope.rules import Finding
 from mntscope.snapshot import Snapshot
 from tests.support import scenes
-from tests.support.rule_cases import Case, Scene
+from tests.support.rule_cases import Case, Scene, tables
+from tests.support.tables import view
 from tests.support.throwaway import in_fork
 
 
@@ -46,4 +48,25 @@ def names_the_flags(findings: list[Finding], _snapshot: Snapshot) -> None:
     assert command[-2].endswith(",nosuid,nodev")
 
 
-CASES = (Case("a volume", without, bound, live=True, check=names_the_flags),)
+def sandbox(source: str) -> Snapshot:
+    """A pause container, whose /dev/shm is read-only and has no flags."""
+    host = f"""20 1 8:1 / / rw - ext4 /dev/sda1 rw
+        21 20 0:30 / {source} rw,nosuid,nodev,noexec - tmpfs shm rw"""
+    namespace = Namespace(processes=(Process(40),), owner=Owner("containerd", "shop/web", "1f" * 32))
+    table = """40 1 0:51 / / rw - overlay overlay rw
+        41 40 0:30 / /dev/shm ro - tmpfs shm rw"""
+    return tables(host, web=view("40", table, namespace=namespace))
+
+
+def shm_of_somebody(_scene: Scene) -> Snapshot:
+    return sandbox("/srv/shm")
+
+
+def shm_of_the_sandbox(_scene: Scene) -> Snapshot:
+    return sandbox(f"/run/containerd/io.containerd.grpc.v1.cri/sandboxes/{'1f' * 32}/shm")
+
+
+CASES = (
+    Case("a volume", without, bound, live=True, check=names_the_flags),
+    Case("/dev/shm", shm_of_somebody, shm_of_the_sandbox),
+)
