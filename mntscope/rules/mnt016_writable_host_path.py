@@ -1,4 +1,4 @@
-"""MNT016: containers that can write to what the host is made of, or talk to what starts containers."""
+"""MNT016: containers with what means power over the host: by writing, by reading, by talking to a socket."""
 
 from __future__ import annotations
 
@@ -8,53 +8,40 @@ from mntscope.analysis.remedies import Command
 from mntscope.base.counting import counted
 from mntscope.base.paths import under
 from mntscope.base.records import dataclass
-from mntscope.graph import Member, Severity
+from mntscope.graph import Member
+from mntscope.graph.severity import KERNEL_FILESYSTEMS, SEVERITIES
 from mntscope.model import Mount, View
 from mntscope.rules.host_paths import HostPaths, together
+from mntscope.rules.host_power import KUBELET, Power, power_over, power_over_kernel
 from mntscope.rules.machine import Machine
 from mntscope.rules.rule import Evidence, Finding, Reference, Rule
 
-SYSTEM = frozenset({
-    "/", "/bin", "/boot", "/etc", "/etc/cron.d", "/etc/kubernetes", "/etc/kubernetes/manifests", "/etc/systemd",
-    "/etc/systemd/system", "/lib", "/lib64", "/root", "/run", "/sbin", "/usr", "/usr/bin", "/usr/lib", "/usr/lib64",
-    "/usr/local/bin", "/usr/sbin", "/var", "/var/lib", "/var/spool/cron",
-})  # fmt: skip
-"""Whoever writes there runs programs as root on the host."""
-STATE = frozenset({
-    "/run/containerd", "/run/crio", "/run/docker", "/var/lib/containerd", "/var/lib/containers", "/var/lib/docker",
-    "/var/lib/kubelet", "/var/lib/kubelet/pods",
-})  # fmt: skip
-"""What is there is other containers'."""
-KUBELET = "/var/lib/kubelet"
-SOCKETS = frozenset({
-    "buildkitd.sock", "containerd.sock", "cri-dockerd.sock", "crio.sock", "docker.sock", "dockershim.sock",
-    "podman.sock", "lxd/unix.socket", "incus/unix.socket",
-})  # fmt: skip
-"""Names of sockets through which one starts containers, with any right one likes."""
+SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Exposed:
-    """A mount of a container, and what it is on the host."""
+    """A mount of a container, and what it lets root do to the host."""
 
     mount: Mount
-    path: str
-    host: Mount
-    severity: Severity
-    socket: bool = False
+    power: Power
+    host: Mount | None
+    """The host's mount of the same; ``None`` where the filesystem is the kernel's."""
 
 
 def check(machine: Machine) -> Iterator[Finding]:
     """One finding for each topmost mount."""
+    hosts = machine.tree(machine.host.label)
     host_paths: HostPaths | None = None
-    root = next((mount for mount in machine.tree(machine.host.label).roots if mount.mount_point == "/"), None)
     for view in machine.others:
         if machine.roles[view.label] not in ("container", "node-plugin") or _copy_of_the_host(machine, view):
             continue
-        host_paths = host_paths or HostPaths(machine.tree(machine.host.label))
-        exposed = _exposed(machine, view, host_paths, root)
+        host_paths = host_paths or HostPaths(hosts)
+        exposed = _exposed(machine, view, host_paths)
         for mounts in together(machine.tree(view.label), exposed):
-            yield _finding(machine, view, [exposed[mount] for mount in mounts])
+            # Those that are alike stay in the order of the tree.
+            found = sorted((exposed[mount] for mount in mounts), key=lambda one: SEVERITIES.index(one.power.severity))
+            yield _finding(machine, view, found)
 
 
 def _copy_of_the_host(machine: Machine, view: View) -> bool:
@@ -73,58 +60,65 @@ def _own_users(machine: Machine, view: View) -> bool:
     return None not in (hosts, its) and its != hosts
 
 
-def _exposed(machine: Machine, view: View, host_paths: HostPaths, root: Mount | None) -> dict[Mount, Exposed]:
-    tree = machine.tree(view.label)
+def _exposed(machine: Machine, view: View, host_paths: HostPaths) -> dict[Mount, Exposed]:
+    hosts, tree = machine.tree(machine.host.label), machine.tree(view.label)
+    devices = {mount.device for mount in hosts.mounts if mount.root == "/" and not hosts.hidden(mount)}
+    root = next((mount for mount in hosts.roots if mount.mount_point == "/"), None)
     plugin = machine.roles[view.label] == "node-plugin"
+    mapped = _own_users(machine, view)
     found = {}
     for mount in view.mounts:
         if tree.hidden(mount):
             continue
-        exposed = _whole(mount, root) or next(
-            (exposed for host, path in host_paths.of(mount) if (exposed := _judged(mount, host, path))), None
-        )
-        if exposed is not None and not (plugin and under(exposed.path, KUBELET)):
+        if mount.fs_type in KERNEL_FILESYSTEMS:
+            # They are root's, and a user namespace has none of the host's root.
+            power = None if mapped else power_over_kernel(mount, tree, devices)
+            exposed = None if power is None else Exposed(mount, power, None)
+        else:
+            shown = _shown(mount, root, host_paths)
+            powers = ((power, host) for path, host in shown if (power := power_over(path, mount, tree)))
+            exposed = next((Exposed(mount, power, host) for power, host in powers), None)
+        if exposed is None or (plugin and _work_of_a_plugin(exposed.power)):
+            continue
+        if not mapped or exposed.power.does != "read":
             found[mount] = exposed
     return found
 
 
-def _whole(mount: Mount, root: Mount | None) -> Exposed | None:
-    """The host's ``/`` in it, be it a subdirectory of the filesystem, as with ostree and btrfs."""
-    inside = root is not None and mount.device == root.device and under(root.root, mount.root)
-    return Exposed(mount, "/", root, "high") if inside and root is not None and _writable(mount) else None
+def _shown(mount: Mount, root: Mount | None, host_paths: HostPaths) -> Iterator[tuple[str, Mount]]:
+    """Which paths of the host a mount shows, each with the host's mount."""
+    if root is not None and mount.device == root.device and under(root.root, mount.root):
+        # Be the host's ``/`` a subdirectory of the filesystem, as with ostree and btrfs.
+        yield "/", root
+    for host, path in host_paths.of(mount):
+        yield path, host
 
 
-def _judged(mount: Mount, host: Mount, path: str) -> Exposed | None:
-    if not SOCKETS.isdisjoint(("/".join(path.split("/")[-2:]), path.rpartition("/")[2])):
-        return Exposed(mount, path, host, "high", socket=True)
-    if not _writable(mount):
-        return None
-    if path in SYSTEM:
-        return Exposed(mount, path, host, "high")
-    return Exposed(mount, path, host, "medium") if path in STATE else None
-
-
-def _writable(mount: Mount) -> bool:
-    return "ro" not in mount.options and "ro" not in mount.super_options
+def _work_of_a_plugin(power: Power) -> bool:
+    """Volumes, devices and networks of pods are what node plugins are there for."""
+    return any(under(power.path, directory) for directory in (KUBELET, "/etc/cni", "/opt/cni"))
 
 
 def _finding(machine: Machine, view: View, exposed: list[Exposed]) -> Finding:
+    """Of mounts in one another, the worst first."""
     first, *others = exposed
-    does = "can talk to" if first.socket else "can write to"
-    more = f", and to {counted(len(others), 'more such path')} below it" if others else ""
     mapped = _own_users(machine, view)
+    severity = first.power.severity
+    more = f", and has {counted(len(others), 'more such path')}" if others else ""
+    hosts = () if first.host is None else (Member(machine.host.label, first.host),)
     return RULE.finding(
         view.label,
-        f"{machine.words(view.label)} {does} {first.path} of the host, which it has at {first.mount.mount_point}{more}",
-        (machine.name(view.label), first.path, first.mount.mount_point),
-        severity="medium" if mapped else first.severity,
+        f"{machine.words(view.label)} can {first.power.does} {first.power.path} of the host, which it has at"
+        f" {first.mount.mount_point}{more}",
+        (machine.name(view.label), first.power.path, first.mount.mount_point),
+        severity="medium" if mapped and severity == "high" else severity,
         confidence="possible" if mapped else "certain",
         path=first.mount.mount_point,
         evidence=Evidence(
-            mounts=(Member(view.label, first.mount), Member(machine.host.label, first.host)),
-            lands_at=tuple((machine.host.label, one.path) for one in exposed[:8]),
+            mounts=(Member(view.label, first.mount), *hosts),
+            lands_at=tuple((machine.host.label, one.power.path) for one in exposed[:SHOWN]),
             facts=(
-                ("path on the host", first.path),
+                ("path on the host", first.power.path),
                 ("options", ",".join(first.mount.options)),
                 *((("its users", "those of a user namespace of its own"),) if mapped else ()),
             ),
@@ -132,17 +126,23 @@ def _finding(machine: Machine, view: View, exposed: list[Exposed]) -> Finding:
         commands=_commands(machine, view, exposed),
         advice="Start the container without that volume. If it only reads, mount it read-only (`-v PATH:PATH:ro`,"
         " `readOnly: true`), and only the directory it needs."
-        + (" A socket is as good read-only: give it a proxy that allows few requests." if first.socket else ""),
+        + (" A socket is as good read-only: give it a proxy that allows few requests." if _talks(exposed) else "")
+        + (" What is below is read-only only if it is asked for (`bind-recursive=readonly`)." if others else ""),
     )
 
 
+def _talks(exposed: list[Exposed]) -> bool:
+    return any(one.power.does == "talk to" for one in exposed)
+
+
 def _commands(machine: Machine, view: View, exposed: list[Exposed]) -> tuple[Command, ...]:
-    """Making them read-only where they are; nothing helps against a socket but to take it away."""
+    """Making them read-only where they are, if that puts an end to it; what can be read then is another finding."""
     tree = machine.tree(view.label)
-    if any(one.socket or tree.named_by(one.mount.mount_point) is not one.mount for one in exposed):
+    worse = [one for one in exposed if one.power.does != "read"]
+    if not all(one.power.curable and tree.named_by(one.mount.mount_point) is one.mount for one in worse):
         return ()
     each = []
-    for one in exposed[:16]:
+    for one in worse[:16]:
         flags = ",".join(flag for flag in one.mount.options if flag not in ("rw", "ro"))
         each.append(("-o", f"remount,bind,ro,{flags}".rstrip(","), one.mount.mount_point))
     return machine.commands(view.label, "mount", *each)
@@ -153,21 +153,29 @@ RULE = Rule(
     name="writable-host-path",
     severity="high",
     confidence="certain",
-    summary="A container can write to a directory that the host is made of, or reach the socket of a container runtime",
+    summary="A container has what means power over the host: its system directories, its sockets, its keys",
     why="""\
-Root in a container that can write to the host's `/etc`, `/usr` or `/root` is root on the host at the next login or
-cron job. The socket of Docker, containerd, cri-o or Podman is the same: who can talk to it starts a container with the
-host's `/`. A volume of `/var/lib/docker` or `/var/lib/kubelet` opens every other container's files and secrets.
+Root in a container that can write to the host's `/etc`, `/usr` or `/root`, or to one file such as `/etc/passwd`,
+`/etc/sudoers` or `/root/.ssh/authorized_keys`, is root on the host at the next login or cron job. The socket of Docker,
+containerd, cri-o or Podman is the same: who can talk to it starts a container with the host's `/`; so are systemd's own
+socket and that of D-Bus, which start units. `/proc/sys` of the host's `/proc` names programs that the kernel runs as
+root, and so does a cgroup hierarchy of the first version. These are high.
+
+Medium: `/var/lib/docker` or `/var/lib/kubelet`, with every other container's files and secrets; a home; a writable
+`/sys`; the root of the host's cgroups, with the limits and the life of all its programs; the devices in `/dev`. Low:
+what need only be read, as `/etc/shadow`, private keys, the tokens of pods, or the host's processes in its `/proc`.
 
 Judged by what the mount is, not by how it was given: whatever its path in the container, the directory it shows is
-looked up among the host's mounts. Only containers are looked at. Not reported: read-only mounts (sockets excepted, as
-read-only does not keep from connecting), subdirectories such as `/etc/ssl`, the kernel's filesystems (for `/proc` see
-MNT003), and what a node plugin of Kubernetes has of kubelet's directory. In a user namespace of its own, root is
-another user on the host: then it is medium.""",
+looked up among the host's mounts. Only containers are looked at. Not reported: subdirectories such as `/etc/ssl`, a
+proc or cgroups of the container's own, what a node plugin of Kubernetes has of kubelet's and CNI's directories, and a
+user's own view of the host (`unshare --map-root-user`), in which that user may write what it may write anyway. In a
+user namespace of its own, root is another user on the host: then it is medium, and kernel settings and keys are out of
+reach.""",
     fix="""\
 Take the volume away, or mount only the directory that is needed, read-only. `mount --namespace PID -o remount,bind,ro
-PATH` makes it read-only at once, until the container is started again; a socket stays open to it. Kubernetes can forbid
-`hostPath` volumes (Pod Security Standards, Baseline).""",
+PATH` makes it read-only at once, until the container is started again; a socket stays open to it, and a read-only bind
+leaves the mounts below it writable unless it is recursive. Kubernetes can forbid `hostPath` volumes (Pod Security
+Standards, Baseline).""",
     references=(
         Reference(
             "CIS Docker Benchmark 1.6.0, 5.6: sensitive host system directories are not mounted on containers",
@@ -180,6 +188,18 @@ PATH` makes it read-only at once, until the container is started again; a socket
         Reference(
             "Kubernetes, Pod Security Standards: hostPath volumes",
             "https://kubernetes.io/docs/concepts/security/pod-security-standards/",
+        ),
+        Reference(
+            "Kubescape C-0048: hostPath mounts; C-0045: writable ones; C-0074: the socket of a container runtime",
+            "https://kubescape.io/docs/controls/",
+        ),
+        Reference(
+            "Falco rules: sensitive mounts of containers (/proc, /var/run/docker.sock, /, /root, /etc)",
+            "https://github.com/falcosecurity/rules",
+        ),
+        Reference("proc_sys_kernel(5), core_pattern", "https://man7.org/linux/man-pages/man5/proc_sys_kernel.5.html"),
+        Reference(
+            "cgroups(7), release_agent of the first version", "https://man7.org/linux/man-pages/man7/cgroups.7.html"
         ),
         Reference(
             "Docker, protect the Docker daemon socket", "https://docs.docker.com/engine/security/protect-access/"

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
+from mntscope.kernel import syscalls
 from mntscope.model import Namespace, Owner, Process
 from mntscope.rules import Finding
 from mntscope.snapshot import Snapshot
@@ -62,12 +66,14 @@ def sockets(_scene: Scene) -> Snapshot:
         42 40 8:1 / /disk rw - btrfs /dev/sda1 rw""")
 
 
-def read_only(_scene: Scene) -> Snapshot:
-    """All of it read-only, and other sockets."""
+def others(_scene: Scene) -> Snapshot:
+    """What is nobody's way to the host: other sockets, read-only programs, certificates, its own volume."""
     return web("""41 40 0:20 /x.sock /x.sock rw - tmpfs tmpfs rw
-        42 40 8:1 / /disk ro - btrfs /dev/sda1 rw
-        43 40 8:1 /@root/etc /config ro - btrfs /dev/sda1 rw
-        44 40 8:1 /@root/etc/ssl /ssl rw - btrfs /dev/sda1 rw""")
+        42 40 8:1 /@root/usr /usr2 ro - btrfs /dev/sda1 rw
+        43 40 8:1 /@root/lib/modules /lib/modules ro - btrfs /dev/sda1 rw
+        44 40 8:1 /@root/etc/ssl /ssl rw - btrfs /dev/sda1 rw
+        45 40 8:1 /@root/etc/localtime /etc/localtime ro - btrfs /dev/sda1 rw
+        46 40 8:1 /@root/var/lib/docker/volumes/x/_data /data rw - btrfs /dev/sda1 rw""")
 
 
 def both(findings: list[Finding], _snapshot: Snapshot) -> None:
@@ -77,8 +83,56 @@ def both(findings: list[Finding], _snapshot: Snapshot) -> None:
     ]
 
 
+def sandbox(rest: str) -> Snapshot:
+    """A user's copy of the host, or what such a user has as ``/``."""
+    host = replace(tables(HOST).host, namespace=Namespace(user_namespace=1))
+    namespace = Namespace(user_namespace=2, processes=(Process(40),), owner=Owner("cgroup", "operator"))
+    return Snapshot((host, view("40", f"40 1 8:1 {rest} rw - btrfs /dev/sda1 rw", namespace=namespace)), "host")
+
+
+def someone_elses_root(_scene: Scene) -> Snapshot:
+    """A directory of the filesystem that holds the host's ``/``."""
+    return sandbox("/ /")
+
+
+def own_copy(_scene: Scene) -> Snapshot:
+    """``unshare --map-root-user --mount``."""
+    return sandbox("/@root /")
+
+
+def host_proc(scene: Scene) -> Snapshot:
+    """`docker run -v /proc:/host/proc`."""
+    return container(scene, ("/proc", "/host/proc", "rprivate"))
+
+
+def proc_made_read_only(findings: list[Finding], _snapshot: Snapshot) -> None:
+    (finding,) = findings
+    assert (finding.severity, finding.path) == ("high", "/host/proc")
+    assert "can write to /proc of the host" in finding.message
+    assert finding.commands
+
+
+def key(scene: Scene, *, listed: bool) -> Snapshot:
+    """A single file of the host, bound writable: one of those that make root, or one that does not."""
+    scene.machine.call(syscalls.mount, "etc", "/etc", "tmpfs", 0)
+    path = "/etc/passwd" if listed else "/etc/motd"
+    scene.machine.call(Path(path).write_text, "")
+    return container(scene, (path, "/file", "rprivate"))
+
+
+def passwd(scene: Scene) -> Snapshot:
+    return key(scene, listed=True)
+
+
+def motd(scene: Scene) -> Snapshot:
+    return key(scene, listed=False)
+
+
 CASES = (
     Case("/etc", with_etc, with_data, live=True, check=made_read_only),
     Case("/", with_root, with_data, live=True, check=once_for_all),
-    Case("sockets", sockets, read_only, check=both),
+    Case("/proc", host_proc, with_data, live=True, check=proc_made_read_only),
+    Case("a single file", passwd, motd, live=True),
+    Case("sockets", sockets, others, check=both),
+    Case("a user's own copy", someone_elses_root, own_copy),
 )
