@@ -32,6 +32,7 @@ _FILES = (
     "mnt016_writable_host_path",
     "mnt017_missing_mount_flags",
     "mnt018_quadratic_mountinfo",
+    "mnt019_proc_refused",
 )
 
 RULES: tuple[Rule, ...] = tuple(import_module(f"mntscope.rules.{file}").RULE for file in _FILES)
