@@ -38,7 +38,7 @@ class Audit(Framed, Shown):
     rules: tuple[Rule, ...]
     """Those that were asked."""
     findings: Records[Finding]
-    """What is to be acted on, the worst first."""
+    """What is to be acted on, the worst first, and of these what has happened."""
     waived: tuple[Waived, ...]
     """What a waiver accepts."""
     known: tuple[Finding, ...]
@@ -142,9 +142,10 @@ def _distinct(findings: Iterable[Finding]) -> list[Finding]:
     return numbered
 
 
-def _worst_first(finding: Finding) -> tuple[int, int, str]:
-    # Those that are alike stay as the rule gave them.
-    return SEVERITIES.index(finding.severity), CONFIDENCES.index(finding.confidence), finding.rule.id
+def _worst_first(finding: Finding) -> tuple[int, bool, int, str]:
+    # What is broken before what could be. Those that are alike stay as the rule gave them.
+    at = SEVERITIES.index(finding.severity), CONFIDENCES.index(finding.confidence)
+    return at[0], not finding.present, at[1], finding.rule.id
 
 
 def _problems(snapshot: Snapshot) -> list[Problem]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 from typing import Literal
 
-from mntscope.base.paths import below
+from mntscope.base.paths import below, under
 from mntscope.base.records import dataclass
 from mntscope.graph import MountTree, Severity, path_at
 from mntscope.model import Mount
@@ -59,6 +59,11 @@ HOLD_SOCKETS = {
 }  # fmt: skip
 """Directories in which such a socket lies, and its path there."""
 
+PLACES = {
+    "cgroup": "/sys/fs/cgroup", "cgroup2": "/sys/fs/cgroup", "devtmpfs": "/dev", "proc": "/proc", "sysfs": "/sys",
+}  # fmt: skip
+"""Where a host has each filesystem of the kernel."""
+
 KUBELET = "/var/lib/kubelet"
 DEVICE_PLUGINS = re.compile(rf"{KUBELET}/(device-plugins|pod-resources)(/kubelet\.sock)?")
 """Where kubelet listens to who offers devices to every pod."""
@@ -93,12 +98,13 @@ def power_over(path: str, mount: Mount, tree: MountTree) -> Power | None:
 def power_over_kernel(mount: Mount, tree: MountTree, devices: Collection[str]) -> Power | None:
     """The same of a *mount* of a filesystem of the kernel; the host has those of *devices*.
 
-    The settings in a sysfs are the machine's, whoever mounted it. A proc or a cgroup hierarchy of the container's own
-    is what a runtime gives to each.
+    The settings in a sysfs are the machine's, whoever mounted it; that one of its own is writable was asked for with
+    all other privileges. A proc or a cgroup hierarchy of the container's own is what a runtime gives to each.
     """
     if mount.fs_type == "sysfs":
         writes = _writable(mount) and _shows(tree, mount, "/kernel/uevent_helper")
-        return Power("write to", "/sys", "medium", curable=True) if writes else None
+        hosts = mount.device in devices
+        return Power("write to", "/sys", "medium" if hosts else "low", curable=True) if writes else None
     if mount.device not in devices:
         return None
     if mount.fs_type == "proc":
@@ -109,6 +115,15 @@ def power_over_kernel(mount: Mount, tree: MountTree, devices: Collection[str]) -
         # In the first version, the release_agent is a program that the kernel runs as root.
         return Power("write to", "/sys/fs/cgroup", "high" if mount.fs_type == "cgroup" else "medium", curable=True)
     return _devices(f"/dev{mount.root}".rstrip("/"), mount) if mount.fs_type == "devtmpfs" else None
+
+
+def kernels_own(hosts: MountTree) -> frozenset[str]:
+    """The devices of the filesystems of the kernel that a host has where they belong."""
+    return frozenset(
+        mount.device
+        for mount in hosts.mounts
+        if mount.root == "/" and mount.fs_type in PLACES and under(mount.mount_point, PLACES[mount.fs_type])
+    )
 
 
 def _named_socket(path: str) -> Power | None:

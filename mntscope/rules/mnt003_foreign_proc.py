@@ -85,4 +85,5 @@ in this order.""",
         Reference("unshare(1), --mount-proc", "https://man7.org/linux/man-pages/man1/unshare.1.html"),
     ),
     check=check,
+    present=True,
 )

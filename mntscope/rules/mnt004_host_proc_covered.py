@@ -81,4 +81,5 @@ process. The host's own proc is intact underneath.""",
 and must be isolated before it mounts another (MNT001, MNT002).""",
     references=(MOUNT_NAMESPACES, PID_NAMESPACES),
     check=check,
+    present=True,
 )

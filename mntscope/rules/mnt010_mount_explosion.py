@@ -233,4 +233,5 @@ growth: look whether the path is mounted before mounting it, make binds private,
         ),
     ),
     check=check,
+    present=True,
 )

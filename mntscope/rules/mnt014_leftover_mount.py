@@ -156,4 +156,5 @@ runtimes that are killed instead of stopped.""",
         Reference("umount(2)", "https://man7.org/linux/man-pages/man2/umount.2.html"),
     ),
     check=check,
+    present=True,
 )

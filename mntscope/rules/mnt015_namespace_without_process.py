@@ -148,4 +148,5 @@ them slaves, so that the host's umounts arrive.""",
         ),
     ),
     check=check,
+    present=True,
 )

@@ -12,7 +12,7 @@ from mntscope.graph import Member
 from mntscope.graph.severity import KERNEL_FILESYSTEMS, SEVERITIES
 from mntscope.model import Mount, View
 from mntscope.rules.host_paths import HostPaths, together
-from mntscope.rules.host_power import KUBELET, Power, power_over, power_over_kernel
+from mntscope.rules.host_power import KUBELET, Power, kernels_own, power_over, power_over_kernel
 from mntscope.rules.machine import Machine
 from mntscope.rules.rule import Evidence, Finding, Reference, Rule
 
@@ -62,7 +62,7 @@ def _own_users(machine: Machine, view: View) -> bool:
 
 def _exposed(machine: Machine, view: View, host_paths: HostPaths) -> dict[Mount, Exposed]:
     hosts, tree = machine.tree(machine.host.label), machine.tree(view.label)
-    devices = {mount.device for mount in hosts.mounts if mount.root == "/" and not hosts.hidden(mount)}
+    devices = kernels_own(hosts)
     root = next((mount for mount in hosts.roots if mount.mount_point == "/"), None)
     plugin = machine.roles[view.label] == "node-plugin"
     mapped = _own_users(machine, view)
@@ -161,9 +161,10 @@ containerd, cri-o or Podman is the same: who can talk to it starts a container w
 socket and that of D-Bus, which start units. `/proc/sys` of the host's `/proc` names programs that the kernel runs as
 root, and so does a cgroup hierarchy of the first version. These are high.
 
-Medium: `/var/lib/docker` or `/var/lib/kubelet`, with every other container's files and secrets; a home; a writable
-`/sys`; the root of the host's cgroups, with the limits and the life of all its programs; the devices in `/dev`. Low:
-what need only be read, as `/etc/shadow`, private keys, the tokens of pods, or the host's processes in its `/proc`.
+Medium: `/var/lib/docker` or `/var/lib/kubelet`, with every other container's files and secrets; a home; the host's
+`/sys`; the root of its cgroups, with the limits and the life of all its programs; the devices in `/dev`. Low: a
+writable sysfs of a privileged container's own, and what need only be read, as `/etc/shadow`, private keys, the tokens
+of pods, or the host's processes in its `/proc`.
 
 Judged by what the mount is, not by how it was given: whatever its path in the container, the directory it shows is
 looked up among the host's mounts. Only containers are looked at. Not reported: subdirectories such as `/etc/ssl`, a

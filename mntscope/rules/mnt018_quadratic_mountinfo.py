@@ -142,4 +142,5 @@ listmount(2) and statmount(2), which do not search.""",
         ),
     ),
     check=check,
+    present=True,
 )

@@ -82,6 +82,7 @@ class More(TypedDict, total=False):
     path: str | None
     commands: Sequence[Command]
     advice: str
+    present: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,8 @@ class Rule:
     references: tuple[Reference, ...]
     check: Callable[[Machine], Iterable[Finding]]
     """Finds it. Pure; in time about linear in the machine's mounts."""
+    present: bool = False
+    """Whether what it finds is damage that there is, and not what somebody could do; a finding may be otherwise."""
 
     def finding(
         self,
@@ -117,6 +120,7 @@ class Rule:
         **more: Unpack[More],
     ) -> Finding:
         """A finding of this rule, as severe and as certain as the rule says unless told otherwise."""
+        more.setdefault("present", self.present)
         return Finding(self, subject, message, key, severity or self.severity, confidence or self.confidence, **more)
 
 
@@ -158,6 +162,8 @@ class Finding(Shown):
     A tuple, or :class:`Deferred` where it takes long to work out."""
     advice: str = ""
     """What to do beside the commands, or instead of them: where a configuration is to be changed for good."""
+    present: bool = False
+    """Whether the damage is done, and not only possible: such findings come first among those of their severity."""
 
     @property
     def fingerprint(self) -> str:

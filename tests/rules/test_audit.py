@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import mntscope
 from mntscope.rules import RULES, Finding, Rule, audit, by_id
 from mntscope.snapshot import Snapshot
 from tests.support.repository import ROOT
@@ -79,3 +80,18 @@ def test_a_quiet_machine_is_quiet() -> None:
     result = audit(quiet(None))
     assert [finding.message for finding in result.findings] == []
     assert not result.not_seen
+
+
+def test_what_has_happened_comes_before_what_could() -> None:
+    """The third act of the lab: MNT001 is as critical, and comes before MNT004 by its number."""
+    findings = audit(mntscope.load(ROOT / "fixtures/lab-act-3.mntscope.json.gz")).findings
+    assert [(finding.rule.id, finding.present) for finding in findings if finding.severity == "critical"] == [
+        ("MNT004", True),
+        ("MNT001", False),
+        ("MNT002", False),
+    ]
+
+
+def test_a_rule_says_whether_what_it_finds_has_happened_and_a_finding_may_say_otherwise() -> None:
+    rule = by_id("MNT008")
+    assert [rule.finding("host", "", ()).present, rule.finding("host", "", (), present=True).present] == [False, True]

@@ -120,7 +120,8 @@ def test_a_proc_whose_settings_are_covered_can_only_be_read() -> None:
 
 
 def test_sysfs_is_the_same_for_everyone() -> None:
-    assert of_kernel("0:9 / /sys rw - sysfs sysfs rw") == Power("write to", "/sys", "medium", curable=True)
+    assert of_kernel("0:5 / /sys rw - sysfs sysfs rw") == Power("write to", "/sys", "medium", curable=True)
+    assert of_kernel("0:9 / /sys rw - sysfs sysfs rw") == Power("write to", "/sys", "low", curable=True)
     assert of_kernel("0:9 / /sys ro - sysfs sysfs rw") is None
     assert of_kernel("0:9 /devices/virtual/net /sys/devices/virtual/net rw - sysfs sysfs rw") is None
 

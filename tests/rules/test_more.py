@@ -111,13 +111,29 @@ def test_unmounting_its_file_ends_a_namespace(scene: Scene) -> None:
 
 def test_paths_of_the_host_become_read_only(scene: Scene) -> None:
     """For a program with the host's files that is said to be a container, where there is a mount(8) to enter with."""
-    actor = scene.machine.unshare("private")
+
+    def without_sockets_and_devices() -> None:
+        for path in ("/run", "/dev"):
+            syscalls.mount("own", path, "tmpfs", 0)
+
+    actor = scene.machine.unshare("private", without_sockets_and_devices)
     name = f"process {scene.seen(actor).views[1].namespace.processes[0].comm}"
     policy = Policy(roles=((name, "container"),))
     (finding,) = found("MNT016", scene.seen(actor), policy)
-    assert finding.path == "/"
+    assert (finding.path, finding.severity) == ("/", "high")
     carry_out(scene, finding)
-    assert not found("MNT016", scene.seen(actor), policy)
+    (left,) = found("MNT016", scene.seen(actor), policy)
+    assert (left.severity, left.commands) == ("low", ())
+    assert " can read / of the host" in left.message
+
+
+def test_no_command_is_given_that_would_help_nothing(scene: Scene) -> None:
+    """A device opens from a read-only mount too."""
+    actor = scene.machine.unshare("private")
+    name = f"process {scene.seen(actor).views[1].namespace.processes[0].comm}"
+    (finding,) = found("MNT016", scene.seen(actor), Policy(roles=((name, "container"),)))
+    assert finding.commands == ()
+    assert finding.advice
 
 
 def test_the_flags_come_back(scene: Scene) -> None:
@@ -204,7 +220,6 @@ def container(label: str, table: bytes) -> View:
     [
         "rt-bwrap-host container",
         "rt-bwrap-host min-container",
-        "rt-ctr-overlay-host container",
         "rt-docker-default-host container",
         "rt-docker-rslave-host container",
         "rt-docker-rshared-host container",
@@ -223,6 +238,13 @@ def test_real_containers_are_quiet(pair: str) -> None:
     result = audit(seen, RULES)
     assert [(finding.rule.id, finding.message) for finding in result.findings] == []
     assert not result.not_seen
+
+
+def test_of_a_privileged_container_little_is_said() -> None:
+    """Its sysfs is its own, and writable: that was asked for."""
+    container_table = OWN["rt-ctr-overlay-container"].read()
+    result = audit(tables(OWN["rt-ctr-overlay-host"].read(), web=container("40", container_table)))
+    assert [(one.rule.id, one.severity, one.path) for one in result.findings] == [("MNT016", "low", "/sys")]
 
 
 # Roles and places that decide
@@ -252,8 +274,8 @@ def test_root_of_another_user_namespace_is_another_user() -> None:
 
 def test_what_was_received_from_the_host_is_told_of_once() -> None:
     """A service has a copy of the host's stack."""
-    stack = "\n".join(f"{30 + n} {29 + n if n else 20} 0:30 / /x rw" for n in range(5))
-    mine = "\n".join(f"{50 + n} {49 + n if n else 40} 0:30 / /x rw" for n in range(5))
+    stack = "\n".join(f"{30 + n} {29 + n if n else 20} 0:30 / /x rw shared:9" for n in range(5))
+    mine = "\n".join(f"{50 + n} {49 + n if n else 40} 0:30 / /x rw shared:9" for n in range(5))
     (finding,) = found("MNT010", tables(f"20 1 8:1 / / rw\n{stack}", unit=f"40 1 8:1 / / rw\n{mine}"))
     assert finding.subject == "host"
 

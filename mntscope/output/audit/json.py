@@ -47,6 +47,7 @@ def _finding_json(finding: Finding, report: AuditReport) -> dict[str, Any]:
         "name": finding.rule.name,
         "severity": finding.severity,
         "confidence": finding.confidence,
+        "present": finding.present,
         "subject": finding.subject,
         "namespace": report.where(finding),
         "path": finding.path,

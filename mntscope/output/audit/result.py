@@ -32,7 +32,7 @@ class AuditReport:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """The worst first, and the surest of these; then by rule."""
+        """The worst first; of these what has happened, then the surest; then by rule."""
         return self.audit.findings
 
     @property
@@ -110,7 +110,10 @@ class AuditReport:
     def notes(self) -> tuple[str, ...]:
         """What else is to be known about the audit, a sentence each, without the full stop."""
         audit = self.audit
-        left_out = (f"{rule.id} found {number} more, which are not listed" for rule, number in audit.left_out)
+        left_out = (
+            f"{rule.id} found {agreeing(number, 'more, which is', 'more, which are')} not listed"
+            for rule, number in audit.left_out
+        )
         known = counted(len(audit.known), "finding")
         expired = (
             f"a waiver of {waiver.rule} expired on {waiver.expires}: {waiver.reason}" for waiver in audit.expired
