@@ -19,6 +19,7 @@ from mntscope.base import signals
 from mntscope.base.records import replace
 from mntscope.errors import RefusedError, UsageError
 from mntscope.isolate.outcome import Isolation, RolledBackError
+from mntscope.isolate.residents import refuse_for_strangers
 from mntscope.isolate.target import Capture, Target, opened, resolve
 from mntscope.live.procfs import Proc, open_proc
 from mntscope.snapshot import Snapshot
@@ -69,6 +70,8 @@ def isolate(
         def plan() -> Plan:
             with signals.at_once():
                 snapshot, label = _captured(capture, proc, at, target)
+            if mount_proc:
+                refuse_for_strangers(proc, at, own=all(places.values()))
             return make_plan(
                 snapshot,
                 label,
