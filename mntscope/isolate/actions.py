@@ -138,7 +138,7 @@ class WorkerActions:
             "make proc": self.make_proc,
             "attach": self.attach,
             "join": self.join,
-            "copy": self.copy,
+            "source": self.source,
             "unmount": self.unmount,
             "roll back": self.roll_back_as_asked,
             "keep": self.keep,
@@ -181,10 +181,8 @@ class WorkerActions:
     def hold(self, path: str, mount_id: int, group: int | None, master: int | None) -> Message:
         """Keep hold of the mount at *path*, and of a detached copy of it, before it is changed."""
         held = ChangedMount(mount_id, group, master, self._open(path, mount_id))
-        flags = syscalls.OPEN_TREE_CLONE | syscalls.OPEN_TREE_CLOEXEC | syscalls.AT_EMPTY_PATH
         with suppress(KernelError):
-            # EINVAL: something locked is mounted in it, that a copy without it would uncover.
-            held.copy = self.call("open_tree", syscalls.open_tree, held.mount, "", flags)
+            held.copy = self._copy(held.mount)
         self.changes.append(held)
         return Message({"copy": held.copy is not None}, [held.mount] + ([] if held.copy is None else [held.copy]))
 
@@ -215,25 +213,48 @@ class WorkerActions:
         finally:
             os.close(target)
 
-    def join(self, path: str, mount_id: int, source: int | None) -> Message:
-        """Have a mount join the peer group and take the master of *source*, a descriptor; a new group if ``None``."""
+    def join(self, path: str, mount_id: int, source: int | None, way_back: int | None) -> Message:
+        """Have a mount join the peer group and take the master of *source*, a descriptor; a new group if ``None``.
+
+        *way_back* is a detached slave of its master: if the mount, which is a slave, could not join, it is one again.
+        """
         mount = self._open(path, mount_id)
+        copy = None
         try:
-            self._join(mount, source)
+            if source is None:
+                self._set(mount, "shared")
+                return Message()
+            is_slave = _membership(self._table()[mount_id])[1] is not None
+            if is_slave and way_back is None:
+                way_back = copy = self._copy(mount)
+            try:
+                self._join(mount, source)
+            except KernelError:
+                if is_slave and way_back is not None:
+                    self._join(mount, way_back)
+                raise
         finally:
-            os.close(mount)
+            for fd in (mount, copy):
+                if fd is not None:
+                    os.close(fd)
         return Message()
 
-    def copy(self, path: str, mount_id: int, slave: bool) -> Message:  # noqa: FBT001
-        """A descriptor of a mount here, or of a detached *slave* of its peer group."""
-        mount = self._open(path, mount_id)
-        if not slave:
-            return Message(fds=[mount])
-        flags = syscalls.OPEN_TREE_CLONE | syscalls.OPEN_TREE_CLOEXEC | syscalls.AT_EMPTY_PATH
-        detached = self.call("open_tree", syscalls.open_tree, mount, "", flags)
-        self._set(detached, "slave")
-        os.close(mount)
-        return Message(fds=[detached])
+    def source(self, path: str, mount_id: int, slave: bool, way_back: bool) -> Message:  # noqa: FBT001
+        """A descriptor of a detached peer of a mount here, or *slave* of it; for *way_back* also of a slave.
+
+        That a mount can join it is tried with another one, which nobody sees.
+        """
+        place = self._open(path, mount_id)
+        try:
+            copies = [self._copy(place, slave=slave)]
+            if way_back:
+                copies.append(self._copy(place, slave=True))
+            trial = self._copy(place)
+            self._join(trial, copies[0])
+            os.close(trial)
+        finally:
+            os.close(place)
+        return Message(fds=copies)
 
     def unmount(self, path: str, mount_id: int) -> Message:
         """Unmount the mount at *path*, whoever uses it."""
@@ -292,12 +313,17 @@ class WorkerActions:
         self._join(change.mount, change.copy)
         return ""
 
-    def _join(self, mount: int, source: int | None) -> None:
+    def _copy(self, mount: int, *, slave: bool = False) -> int:
+        """A descriptor of a detached copy: EINVAL where something locked is mounted in it, which it would uncover."""
+        flags = syscalls.OPEN_TREE_CLONE | syscalls.OPEN_TREE_CLOEXEC | syscalls.AT_EMPTY_PATH
+        copy = self.call("open_tree", syscalls.open_tree, mount, "", flags)
+        if slave:
+            self._set(copy, "slave")
+        return copy
+
+    def _join(self, mount: int, source: int) -> None:
         # EINVAL for a mount that is in a group or has a master still.
         self._set(mount, "private")
-        if source is None:
-            self._set(mount, "shared")
-            return
         flags = _BY_DESCRIPTORS | syscalls.MOVE_MOUNT_SET_GROUP
         self.call("move_mount SET_GROUP", syscalls.move_mount, source, "", mount, "", flags)
 

@@ -1,7 +1,8 @@
 """What a journal says was changed, put back: the new proc unmounted, each mount in its old peer group again.
 
-A mount joins a group through another member of it (MOVE_MOUNT_SET_GROUP, Linux 5.15), wherever that one lives. The
-number of a group is the same as long as it has a member, so with the old number comes the old group.
+A mount joins a group through another member of it (MOVE_MOUNT_SET_GROUP, Linux 5.15), wherever that one lives
+(:mod:`mntscope.isolate.sources`). The number of a group is the same as long as it has a member, so with the old number
+comes the old group.
 
 Who wrote the journal is looked at before it is read (:mod:`mntscope.isolate.trust`), what it says before anything is
 done (:mod:`mntscope.isolate.steps`).
@@ -15,19 +16,18 @@ from contextlib import contextmanager
 from functools import cache
 
 from mntscope.base.counting import counted
-from mntscope.base.paths import below, relative, under
 from mntscope.base.records import dataclass
 from mntscope.base.signals import to_the_end, uninterrupted
 from mntscope.errors import AccessError, KernelError, MntscopeError, RefusedError
 from mntscope.graph import same_namespace
-from mntscope.isolate.actions import let_go, start_worker
-from mntscope.isolate.journal import Journal, State, default_directory, locked
+from mntscope.isolate.actions import Hook, let_go, start_worker
+from mntscope.isolate.journal import Entry, Journal, State, default_directory, locked
 from mntscope.isolate.outcome import Undoing
-from mntscope.isolate.steps import Ids, Problem, Rejoin, Step, Steps, Unmount
-from mntscope.isolate.target import Capture, Captured, NamespaceFds, namespace_of
+from mntscope.isolate.sources import Prepared, Sources
+from mntscope.isolate.steps import Ids, Problem, Steps
+from mntscope.isolate.target import Capture, Captured, NamespaceFds
 from mntscope.isolate.trust import open_directory
 from mntscope.isolate.verify import Verifier
-from mntscope.kernel.channel import Worker
 from mntscope.kernel.mount_ids import unique_ids
 from mntscope.live.namespaces import every_namespace, identify, lists_all
 from mntscope.live.paths import absolute
@@ -55,10 +55,13 @@ class Listed:
     """Why not, or why it cannot be told."""
 
 
-def put_back(path: str, *, capture: Capture, in_host_namespace: bool = False) -> Undoing:
+def put_back(
+    path: str, *, capture: Capture, in_host_namespace: bool = False, hook: Hook | None = None
+) -> Undoing:
     """Put back what the journal at *path* says was changed. A second time there is nothing to do.
 
     *in_host_namespace*: even if that is the host's own namespace, and the journal says that isolate was told so too.
+    *hook* is for tests: it is called before each system call.
 
     :raises RefusedError: somebody else can have written it, it is of another boot, the namespace is gone, it does not
         fit what is there, or something would be lost; nothing is changed.
@@ -78,10 +81,16 @@ def put_back(path: str, *, capture: Capture, in_host_namespace: bool = False) ->
             seen = capture(name)
             _refuse_unless_meant(journal, seen, in_host_namespace=in_host_namespace)
             notes: list[str] = []
-            done, problems = _put_all_back(proc, mnt, seen.snapshot, seen.target, journal, notes, all_or_nothing=True)
+            done, problems = _put_all_back(
+                proc, mnt, seen.snapshot, seen.target, journal, notes, hook, all_or_nothing=True
+            )
             if problems:
                 what = "; ".join(problem.what for problem in problems)
-                # Nothing was changed, or something failed on the way, though all had been looked at before.
+                if done:
+                    # Something failed on the way, though all had been looked at before.
+                    what += f"; put back all the same: {', '.join(done)}"
+                else:
+                    what += "; nothing is changed"
                 raise (MntscopeError if done else RefusedError)(what, where=path, hint=problems[0].hint)
         return Undoing(path, tuple(done), tuple(notes))
 
@@ -89,7 +98,7 @@ def put_back(path: str, *, capture: Capture, in_host_namespace: bool = False) ->
 def put_back_entries(proc: Proc, mnt: int, snapshot: Snapshot, label: str, journal: Journal) -> list[str]:
     """The same for one that was begun and cannot go on, as far as it can be done: what could not be put back."""
     try:
-        _, problems = _put_all_back(proc, mnt, snapshot, label, journal, [], all_or_nothing=False)
+        _, problems = _put_all_back(proc, mnt, snapshot, label, journal, [], None, all_or_nothing=False)
     except MntscopeError as error:
         return [str(error)]
     return [problem.what for problem in problems]
@@ -161,7 +170,15 @@ def _refuse_unless_meant(journal: Journal, seen: Captured, *, in_host_namespace:
 
 @to_the_end()
 def _put_all_back(
-    proc: Proc, mnt: int, snapshot: Snapshot, label: str, journal: Journal, notes: list[str], *, all_or_nothing: bool
+    proc: Proc,
+    mnt: int,
+    snapshot: Snapshot,
+    label: str,
+    journal: Journal,
+    notes: list[str],
+    hook: Hook | None,
+    *,
+    all_or_nothing: bool,
 ) -> tuple[list[str], list[Problem]]:
     """What has been put back, one line each, and what could not be; the *notes* are added to."""
 
@@ -173,21 +190,32 @@ def _put_all_back(
         return ids(journal.namespace_id if view.label == label else view.namespace.id)
 
     # Not in the user namespace that owns the mounts: a member of the old group may belong to another.
-    worker = start_worker(NamespaceFds(proc.fd, mnt))
+    worker = start_worker(NamespaceFds(proc.fd, mnt), hook=hook)
     verifier = Verifier(proc, snapshot, label, worker.pid)
     done: list[str] = []
+    found: list[tuple[Entry, list[Prepared | Problem]]] = []
     try:
         now = verifier.table(label) or {mount.mount_id: mount for mount in snapshot.view(label).mounts}
         steps = Steps(journal, snapshot, label, ids_of)
-        sources = _Sources(proc, snapshot, mnt)
-        found = [(entry, [sources.checked(step) for step in needed]) for entry, needed in steps.find(now)]
+        sources = Sources(proc, mnt, hook)
+        # All of them are looked at, and what they take is in hand, before the first is taken.
+        for entry, needed in steps.find(now):
+            found.append((entry, []))
+            for step in needed:
+                found[-1][1].append(sources.prepare(step))
         problems = [step for _, needed in found for step in needed if isinstance(step, Problem)]
         if problems and all_or_nothing:
             return [], problems
         problems = []
         notes += steps.notes
-        for entry, needed in found:
-            left = [why for step in needed if (why := sources.take(step, worker, done))]
+        for entry, prepared in found:
+            left = []
+            for step in prepared:
+                outcome = step if isinstance(step, Problem) else sources.take(step, worker)
+                if isinstance(outcome, Problem):
+                    left.append(outcome)
+                else:
+                    done.append(outcome)
             if not left:
                 entry.state = "undone"
                 journal.write()
@@ -198,92 +226,13 @@ def _put_all_back(
             journal.state = "undone" if journal.state == "applied" else "rolled-back"
             journal.write()
     finally:
+        for _, prepared in found:
+            for step in prepared:
+                if isinstance(step, Prepared):
+                    step.close()
         let_go(worker)
         verifier.close()
     return done, problems
-
-
-class _Sources:
-    """Takes the steps: each mount rejoins its group through another member, wherever that one lives."""
-
-    def __init__(self, proc: Proc, snapshot: Snapshot, mnt: int) -> None:
-        self.proc = proc
-        self.snapshot = snapshot
-        self.mnt = mnt
-
-    def checked(self, step: Step | Problem) -> Step | Problem:
-        """The same step, or what is missing for it; looked at before the first is taken."""
-        if isinstance(step, Rejoin) and step.members:
-            source = self._source(step)
-            if isinstance(source, Problem):
-                return source
-            os.close(source)
-        return step
-
-    def take(self, step: Step | Problem, worker: Worker, done: list[str]) -> Problem | None:
-        """Take a step: say in *done* what was done, or return why it could not be."""
-        if isinstance(step, Problem):
-            return step
-        place = step.mount.mount_point
-        if isinstance(step, Unmount):
-            try:
-                worker.ask("unmount", path=place, mount_id=step.mount.mount_id)
-            except MntscopeError as error:
-                return Problem(f"the proc at {place} could not be unmounted ({error.what})", "try again")
-            done.append(f"unmounted the proc at {place}")
-            return None
-        source = self._source(step) if step.members else None
-        if isinstance(source, Problem):
-            return source
-        try:
-            self._join(step, source)
-        except MntscopeError as error:
-            return Problem(f"{place} cannot rejoin peer group {step.group} ({error.what})", "try again")
-        finally:
-            if source is not None:
-                os.close(source)
-        if source is None:
-            done.append(f"made {place} shared again")
-        elif step.was.peer_group is None:
-            done.append(f"made {place} a slave of peer group {step.group} again")
-        else:
-            done.append(f"returned {place} to peer group {step.group}")
-        return None
-
-    def _join(self, step: Rejoin, source: int | None) -> None:
-        # A worker forked now has the descriptor under the same number.
-        worker = start_worker(NamespaceFds(self.proc.fd, self.mnt))
-        try:
-            worker.ask("join", path=step.mount.mount_point, mount_id=step.mount.mount_id, source=source)
-        finally:
-            let_go(worker)
-
-    def _source(self, step: Rejoin) -> int | Problem:
-        """A descriptor of a mount whose group and master are those wanted, and whose root holds that of the mount."""
-        why = "none that is in it shows all of it"
-        for view, mount in step.members:
-            if not under(step.was.root, mount.root):
-                continue
-            fd = namespace_of(self.proc, view)
-            if fd is None:
-                why = f"the namespace {view.label} cannot be opened"
-                continue
-            root = view.process.root if view.process else "/"
-            place = below(root or "/", relative(mount.mount_point, "/"))
-            try:
-                worker = start_worker(NamespaceFds(self.proc.fd, fd))
-                try:
-                    slave = step.was.peer_group is None
-                    return worker.ask("copy", path=place, mount_id=mount.mount_id, slave=slave).fds[0]
-                finally:
-                    let_go(worker)
-            except MntscopeError as error:
-                # Covered, or in a namespace that may not be entered: another will do.
-                why = f"{error.what}: {place} of {view.label}"
-            finally:
-                os.close(fd)
-        what = f"{step.mount.mount_point} cannot rejoin peer group {step.group} through any mount that is in it ({why})"
-        return Problem(what, "unmount what covers them, then try again")
 
 
 @contextmanager
