@@ -7,6 +7,7 @@ exactly what stands here.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Literal
 
 from mntscope.base.display import Framed, Shown
@@ -18,13 +19,16 @@ from mntscope.graph.names import listed, namespace_names
 from mntscope.graph.severity import remedy_for
 from mntscope.model import Mount, View
 from mntscope.propagation import Effect, Outcome, simulate
-from mntscope.propagation.operations import MountNew, Operation, SetPropagation
+from mntscope.propagation.operations import MountNew, Operation, SetPropagation, Umount
 from mntscope.snapshot import Snapshot
 
 Kind = Literal["private", "slave"]
 
 WANTS_HOST_UMOUNTS = ("/var/lib/kubelet", "/var/lib/containers", "/var/lib/docker", "/csi", "/run/netns")
 """Where volumes come and go: a private copy of what lies here pins what the host has long unmounted."""
+
+_TOLD = 12
+"""Covered mounts of which it is said what that means."""
 
 PROC_OPTIONS = ("rw", "nosuid", "nodev", "noexec", "relatime")
 
@@ -58,7 +62,9 @@ class Plan(Framed, Shown):
     paths: tuple[str, ...]
     actions: tuple[Action, ...]
     notes: tuple[str, ...]
-    """What was found to be in order already, one line each."""
+    """What was found to be in order already, and what is left as it is, one line each."""
+    covered: tuple[Mount, ...] = ()
+    """Mounts that *recursive* would take, and that keep their propagation: no path leads to them."""
 
     @property
     def after(self) -> Snapshot:
@@ -87,7 +93,8 @@ def make_plan(
 
     For each path the mount that *contains* it is made private, or a slave: by *kind*, else private where it is of a
     filesystem that only shows the kernel, and a slave where the host may want to unmount it, so that its umounts
-    still arrive. *recursive* includes what is mounted below it. With *mount_proc* a fresh proc is then mounted at
+    still arrive. *recursive* includes what is mounted below it, but for what other mounts cover: no path leads there,
+    so that undo could not reach it; *force* includes that too. With *mount_proc* a fresh proc is then mounted at
     each path but those in *own_proc*, where the target sees its own processes already. *force* goes on where a
     private mount is known to do harm, or where the change itself is felt elsewhere.
 
@@ -119,7 +126,8 @@ def make_plan(
                 where=view.label,
                 hint="see predict",
             )
-    return Plan(view, snapshot, wanted, tuple(planner.actions), tuple(planner.notes))
+    covered = planner.told_of_covered()
+    return Plan(view, snapshot, wanted, tuple(planner.actions), tuple(planner.notes), covered)
 
 
 class _Planner:
@@ -133,6 +141,8 @@ class _Planner:
         self.force = force
         self.actions: list[Action] = []
         self.notes: list[str] = []
+        self.covered: dict[int, Mount] = {}
+        """By mount ID."""
 
     @property
     def view(self) -> View:
@@ -155,11 +165,12 @@ class _Planner:
         """Plan to take the mount that contains *path* out of its peer group, if anything mounted there would cross."""
         mount = self.containing(path)
         crossing = self.crossing(path)
-        inside = self.recursive and any(below.peer_group is not None for below in self._below(mount))
-        if not crossing and not inside:
+        kind = self.kind or _kind_for(mount)
+        inside = self._subtrees(mount, kind) if self.recursive else []
+        taken = (it for top, all_of_it in inside for it in (self._below(top) if all_of_it else (top,)))
+        if not crossing and all(it.peer_group is None for it in taken):
             self.notes.append(f"nothing mounted at {path} reaches another namespace already")
             return
-        kind = self.kind or _kind_for(mount)
         self._refuse_pinning(mount, path, kind)
         if MountTree.of(self.view).named_by(mount.mount_point) is not mount:
             raise RefusedError(
@@ -167,14 +178,36 @@ class _Planner:
                 where=self.label,
                 hint="unmount what covers it first",
             )
-        self._refuse_covered(mount)
-        operation = SetPropagation(self.label, mount.mount_point, kind, self.recursive)
         why = (
             f"what is mounted at {path} would also land in {_names(self.world, crossing)}" if crossing else "asked for"
         )
         if kind == "slave":
             why += "; as a slave it goes on receiving the host's umounts"
-        self._add(operation, mount.mount_point, why, mount)
+        for top, all_of_it in inside or [(mount, False)]:
+            operation = SetPropagation(self.label, top.mount_point, kind, all_of_it)
+            # An action before this one may have changed its master.
+            before = next(it for it in self.view.mounts if it.mount_id == top.mount_id)
+            self._add(operation, top.mount_point, why if top is mount else f"it is mounted below {path}", before)
+
+    def told_of_covered(self) -> tuple[Mount, ...]:
+        """The mounts that were left out, after a note on what that means for each of the first of them."""
+        for mount in islice(self.covered.values(), _TOLD):
+            self.notes.append(
+                f"the {mount.fs_type} at {mount.mount_point} stays {mount.propagation}, because another mount covers "
+                f"it and no path leads to it: {self._uncovering(mount)}"
+            )
+        if len(self.covered) > _TOLD:
+            self.notes.append(f"{len(self.covered) - _TOLD} more mounts that others cover keep their propagation")
+        return tuple(self.covered.values())
+
+    def _uncovering(self, mount: Mount) -> str:
+        """What it means that a covered mount stays as it is: an umount of its cover is an event of its peer group."""
+        outcome = simulate(self.world, Umount(self.label, mount.mount_point, lazy=True))
+        crossing = [effect for effect in outcome.effects if effect.crosses]
+        again = "what is mounted there once it is uncovered still reaches its peers"
+        if outcome.errno is None and crossing:
+            return f"to unmount what covers it also unmounts in {_names(self.world, crossing)}, and {again}"
+        return again
 
     def mount_proc_at(self, path: str) -> None:
         """Plan a fresh proc at *path*."""
@@ -204,19 +237,36 @@ class _Planner:
             pending.extend(tree.children(current))
             yield current
 
-    def _refuse_covered(self, mount: Mount) -> None:
-        """What is out of reach could be changed with all the others, and never be put back."""
-        if not self.recursive or self.force:
-            return
+    def _subtrees(self, mount: Mount, kind: Kind) -> list[tuple[Mount, bool]]:
+        """The mounts to be changed, which together are all of the reachable ones; and whether with all below each.
+
+        What is out of reach could be changed with all the others, and never be put back.
+        """
+        below = list(self._below(mount))
         tree = MountTree.of(self.view)
-        for other in self._below(mount):
-            if tree.hidden(other) and (other.peer_group is not None or other.master is not None):
-                raise RefusedError(
-                    f"--recursive would also change the {other.fs_type} at {other.mount_point} that another mount "
-                    "covers, and undo could not reach it",
-                    where=self.label,
-                    hint="name the paths one by one; --force does it all the same",
-                )
+        out_of_reach = [it for it in below if _changes(it, kind) and tree.named_by(it.mount_point) is not it]
+        if self.force or not out_of_reach:
+            return [(mount, True)]
+        self.covered |= {it.mount_id: it for it in out_of_reach}
+        # Those in or above which something is out of reach: each alone.
+        alone = set()
+        for it in out_of_reach:
+            above: Mount | None = it
+            while above is not None and above.mount_id not in alone:
+                alone.add(above.mount_id)
+                above = tree.parent(above) if above is not mount else None
+        found = []
+        pending = [mount]
+        while pending:
+            top = pending.pop()
+            if top.mount_id not in alone:
+                if any(_changes(it, kind) for it in self._below(top)):
+                    found.append((top, True))
+                continue
+            pending.extend(reversed(tree.children(top)))
+            if _changes(top, kind) and top.mount_id not in self.covered:
+                found.append((top, False))
+        return found
 
     def _refuse_pinning(self, mount: Mount, path: str, kind: Kind) -> None:
         if kind == "slave" or self.force:
@@ -239,6 +289,11 @@ class _Planner:
             hint="use --type slave, which receives the host's umounts and sends nothing back; --force does it "
             "all the same",
         )
+
+
+def _changes(mount: Mount, kind: Kind) -> bool:
+    """Whether to make it *kind* changes it."""
+    return mount.peer_group is not None or (kind == "private" and mount.master is not None)
 
 
 def _kind_for(mount: Mount) -> Kind:

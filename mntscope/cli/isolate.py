@@ -13,7 +13,9 @@ HELP = "stop what is mounted at a path from reaching other namespaces: verified,
 
 EPILOG = """\
 TARGET is a process (1234, self, container:NAME) or a namespace file (ns:PATH). For each PATH the mount that contains it
-leaves its peer group, so that what is mounted there stays there. Nothing is done that cannot be done completely.
+leaves its peer group, so that what is mounted there stays there. Nothing is done that cannot be done completely; what
+undo could not put back on this kernel is told beforehand, and takes --force. With --recursive, mounts that others cover
+keep their propagation: no path leads there.
 
 Exit codes: 0 applied and verified, nothing to do, or --dry-run; 2 refused, or all put back; 130 or 143 interrupted,
 and all put back, or told that it had been applied
@@ -39,7 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--recursive", action="store_true", help="also what is mounted below it")
     parser.add_argument("--dry-run", action="store_true", help="show the plan, and change nothing")
-    parser.add_argument("--force", action="store_true", help="even where the plan says that it harms")
+    parser.add_argument("--force", action="store_true", help="even where it harms, or could not be undone")
     parser.add_argument(
         "--in-host-namespace", action="store_true", help="even if the target lives in the host's own namespace"
     )
@@ -54,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Isolate, and write what came of it; also of what was refused or rolled back, where a program reads it."""
     from mntscope.cli.targets import resolve
     from mntscope.isolate.apply import isolate
-    from mntscope.isolate.outcome import RolledBackError
+    from mntscope.isolate.outcome import IrreversibleError, RolledBackError
     from mntscope.output.escape import visible
     from mntscope.output.isolate import FORMATS as WRITERS
     from mntscope.output.isolate import Isolating
@@ -76,7 +78,8 @@ def run(arguments: argparse.Namespace) -> int:
         refused = Isolating(
             arguments.target,
             refused=str(error),
-            plan=error.plan if isinstance(error, RolledBackError) else None,
+            plan=error.plan if isinstance(error, RolledBackError | IrreversibleError) else None,
+            irreversible=error.irreversible if isinstance(error, IrreversibleError) else (),
             journal=error.journal if isinstance(error, RolledBackError) else None,
         )
         if arguments.format != "table":

@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mntscope.analysis.plan import Action, Kind, Plan, make_plan
-from mntscope.isolate.outcome import InterruptedIsolationError, Isolation, RolledBackError, Running, Undoing
+from mntscope.isolate.outcome import (
+    InterruptedIsolationError,
+    IrreversibleError,
+    Isolation,
+    RolledBackError,
+    Running,
+    Undoing,
+)
 
 if TYPE_CHECKING:
     from mntscope.isolate.apply import isolate
@@ -17,6 +24,7 @@ __all__ = [
     "Action",
     "Capture",
     "InterruptedIsolationError",
+    "IrreversibleError",
     "Isolation",
     "Kind",
     "Plan",

@@ -1,6 +1,6 @@
 """``isolate``: what is to be done is planned, and done or not done; again where somebody else came in between.
 
-Where it is only planned, nothing is loaded that could change anything: that is :mod:`mntscope.isolate.attempt`.
+What could not be undone (:mod:`mntscope.isolate.foresee`) is not done either, unless it is forced.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from mntscope.analysis.plan import Kind, Plan, make_plan
 from mntscope.base import signals
 from mntscope.base.records import replace
 from mntscope.errors import RefusedError, UsageError
-from mntscope.isolate.outcome import Isolation, RolledBackError
+from mntscope.isolate.outcome import IrreversibleError, Isolation, RolledBackError
 from mntscope.isolate.residents import refuse_for_strangers
 from mntscope.isolate.target import Capture, Target, opened, resolve
 from mntscope.live.procfs import Proc, open_proc
@@ -51,7 +51,7 @@ def isolate(
     *target* is a pid or the path of a namespace file, *journal* the file to write. *capture* reads the machine, once
     for each attempt. With *dry_run* it is only planned. *hook* is for tests: it is called before each system call.
 
-    :raises RefusedError: it would harm.
+    :raises RefusedError: it would harm, or undo could not put it back (:class:`IrreversibleError`).
     :raises RolledBackError: it was begun and not finished.
     :raises AccessError: no permission.
     :raises TargetError: no such process, namespace or path; or it ended meanwhile, and nothing is changed.
@@ -84,15 +84,24 @@ def isolate(
                 own_proc={path for path, own in places.items() if own},
             )
 
-        if dry_run:
-            planned = Isolation(plan())
-            if pending:
-                raise signals.as_error(pending[0])
-            return planned
         from mntscope.isolate.attempt import new_journal
+        from mntscope.isolate.foresee import irreversible
         from mntscope.isolate.journal import default_path, locked
         from mntscope.live.paths import absolute
 
+        def foreseen(plan: Plan) -> tuple[str, ...]:
+            with signals.at_once():
+                found = irreversible(proc, at, plan, new_journal(proc, at, plan, "", -1)) if plan.actions else ()
+            if found and not force:
+                raise IrreversibleError(plan, found, where=at.name)
+            return found
+
+        if dry_run:
+            planned = plan()
+            lost = foreseen(planned)
+            if pending:
+                raise signals.as_error(pending[0])
+            return Isolation(planned, irreversible=lost)
         path = absolute(journal or default_path(at.pid))
         # Planned only when no other mntscope changes anything any more.
         with locked(path, new=True, pending=pending) as directory:
@@ -100,13 +109,14 @@ def isolate(
             def journal_of(plan: Plan) -> Journal:
                 return new_journal(proc, at, plan, path, directory, in_host_namespace=in_host_namespace)
 
-            return _until_undisturbed(proc, at, plan, journal_of, path, pending, hook)
+            return _until_undisturbed(proc, at, plan, foreseen, journal_of, path, pending, hook)
 
 
 def _until_undisturbed(
     proc: Proc,
     at: Target,
     plan: Callable[[], Plan],
+    foreseen: Callable[[Plan], tuple[str, ...]],
     journal_of: Callable[[Plan], Journal],
     path: str,
     pending: list[int],
@@ -123,6 +133,7 @@ def _until_undisturbed(
         current = plan()
         if not current.actions:
             return Isolation(current, verified=True, journal=path if number > 1 else None, attempts=number)
+        lost = foreseen(current)
         attempt = Attempt(proc, at, current, journal_of(current), pending, hook)
         try:
             attempt.run()
@@ -132,7 +143,8 @@ def _until_undisturbed(
                 raise RolledBackError(what, path, where=at.name, plan=current, clean=True) from error
             time.sleep(random.uniform(0, 0.1 * min(number, 5)))  # noqa: S311 - spreads attempts, guards nothing
         else:
-            return Isolation(current, True, True, path, tuple(sorted(attempt.verifier.unread)), number)
+            unread, ended = (tuple(sorted(labels)) for labels in (attempt.verifier.unread, attempt.verifier.ended))
+            return Isolation(current, True, not set(unread) - set(ended), path, unread, number, lost, ended)
 
 
 # What comes before

@@ -160,8 +160,9 @@ class Attempt:
                 group=before.peer_group,
                 master=before.master,
             )
-        except RefusedError:
-            if before.mount_point == named:
+        except (RefusedError, KernelError) as error:
+            nowhere = isinstance(error, RefusedError) or error.errno in (errno.ENOENT, errno.ENOTDIR)
+            if before.mount_point == named or not nowhere:
                 raise
             # Covered by another, below the mount that is changed with all that is in it: no path leads there.
             self.without_copy.add(before.mount_id)

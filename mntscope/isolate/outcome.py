@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from mntscope.analysis.plan import Plan
 from mntscope.base.records import dataclass
-from mntscope.errors import MntscopeError
+from mntscope.errors import MntscopeError, RefusedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +19,29 @@ class Isolation:
     """Every namespace shows what was predicted."""
     journal: str | None = None
     unread: tuple[str, ...] = ()
-    """Namespaces that could not be read again: they ended meanwhile."""
+    """Namespaces that could not be read again."""
     attempts: int = 0
+    irreversible: tuple[str, ...] = ()
+    """What undo could not put back, one line each: it is done only where that is forced."""
+    ended: tuple[str, ...] = ()
+    """Of those that were not read again, the ones of which it is known that they ended meanwhile."""
+
+    @property
+    def not_verified(self) -> tuple[str, ...]:
+        """The namespaces that may be there still, and were not read again."""
+        return tuple(label for label in self.unread if label not in self.ended)
+
+
+class IrreversibleError(RefusedError):
+    """Undo could not put back what would be done, for at least one reason; nothing is done without being forced."""
+
+    def __init__(self, plan: Plan, irreversible: tuple[str, ...], *, where: str) -> None:
+        first, *others = irreversible
+        more = f"; and {len(others)} more" if others else ""
+        hint = "--force does it all the same, for good"
+        super().__init__(f"undo could not put it back: {first}{more}", where=where, hint=hint)
+        self.plan = plan
+        self.irreversible = irreversible
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from mntscope.base.paths import below, relative, under
 from mntscope.errors import KernelError, MntscopeError, RefusedError
 from mntscope.isolate.actions import Hook, let_go, start_worker
+from mntscope.isolate.reach import Views, namespace_of
 from mntscope.isolate.steps import Problem, Rejoin, Step, Unmount
-from mntscope.isolate.target import NamespaceFds, namespace_of
+from mntscope.isolate.target import NamespaceFds
 from mntscope.kernel.channel import Worker
 from mntscope.live.procfs import Proc
 from mntscope.model import Mount, View
@@ -45,8 +46,9 @@ class Prepared:
 class Sources:
     """Finds, for the mounts of a namespace *mnt*, the members through which they rejoin their groups."""
 
-    def __init__(self, proc: Proc, mnt: int, hook: Hook | None = None) -> None:
+    def __init__(self, proc: Proc, views: Views, mnt: int, hook: Hook | None = None) -> None:
         self.proc = proc
+        self.views = views
         self.mnt = mnt
         self.hook = hook
         self._held = 0
@@ -105,7 +107,7 @@ class Sources:
         for view, member in step.members:
             if not under(step.was.root, member.root):
                 continue
-            fd = namespace_of(self.proc, view)
+            fd = namespace_of(self.proc, view, self.views)
             if fd is None:
                 found = Problem(f"the namespace {view.label} cannot be opened", "run mntscope as root")
                 continue

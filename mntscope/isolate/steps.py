@@ -68,6 +68,8 @@ class Steps:
         self.journal = journal
         self.notes: list[str] = []
         """What will not be quite as before, and why."""
+        self.lost: list[str] = []
+        """Of these, where events will not arrive as they did before."""
         self._snapshot = snapshot
         self._view = snapshot.view(label)
         self._ids_of = ids_of
@@ -129,7 +131,7 @@ class Steps:
         if isinstance(members, Problem):
             return members
         if not members and was.peer_group is None:
-            self.notes.append(f"{place} has no master any more: its peer group {group} is gone")
+            self._lose(f"{place} has no master any more: its peer group {group} is gone")
             return None
         if tree.containing(place) != mount:
             return Problem(f"{place} cannot rejoin peer group {group}: another mount covers it", "unmount that first")
@@ -138,7 +140,13 @@ class Steps:
                 f"the peer group {group} of {place} is gone (none of the members it had is left): "
                 "it is shared again, in a group with a new number"
             )
+            if was.master not in (None, mount.master):
+                self._lose(f"{place} is no slave of peer group {was.master} any more")
         return Rejoin(mount, was, members)
+
+    def _lose(self, what: str) -> None:
+        self.notes.append(what)
+        self.lost.append(what)
 
     def _known(
         self, mount_id: int, unique_id: int | None, place: str, now: Mapping[int, Mount]

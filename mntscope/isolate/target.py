@@ -16,7 +16,7 @@ from mntscope.kernel.worker import enter
 from mntscope.live.foreign import follow, pid_namespace_of, root_directory
 from mntscope.live.namespaces import identify, open_namespace, proc_mount
 from mntscope.live.procfs import Proc, device_of, hold, mount_id_of, read, read_process
-from mntscope.model import Namespace, View
+from mntscope.model import Namespace
 from mntscope.snapshot import Snapshot
 
 _OPEN = os.O_RDONLY | os.O_CLOEXEC
@@ -164,17 +164,6 @@ def resolve(at: Target, path: str) -> Place:
 def _nowhere(path: str, at: Target, error: OSError) -> TargetError:
     hint = "it must exist before something can be mounted there"
     return TargetError(f"{path} leads nowhere ({error.strerror})", where=at.name, hint=hint)
-
-
-def namespace_of(proc: Proc, view: View) -> int | None:
-    """A descriptor of the mount namespace of a view; ``None`` where none may be opened, or it has ended."""
-    for name in ("self", *(str(process.pid) for process in view.namespace.processes)):
-        with suppress(OSError):
-            fd = os.open(f"{name}/ns/mnt", _OPEN, dir_fd=proc.fd)
-            if os.fstat(fd).st_ino == view.namespace.inode:
-                return fd
-            os.close(fd)
-    return None
 
 
 def _owner(held: ExitStack, proc: Proc, mnt: int) -> int | None:

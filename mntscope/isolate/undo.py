@@ -55,9 +55,7 @@ class Listed:
     """Why not, or why it cannot be told."""
 
 
-def put_back(
-    path: str, *, capture: Capture, in_host_namespace: bool = False, hook: Hook | None = None
-) -> Undoing:
+def put_back(path: str, *, capture: Capture, in_host_namespace: bool = False, hook: Hook | None = None) -> Undoing:
     """Put back what the journal at *path* says was changed. A second time there is nothing to do.
 
     *in_host_namespace*: even if that is the host's own namespace, and the journal says that isolate was told so too.
@@ -197,12 +195,11 @@ def _put_all_back(
     try:
         now = verifier.table(label) or {mount.mount_id: mount for mount in snapshot.view(label).mounts}
         steps = Steps(journal, snapshot, label, ids_of)
-        sources = Sources(proc, mnt, hook)
+        sources = Sources(proc, {view.label: view for view in snapshot.views}, mnt, hook)
         # All of them are looked at, and what they take is in hand, before the first is taken.
         for entry, needed in steps.find(now):
             found.append((entry, []))
-            for step in needed:
-                found[-1][1].append(sources.prepare(step))
+            found[-1][1].extend(map(sources.prepare, needed))
         problems = [step for _, needed in found for step in needed if isinstance(step, Problem)]
         if problems and all_or_nothing:
             return [], problems
@@ -210,8 +207,8 @@ def _put_all_back(
         notes += steps.notes
         for entry, prepared in found:
             left = []
-            for step in prepared:
-                outcome = step if isinstance(step, Problem) else sources.take(step, worker)
+            for ready in prepared:
+                outcome = ready if isinstance(ready, Problem) else sources.take(ready, worker)
                 if isinstance(outcome, Problem):
                     left.append(outcome)
                 else:
@@ -227,9 +224,9 @@ def _put_all_back(
             journal.write()
     finally:
         for _, prepared in found:
-            for step in prepared:
-                if isinstance(step, Prepared):
-                    step.close()
+            for ready in prepared:
+                if isinstance(ready, Prepared):
+                    ready.close()
         let_go(worker)
         verifier.close()
     return done, problems

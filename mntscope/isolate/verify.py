@@ -9,7 +9,8 @@ from contextlib import suppress
 from mntscope.base.records import replace
 from mntscope.base.redaction import redact
 from mntscope.errors import MntscopeError
-from mntscope.live.namespaces import every_namespace, read_inside
+from mntscope.isolate.reach import has_ended, namespace_of
+from mntscope.live.namespaces import read_inside
 from mntscope.live.procfs import Proc, namespace_link, read
 from mntscope.model import Mount, View
 from mntscope.parse import parse_mountinfo
@@ -23,7 +24,7 @@ class Verifier:
     """Reads the tables of all namespaces of a snapshot, through the processes that live there.
 
     *inside* is a process at the root of the *target*'s namespace. Descriptors of the namespaces without
-    processes are kept until :meth:`close`.
+    processes are kept until :meth:`close`, so that each is read through the one by which it was found.
     """
 
     def __init__(self, proc: Proc, snapshot: Snapshot, target: str, inside: int) -> None:
@@ -31,7 +32,9 @@ class Verifier:
         self.target = target
         self.inside = inside
         self.unread: set[str] = set()
-        """Namespaces that ended, or could not be read any more."""
+        """Namespaces that could not be read any more."""
+        self.ended: set[str] = set()
+        """Those of them of which it is known that they ended."""
         self._views = {view.label: view for view in snapshot.views}
         self._before = {view.label: {mount.mount_id: mount for mount in view.mounts} for view in snapshot.views}
         self._drift: dict[str, dict[int, Mount | None]] = {}
@@ -92,6 +95,8 @@ class Verifier:
             found = self.table(view.label)
             if found is None:
                 self.unread.add(view.label)
+                if view.label != self.target and has_ended(self.proc, self._views[view.label]):
+                    self.ended.add(view.label)
                 return []
             wrong = list(_differences(known, new, found))
             if not wrong:
@@ -106,6 +111,11 @@ class Verifier:
             data = self._through(pid, view.namespace.inode)
             if data is not None:
                 return data
+        if view.label not in self._empty:
+            # Who was known to live there has ended, but it may be kept by others.
+            fd = namespace_of(self.proc, view, self._views)
+            if fd is not None:
+                self._empty[view.label] = fd
         if view.label in self._empty:
             with suppress(MntscopeError):
                 return read_inside(self.proc, self._empty[view.label], view.label).table
@@ -122,17 +132,12 @@ class Verifier:
         return data or None
 
     def _without_process(self) -> dict[str, int]:
-        wanted = {
-            view.namespace.inode: view.label
-            for view in self._views.values()
-            if view.process is None and not view.namespace.processes and view.label != self.target
-        }
         found: dict[str, int] = {}
-        if wanted:
-            for fd in every_namespace(self.proc):
-                label = wanted.get(os.fstat(fd).st_ino)
-                if label is not None:
-                    found[label] = os.dup(fd)
+        for view in self._views.values():
+            if view.process is None and not view.namespace.processes and view.label != self.target:
+                fd = namespace_of(self.proc, view, self._views)
+                if fd is not None:
+                    found[view.label] = fd
         return found
 
 

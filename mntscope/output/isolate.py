@@ -15,7 +15,7 @@ from mntscope.output.escape import shell_word
 from mntscope.output.formats import Format, documents, table
 from mntscope.output.predict import EFFECTS, effect_row
 from mntscope.output.shell import shell
-from mntscope.output.writers.json import effect_json, json_text, problems_json
+from mntscope.output.writers.json import effect_json, json_text, mount_json, problems_json
 from mntscope.output.writers.page import Page
 from mntscope.propagation.operations import SetPropagation
 
@@ -31,6 +31,8 @@ class Isolating:
     journal: str | None = None
     """Of one that was rolled back."""
     plan: Plan | None = None
+    irreversible: tuple[str, ...] = ()
+    """What undo could not put back, of one that was refused for it."""
 
     @property
     def shown_plan(self) -> Plan | None:
@@ -56,8 +58,11 @@ def _blocks(isolating: Isolating, page: Page) -> Iterator[Block]:
         yield Verdict("REFUSED", "critical", isolating.refused)
     if plan is not None:
         yield from _plan(plan, page)
+    lost = done.irreversible if done is not None else isolating.irreversible
+    yield from phrases.noted("What undo could not put back", [f"{what}." for what in lost], page)
     if done is not None:
-        yield from phrases.noted("Ended meanwhile, and not read again", done.unread, page)
+        yield from phrases.noted("Ended meanwhile, and not read again", done.ended, page)
+        yield from phrases.noted("Not read again, and not verified", done.not_verified, page)
     if done is not None and done.applied and done.journal:
         yield Heading("To undo it")
         yield Commands((shell(("mntscope", "undo", done.journal)),))
@@ -70,7 +75,8 @@ def _outcome(isolating: Isolating, done: Isolation) -> Verdict:
     if isolating.dry_run:
         return Verdict("PLAN", "medium", f"nothing is changed; carried out, {nothing}.")
     again = f" (attempt {done.attempts})" if done.attempts > 1 else ""
-    return Verdict("ISOLATED", "good", f"{nothing}. Every namespace was read again after each action{again}.")
+    but = f", but for {counted(len(done.not_verified), 'namespace')}" if done.not_verified else ""
+    return Verdict("ISOLATED", "good", f"{nothing}. Every namespace was read again after each action{but}{again}.")
 
 
 def _plan(plan: Plan, page: Page) -> Iterator[Block]:
@@ -129,6 +135,9 @@ def isolation_json(isolating: Isolating, page: Page) -> str:  # noqa: ARG001
             "notes": list(plan.notes) if plan else [],
             "uncertain": list(plan.uncertain) if plan else [],
             "unread": list(done.unread) if done else [],
+            "ended": list(done.ended) if done else [],
+            "irreversible": list(done.irreversible if done else isolating.irreversible),
+            "covered": [mount_json(mount) for mount in plan.covered] if plan else [],
             "not_seen": problems_json(plan.snapshot.not_seen) if plan else [],
         },
     )

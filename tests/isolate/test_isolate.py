@@ -157,30 +157,6 @@ def test_a_slaves_old_master_comes_back(host: Host, tmp_path: Path) -> None:
     assert (host.mountinfo(), host.mountinfo(target)) == before
 
 
-def test_recursive_is_refused_where_undo_could_not_reach(host: Host, tmp_path: Path) -> None:
-    host.call(mount_family)
-    host.call(syscalls.mount, "over", "/mnt/a", "tmpfs", 0)
-    target = leaking(host)
-    before = host.mountinfo(target)
-    with pytest.raises(RefusedError, match=r"at /mnt/a that another mount covers.*--force"):
-        isolated(host, target, "/mnt", journal=tmp_path / "1", kind="private", recursive=True)
-    isolated(host, target, "/mnt", journal=tmp_path / "2", kind="private", recursive=True, force=True)
-    with pytest.raises(MntscopeError, match="/mnt/a cannot rejoin peer group"):
-        undone(host, tmp_path / "2")
-    host.call(syscalls.umount2, "/mnt/a")
-    inside = Path(f"/proc/{target.pid}/ns/mnt")
-
-    def uncover() -> None:
-        syscalls.setns(os.open(inside, os.O_RDONLY), syscalls.CLONE_NEWNS)
-        syscalls.umount2("/mnt/a")
-
-    if len(tags(host, "/mnt/a", target)) == 2:
-        host.call(uncover)
-    undone(host, tmp_path / "2")
-    assert tags(host, "/mnt/a", target) == tags(host, "/mnt/a")
-    assert len(host.mountinfo(target).splitlines()) == len(before.splitlines()) - 1
-
-
 def test_a_symbolic_link_is_followed_as_the_target_follows_it(host: Host, tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     (tmp_path / "link").symlink_to("there")

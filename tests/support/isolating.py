@@ -29,15 +29,20 @@ def leaking(host: Host) -> Actor:
     return host.unshare("unchanged", new_pids=True)
 
 
-def isolated(host: Host, target: Actor | int | str, *paths: str, journal: Path, **options: Any) -> Isolation:
-    """Isolates a target of the host."""
+def isolated(
+    host: Host, target: Actor | int | str, *paths: str, journal: Path, everything: bool = False, **options: Any
+) -> Isolation:
+    """Isolates a target of the host; with *everything*, from all other namespaces of the machine."""
     named = target.pid if isinstance(target, Actor) else target
-    return isolate(named, paths or ("/proc",), capture=capture_from(host), journal=str(journal), **options)
+    capture = capture_from(host, everything=everything)
+    return isolate(named, paths or ("/proc",), capture=capture, journal=str(journal), **options)
 
 
-def undone(host: Host, journal: Path) -> Undoing:
-    """Undoes what a journal says."""
-    return put_back(str(journal), capture=capture_from(host))
+def undone(
+    host: Host, journal: Path, *, everything: bool = False, hook: Callable[[str], None] | None = None
+) -> Undoing:
+    """Undoes what a journal says; *hook* is called before each system call."""
+    return put_back(str(journal), capture=capture_from(host, everything=everything), hook=hook)
 
 
 def lines_at(host: Host, path: str, actor: Actor | None = None) -> list[str]:
