@@ -19,6 +19,7 @@ from mntscope.base.paths import under
 from mntscope.base.records import replace
 from mntscope.errors import AccessError, KernelError, MntscopeError, RefusedError, TargetError
 from mntscope.graph import MountTree
+from mntscope.graph.names import namespace_name
 from mntscope.isolate.actions import Change, ChangedMount, Hook, NewMount, let_go, start_worker
 from mntscope.isolate.journal import Changed, Entry, Journal, Member, State
 from mntscope.isolate.outcome import InterruptedIsolationError, RolledBackError, TerminatedIsolationError
@@ -273,6 +274,7 @@ def new_journal(
         entries=_entries(plan),
         directory=directory,
         in_host_namespace=in_host_namespace,
+        target=namespace_name(plan.target),
     )
 
 

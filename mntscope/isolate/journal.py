@@ -41,6 +41,9 @@ _BEGINNING = b'{"schema":"'
 LARGEST = 1 << 24
 """A journal of more bytes is none."""
 
+_SAID = 3
+"""Actions that are told of in a few words."""
+
 PATIENCE = 10.0
 """Seconds for which the same process is waited for."""
 
@@ -108,6 +111,8 @@ class Journal:
     """A descriptor of its directory, through which it is written: from inside of other namespaces, too."""
     in_host_namespace: bool = False
     """Whether it was asked for even if that namespace is the host's."""
+    target: str = ""
+    """What that namespace was called."""
     begun: bool = False
     """Whether its file says all of it already, but for how far it has come."""
 
@@ -117,6 +122,18 @@ class Journal:
         return self.state not in ("undone", "rolled-back") and any(
             entry.state in ("doing", "done") for entry in self.entries
         )
+
+    @property
+    def what(self) -> str:
+        """What was to be done, in a few words."""
+        said = [
+            f"{entry.path} {entry.type}{' with all below' if entry.recursive else ''}"
+            if entry.action == "propagation"
+            else f"a proc at {entry.path}"
+            for entry in self.entries[:_SAID]
+        ]
+        more = [f"{len(self.entries) - _SAID} more"] if len(self.entries) > _SAID else []
+        return ", ".join(said + more)
 
     def write(self) -> None:
         """Put it on the disk.

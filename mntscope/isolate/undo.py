@@ -53,6 +53,10 @@ class Listed:
     """Whether there is something to undo."""
     why: str = ""
     """Why not, or why it cannot be told."""
+    target: str = ""
+    """What its namespace was called."""
+    what: str = ""
+    """What was changed there, in a few words."""
 
 
 def put_back(path: str, *, capture: Capture, in_host_namespace: bool = False, hook: Hook | None = None) -> Undoing:
@@ -136,7 +140,8 @@ def _listed(proc: Proc, directory: int, path: str) -> Listed:
         except MntscopeError as error:
             why = error.what
     to_undo = journal.to_undo and not why
-    return Listed(path, journal.time, journal.pid, journal.namespace, journal.state, to_undo, why)
+    told = (journal.time, journal.pid, journal.namespace, journal.state, to_undo, why, journal.target, journal.what)
+    return Listed(path, *told)
 
 
 def _refuse_of_another_boot(journal: Journal, proc: Proc) -> None:

@@ -12,7 +12,7 @@ from mntscope.output.formats import Format, documents, table
 from mntscope.output.writers.json import json_text
 from mntscope.output.writers.page import Page
 
-JOURNALS = ("Time", "Target", "State", "To undo", "Journal")
+JOURNALS = ("Time", "Target", "What", "State", "To undo", "Journal")
 
 
 def document(undoing: Undoing, page: Page) -> Document:
@@ -39,10 +39,12 @@ def journals_document(journals: Sequence[Listed], page: Page) -> Document:  # no
 
 def _row(journal: Listed) -> tuple[str, ...]:
     target = f"mnt:[{journal.namespace}]" if journal.pid is None else f"process {journal.pid}"
+    if journal.target:
+        target = journal.target
     to_undo = "yes" if journal.to_undo else f"no: {journal.why}" if journal.why else "no"
     if journal.state is None:
-        return "-", "-", "-", to_undo, journal.journal
-    return journal.time, target, journal.state, to_undo, journal.journal
+        return "-", "-", "-", "-", to_undo, journal.journal
+    return journal.time, target, journal.what, journal.state, to_undo, journal.journal
 
 
 # ---- for programs ----
@@ -64,6 +66,8 @@ def journals_json(journals: Sequence[Listed], page: Page) -> str:  # noqa: ARG00
             "state": journal.state,
             "to_undo": journal.to_undo,
             "why": journal.why or None,
+            "target": journal.target or None,
+            "what": journal.what or None,
         }
         for journal in journals
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -248,8 +249,12 @@ def test_the_list_says_what_there_is_to_undo(
         assert word in said
     assert main(["undo", "--list"]) == 0
     heading, *lines = capsys.readouterr().out.splitlines()
-    assert heading.split() == ["TIME", "TARGET", "STATE", "TO", "UNDO", "JOURNAL"]
-    assert [line.split()[3:5] for line in lines[:2]] == [["applied", "yes"], ["undone", "no"]]
+    assert heading.split() == ["TIME", "TARGET", "WHAT", "STATE", "TO", "UNDO", "JOURNAL"]
+    for line, target, state in zip(lines, (first, second), ("applied  yes", "undone   no"), strict=False):
+        assert str(target.pid) in line
+        assert re.search(rf"/proc private  {state} ", line), line
+    assert [row["what"] for row in told["journals"]] == ["/proc private"] * 3 + [None] * 2
+    assert str(first.pid) in told["journals"][0]["target"]
 
 
 @pytest.mark.parametrize("words", [[], ["--list", "journal"]])
