@@ -15,6 +15,7 @@ HELP = "run a command in a mount namespace of its own, from which nothing leaks"
 
 EPILOG = """\
 Every mount becomes a slave: what the command mounts stays inside, and what the host unmounts goes away inside too.
+With --pid, an ordinary user gets a user namespace too, where the kernel allows that.
 Before the command runs, every namespace is read, and it is not run if anything mounted at /proc could reach one.
 Standard output is the command's: what was verified is only written with -o FILE.
 

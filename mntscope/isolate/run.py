@@ -158,7 +158,8 @@ def _verify_stays_inside(proc: Proc, pid: int, capture: Capture, before: View) -
 
 
 def _name(proc: Proc, pid: int) -> str:
-    return str(pid) if proc.problem else f"ns:/proc/{pid}/ns/mnt"
+    # What an ordinary user makes is owned by another user namespace, and is read from outside.
+    return str(pid) if proc.problem or os.geteuid() else f"ns:/proc/{pid}/ns/mnt"
 
 
 def _hear(worker: Worker, request: str = "") -> None:
@@ -177,8 +178,17 @@ def _explained(error: KernelError) -> MntscopeError:
     if error.call == "execve":
         kind = CommandNotFoundError if error.errno == errno.ENOENT else CommandNotExecutableError
         return kind(f"it cannot be run ({error.strerror})", where=error.where)
+    if error.errno == errno.EPERM and error.call == "mount" and os.geteuid():
+        # fs/namespace.c, mount_too_revealing
+        what = f"the kernel refuses a new proc in a user namespace ({error}): something covers a part of the one here"
+        return AccessError(what, hint="run mntscope as root, or without --pid")
+    if error.errno in (errno.ENOSPC, errno.EUSERS) and error.call == "unshare":
+        what = f"no more namespaces may be made ({error})"
+        return AccessError(what, hint="raise user.max_user_namespaces (sysctl), or run mntscope as root")
     if error.errno == errno.EPERM:
         hint = "run mntscope as root (it takes CAP_SYS_ADMIN)"
+        if os.geteuid():
+            hint += ", or allow user namespaces (sysctl kernel.unprivileged_userns_clone, AppArmor)"
         return AccessError(f"namespaces may not be made ({error})", hint=hint)
     if error.call == "mount" and error.errno == errno.EINVAL:
         hint = "run it where / is a mount, not from a chroot"
@@ -192,7 +202,10 @@ def _explained(error: KernelError) -> MntscopeError:
 def _set_up(command: _Command, mask: _Mask, channel: Channel) -> int:
     """The worker: it makes the namespaces, and is the command in the end, or waits for it. Its exit status."""
     with channel.errors_told():
-        syscalls.unshare(syscalls.CLONE_NEWNS | (syscalls.CLONE_NEWPID if command.new_pids else 0))
+        if command.new_pids:
+            _unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID)
+        else:
+            syscalls.unshare(syscalls.CLONE_NEWNS)
         syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_SLAVE)
         syscalls.mount(None, command.containing, None, _TYPES[command.kind])
         if command.new_pids:
@@ -203,6 +216,23 @@ def _set_up(command: _Command, mask: _Mask, channel: Channel) -> int:
         for _ in channel.requests():
             _execute(command, mask)
     return 1
+
+
+def _unshare(flags: int) -> None:
+    """New namespaces; who may not make them makes them in a user namespace of his own, where he stays who he is."""
+    try:
+        syscalls.unshare(flags)
+    except KernelError as error:
+        if error.errno != errno.EPERM or os.geteuid() == 0:
+            raise
+    else:
+        return
+    user, group = os.geteuid(), os.getegid()
+    syscalls.unshare(syscalls.CLONE_NEWUSER | flags)
+    # user_namespaces(7): without privileges one maps oneself, and gives up setgroups(2) first.
+    for name, line in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
+        with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
+            file.write(line)
 
 
 def _first_process(command: _Command, mask: _Mask, channel: Channel) -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from mntscope.kernel import syscalls
 from tests.support.isolating import lines_at
 from tests.support.throwaway import NOBODY, Host
 
@@ -134,3 +135,27 @@ def test_ctrl_c_on_a_terminal_reaches_the_command_once(host: Host) -> None:
     assert process.wait() == 0
     os.close(ours)
     assert shown.count(b"got") == 1
+
+
+def test_an_ordinary_user_runs_it_in_a_user_namespace_of_his_own(open_machine: Host) -> None:
+    before = open_machine.mountinfo()
+    script = "id -u; ls -d /proc/[0-9]*; readlink /proc/self/ns/user"
+    done = open_machine.mntscope("run", "--pid", "--", "sh", "-c", script, uid=NOBODY)
+    assert (done.returncode, done.stderr) == (0, "")
+    user, *processes, namespace = done.stdout.splitlines()
+    assert user == str(NOBODY)
+    assert set(processes) <= {f"/proc/{pid}" for pid in range(1, 5)}
+    assert namespace != os.readlink("/proc/self/ns/user")
+    assert open_machine.mountinfo() == before
+
+
+def test_an_ordinary_user_is_told_in_one_line_why_not(open_machine: Host) -> None:
+    """Something covers a part of /proc, which a proc of his own would show."""
+
+    def cover() -> None:
+        syscalls.mount("none", "/proc/fs", "tmpfs", 0)
+
+    open_machine.call(cover)
+    done = open_machine.mntscope("run", "--pid", "--", "true", uid=NOBODY)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "refuses a new proc in a user namespace" in done.stderr
