@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import lzma
+import re
 import tarfile
 from pathlib import Path
 
@@ -42,28 +43,41 @@ def loud(result: Audit) -> list[str]:
     return [f"{one.rule.id} {one.severity}: {one.message}" for one in result.findings if one.severity != "low"]
 
 
+INVENTED = {
+    "numcpus-cgroups-mountinfo_multi_opt": "found 'shared:8'",
+    "k8s-mountutils": "found 'shared:44'",
+    "snapd-disks": "found 'rw\\\\n'",
+    "snapd-nfs": "found 'shared:0'",
+}
+"""Tables that somebody wrote by hand, with lines that no kernel prints, and what the first of them is told."""
+
+
 @pytest.mark.parametrize("table", VALID)
 def test_a_valid_table_comes_back_byte_for_byte(table: Table) -> None:
     data = table.read()
-    mounts = parse_mountinfo(data, file=table.name)
+    if table.name in INVENTED:
+        with pytest.raises(UnusualSpelling, match=re.escape(INVENTED[table.name])):
+            parse_mountinfo(data, file=table.name)
+    mounts = parse_mountinfo(data, file=table.name, strict=table.name not in INVENTED)
     assert len(mounts) == table.lines
     assert format_mountinfo(mounts) == data
-    assert parse_mountinfo(data, strict=False).problems == ()
+    assert bool(parse_mountinfo(data, strict=False).problems) == (table.name in INVENTED)
 
 
 @pytest.mark.parametrize("table", INVALID)
 def test_every_bad_line_of_a_table_is_named(table: Table) -> None:
     data = table.read()
     mounts = parse_mountinfo(data, strict=False, file=table.name)
-    assert [problem.line for problem in mounts.problems] == table.bad_lines
+    named = [problem.line for problem in mounts.problems]
+    # What is kept is named, too, though its author calls it good.
+    assert set(table.bad_lines) <= set(named)
     left_out = [problem for problem in mounts.problems if not isinstance(problem, UnusualSpelling)]
     assert len(mounts) == table.lines - len(left_out)
-    if left_out:
-        with pytest.raises(ParseError) as caught:
-            parse_mountinfo(data, file=table.name)
-        assert str(caught.value) == str(left_out[0])
-    else:
-        assert format_mountinfo(parse_mountinfo(data)) == data
+    with pytest.raises(ParseError) as caught:
+        parse_mountinfo(data, file=table.name)
+    assert str(caught.value) == str(mounts.problems[0])
+    if not left_out:
+        assert format_mountinfo(mounts) == data
 
 
 @pytest.mark.parametrize("table", [*VALID, *INVALID])

@@ -27,7 +27,7 @@ read is null. Members may be added; unknown ones are ignored. The same snapshot 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any, Literal, NoReturn, TypeVar
 
@@ -41,8 +41,8 @@ from mntscope.archive.limits import (
 )
 from mntscope.base.redaction import redact
 from mntscope.errors import MntscopeError
-from mntscope.model import Hold, Namespace, Owner, Problem, Process, Skeleton, View
-from mntscope.parse import format_mountinfo, parse_mountinfo
+from mntscope.model import Hold, Mount, Namespace, Owner, Problem, Process, Skeleton, View
+from mntscope.parse import UnusualSpelling, format_mountinfo, parse_mountinfo
 from mntscope.snapshot import Snapshot
 
 FORMAT = "mntscope.snapshot/1"
@@ -204,7 +204,7 @@ class _Reader:
         refuse_too_many_options(self.options, self.file)
         return View(
             label=self.member(value, at, "label", self.text),
-            mounts=tuple(parse_mountinfo(redact(table), file=f"{self.file}: {at}.mountinfo")),
+            mounts=tuple(_mounts(redact(table), f"{self.file}: {at}.mountinfo")),
             namespace=self.member(value, at, "namespace", self.namespace),
             process=self.member(value, at, "process", self.maybe(self.process)),
             proc_pid_namespace=self.member(value, at, "proc_pid_namespace", self.maybe(self.number)),
@@ -277,3 +277,15 @@ class _Reader:
         if not isinstance(value, list) or len(value) != 2:
             raise self.wrong(at, "a name and a mount ID")
         return self.text(value[0], at), self.number(value[1], at)
+
+
+def _mounts(table: bytes, file: str) -> Sequence[Mount]:
+    """The mounts of a table that was kept when it was captured; what was unusual about it has been noted then.
+
+    :raises ParseError: a line that is no mountinfo.
+    """
+    mounts = parse_mountinfo(table, strict=False, file=file)
+    for problem in mounts.problems:
+        if not isinstance(problem, UnusualSpelling):
+            raise problem
+    return mounts

@@ -19,11 +19,15 @@ Node: TypeAlias = "Tree[Token]"
 _MODULE = '''\
 """The language of one mountinfo line as regular expressions: of all of it, one group a field, and of its parts.
 
+``LINE`` is what kernels print, ``KEPT`` what is understood all the same; the parts are those of ``LINE``.
 Generated from grammar/mountinfo.lark by ``python -m mntscope.parse.derive_pattern``: do not edit, derive it anew.
 """
 
 LINE = (
 {line})
+
+KEPT = (
+{kept})
 
 FORM = "{form}"
 
@@ -122,21 +126,23 @@ def module() -> str:
     named = [re.fullmatch(r"\(\?P<(\w+)>(.*)\)", piece) for piece in pieces]
     return _MODULE.format(
         line="".join(f"    {line}\n" for piece in pieces for line in _lines(piece)),
+        kept="".join(f"    {line}\n" for piece in expression(grammar, "kept") for line in _lines(piece)),
         form="".join("%s" if field else piece for field, piece in zip(named, pieces, strict=True)),
         fields=_items({field[1]: field[2] for field in named if field}),
-        optional_fields=_items(alternatives(grammar, "optional_field")),
+        optional_fields=_items(parts(grammar, "optional_fields")),
     )
 
 
-def alternatives(grammar: str, rule: str) -> dict[str, str]:
-    """The expression of each of the names that *rule* chooses from."""
-    chosen = re.search(rf"(?m)^{rule}: (\w+(?: \| \w+)*)$", grammar)
-    if not chosen:
-        raise ValueError(f"rule {rule} is no choice of names")
-    start = "start_of_an_alternative"
+def parts(grammar: str, rule: str) -> dict[str, str]:
+    """The expression of each of the names that *rule* uses, in the order in which they first stand there."""
+    definition = re.search(rf"(?m)^{rule}:(.*)$", grammar)
+    names = re.findall(r"[A-Za-z_]+", re.sub(r'"[^"]*"', "", definition[1])) if definition else []
+    if not names:
+        raise ValueError(f"rule {rule} uses no names")
+    start = "start_of_a_part"
     return {
         name.lower(): "".join(expression(f"{grammar}\n{start}: _only\n_only: {name}\n", start))
-        for name in chosen[1].split(" | ")
+        for name in dict.fromkeys(names)
     }
 
 

@@ -21,11 +21,11 @@ FIELDS = {
     "DEVICE": "a device (major:minor)",
     "ROOT": "the root of the mount",
     "MOUNT_POINT": "a mount point (an absolute path)",
-    "OPTIONS": "the mount options",
+    "OPTIONS": "the mount options ('rw' or 'ro' first)",
     "optional_fields": "an optional field or the separator ' - '",
     "FS_TYPE": "the filesystem type",
     "SOURCE": "the source",
-    "SUPER_OPTIONS": "the super options",
+    "SUPER_OPTIONS": "the super options ('rw' or 'ro' first)",
 }
 """The fields of the grammar's ``line``, in their order, in words."""
 
@@ -33,12 +33,17 @@ _OPTIONAL = list(FIELDS).index("optional_fields")
 _SEPARATED = _OPTIONAL + 1
 _LAST = len(FIELDS) - 1
 _NUMBERED = re.compile(r"(shared|master|propagate_from):")
+_KNOWN = re.compile(r"(?:shared|master|propagate_from):[1-9][0-9]{0,18}|unbindable")
+_ORDER = "known tags once each, in the order shared, master, propagate_from (only behind a master), unbindable"
+_INSIDE = {"\\": "a backslash and three octal digits, as names are escaped", "\0": "text without NUL bytes"}
+"""By a character that is not expected within a field, what is."""
 
 _MOST_OPTIONAL_FIELDS = 4096
 _MOST_SHOWN = 40
 _MOST_KEPT = 4096
 
 _TAKE = "take the text of /proc/PID/mountinfo"
+_KEPT = "no kernel prints this: take the text again, or read it with strict=False, which keeps the line"
 _SINGLE = "the fields must be separated by single spaces"
 _HINTS = (
     (r"\Z", "mountinfo has no empty lines: remove it"),
@@ -59,10 +64,13 @@ _HINTS = (
 )
 
 
-def read_line(line: bytes, *, file: str, number: int, cut_off: bool = False) -> tuple[str, ...]:
+def read_line(
+    line: bytes, *, file: str, number: int, cut_off: bool = False, kind: type[ParseError] = ParseError
+) -> tuple[str, ...]:
     """The fields of *line*, line *number* of *file*, in the order of :data:`FIELDS`; what is absent is empty.
 
-    The optional fields are one text, each with the space before it. *cut_off*: the table ends within the line.
+    The optional fields are one text, each with the space before it. *cut_off*: the table ends within the line. *kind*
+    is what the error is: that of a line that is understood all the same is of a kind of its own.
 
     :raises ParseError: the line is not in the language.
     """
@@ -81,9 +89,10 @@ def read_line(line: bytes, *, file: str, number: int, cut_off: bool = False) -> 
         if endless and place.at_end:
             what, expected, hint = f"found more than {_MOST_OPTIONAL_FIELDS} fields, and no separator ' - ' yet", "", ""
         else:
-            what, expected, hint = f"found {place.found}", place.expected, place.hint(cut_off=cut_off)
+            what, expected = f"found {place.found}", place.expected
+            hint = place.hint(cut_off=cut_off) if kind is ParseError else _KEPT
         kept = line[: place.position + _MOST_KEPT]
-        raise ParseError(
+        raise kind(
             what, file=file, line=number, column=place.position + 1, text=kept, expected=expected, hint=hint
         ) from None
     tokens = {child.type: child for child in tree.children if isinstance(child, Token)}
@@ -126,7 +135,11 @@ class _Place:
         else:
             self.field = len(before)
         self.numbered = _NUMBERED.match(self.word) if self.field == _OPTIONAL else None
-        if self.numbered:
+        self.disordered = self.field == _OPTIONAL and start == position and bool(_KNOWN.fullmatch(self.word))
+        self.inside = _INSIDE.get(text[position : position + 1], "")
+        if self.disordered or self.inside:
+            pass
+        elif self.numbered:
             position = max(position, start + self.numbered.end())
         elif self.field == _OPTIONAL and self.word == "-":
             # The separator, cut short.
@@ -149,6 +162,10 @@ class _Place:
 
     @property
     def expected(self) -> str:
+        if self.disordered:
+            return _ORDER
+        if self.inside:
+            return self.inside
         if self.numbered and not (self.at_end and self.word[self.numbered.end() :].isdecimal()):
             return f"the number of a peer group after '{self.numbered[0]}'"
         return tuple(FIELDS.values())[self.field]

@@ -42,10 +42,11 @@ def parse_mountinfo(data: bytes, *, strict: bool = True, file: str = "<mountinfo
     optional field is repeated the first one counts, and the others are kept with the unknown ones. A line may be
     of any length.
 
-    *strict* raises at the first line that is no mountinfo. Otherwise every good line is kept, and what is wrong
-    with the others is in :attr:`MountTable.problems`.
+    *strict* raises at the first line that no kernel prints. Otherwise every line is kept that can be understood, and
+    what is wrong with these (:class:`UnusualSpelling`) and the others is in :attr:`MountTable.problems`.
 
-    :raises ParseError: *strict*, and *data* is not a table: names file, line and column, and what was expected.
+    :raises ParseError: *strict*, and *data* is not a table that a kernel printed: names file, line and column, and what
+        was expected.
     """
     text = decode(data)
     newlines = text.count("\n")
@@ -54,7 +55,7 @@ def parse_mountinfo(data: bytes, *, strict: bool = True, file: str = "<mountinfo
     problems = Problems(strict=strict, file=file, most=MOST_PROBLEMS)
     table = MountTable(reader.mounts(map(re.Match.groups, _table_pattern().finditer(text))))
     table.unterminated = lines > newlines
-    if len(table) != lines or (not strict and "  - " in text):
+    if len(table) != lines:
         good, last_is_good = _line_by_line(text, problems)
         table[:] = reader.mounts(good)
         table.unterminated &= last_is_good

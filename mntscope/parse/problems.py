@@ -1,4 +1,4 @@
-"""What is wrong with a table: lines that are no mountinfo, and lines that no kernel wrote as they are.
+"""What is wrong with a table: lines that are no mountinfo, and lines that are, though no kernel wrote them so.
 
 Every way of reading a table brings the lines here that it cannot read itself, in their order, and so finds the same.
 """
@@ -6,7 +6,7 @@ Every way of reading a table brings the lines here that it cannot read itself, i
 from __future__ import annotations
 
 from mntscope.errors import ParseError
-from mntscope.parse.records import Fields, encode, fields_of_line
+from mntscope.parse.records import Fields, encode, fields_of_line, kept_fields_of_line
 
 
 class UnusualSpelling(ParseError):
@@ -29,22 +29,22 @@ class Problems:
     def fields(self, line: str, number: int, *, cut_off: bool) -> Fields | None:
         """The fields of line *number*; ``None`` where it is no mountinfo. *cut_off*: the table ends within it.
 
-        :raises ParseError: it is not, and reading is strict.
+        :raises ParseError: no kernel prints it, and reading is strict.
         """
         fields = fields_of_line(line)
-        if fields is None and len(self.listed) >= self.most:
+        if fields is not None:
+            return fields
+        kept = kept_fields_of_line(line)
+        if len(self.listed) >= self.most:
             self.unlisted += 1
-            return None
+            return kept
         try:
-            fields = fields or self._judged(line, number, cut_off=cut_off)
+            return self._judged(line, number, kept=kept is not None, cut_off=cut_off)
         except ParseError as error:
             if self.strict:
                 raise
             self.listed.append(error)
-            return None
-        if fields[6] == " ":
-            self._remark(line, fields, number)
-        return fields
+            return kept
 
     def windows(self, data: bytes) -> None:
         """Sees whether every line of *data* ends as those of Windows do; of one line that means nothing.
@@ -67,26 +67,9 @@ class Problems:
             raise crlf
         self.listed.insert(0, crlf)
 
-    def _judged(self, line: str, number: int, *, cut_off: bool) -> Fields:
+    def _judged(self, line: str, number: int, *, kept: bool, cut_off: bool) -> Fields:
         """What Lark says of a line that the expression does not match."""
         from mntscope.parse.lark_line import read_line
 
-        return read_line(encode(line), file=self.file, number=number, cut_off=cut_off)
-
-    def _remark(self, line: str, fields: Fields, number: int) -> None:
-        if self.strict:
-            return
-        if len(self.listed) >= self.most:
-            self.unlisted += 1
-            return
-        self.listed.append(
-            UnusualSpelling(
-                "found two spaces",
-                file=self.file,
-                line=number,
-                column=len(encode(" ".join(fields[:6]))) + 2,
-                text=encode(line),
-                expected="one, as there are no optional fields",
-                hint="no kernel writes this; the line is kept",
-            )
-        )
+        kind = UnusualSpelling if kept else ParseError
+        return read_line(encode(line), file=self.file, number=number, cut_off=cut_off, kind=kind)

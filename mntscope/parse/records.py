@@ -14,7 +14,7 @@ from mntscope.base.display import Shown
 from mntscope.errors import UsageError
 from mntscope.model import Lock, Mount
 from mntscope.parse.escapes import NAME_SPECIAL, PATH_SPECIAL, escape, split_options, unescape
-from mntscope.parse.pattern import FORM, LINE
+from mntscope.parse.pattern import FIELDS, FORM, KEPT, LINE
 
 Fields: TypeAlias = tuple[str, ...]
 """The fields of a line as written, decoded from UTF-8 with surrogateescape: mount ID, parent ID, device, root,
@@ -27,13 +27,25 @@ _NUMBERED = frozenset(("shared", "master", "propagate_from"))
 
 @cache
 def line_pattern() -> re.Pattern[str]:
-    """Matches one line without its newline; its groups are the :data:`Fields`."""
+    """Matches one line without its newline, as a kernel prints it; its groups are the :data:`Fields`."""
     return re.compile(LINE)
 
 
+@cache
+def kept_pattern() -> re.Pattern[str]:
+    """Matches what is understood, printed by a kernel or not."""
+    return re.compile(KEPT)
+
+
 def fields_of_line(line: str) -> Fields | None:
-    """The fields of *line*; ``None`` where the expression does not match."""
+    """The fields of *line*; ``None`` where no kernel prints it."""
     match = line_pattern().fullmatch(line)
+    return match.groups() if match else None
+
+
+def kept_fields_of_line(line: str) -> Fields | None:
+    """The fields of *line*, which need be no kernel's; ``None`` where it is not understood either."""
+    match = kept_pattern().fullmatch(line)
     return match.groups() if match else None
 
 
@@ -200,7 +212,7 @@ def line_of(mount: Mount) -> bytes:
     :raises UsageError: no line says this mount.
     """
     if mount.spelling is not None:
-        spelled = fields_of_line(decode(mount.spelling))
+        spelled = kept_fields_of_line(decode(mount.spelling))
         if spelled and RecordReader().mount(spelled) == mount:
             return mount.spelling
     fields = fields_of(mount)
@@ -211,12 +223,12 @@ def line_of(mount: Mount) -> bytes:
 
 def _reads_back(fields: Fields) -> bool:
     try:
-        return fields_of_line(decode(encode(FORM % fields))) == fields
+        return kept_fields_of_line(decode(encode(FORM % fields))) == fields
     except UnicodeEncodeError:
         return False
 
 
 def _unwritable(mount: Mount, fields: Fields) -> UsageError:
-    names = line_pattern().groupindex
-    wrong = [name for name, at in names.items() if not _reads_back((*_SAMPLE[: at - 1], fields[at - 1], *_SAMPLE[at:]))]
+    samples = {name: (*_SAMPLE[:at], fields[at], *_SAMPLE[at + 1 :]) for at, name in enumerate(FIELDS)}
+    wrong = [name for name, sample in samples.items() if not _reads_back(sample)]
     return UsageError(f"no line of mountinfo can say mount {mount.mount_id}", hint=f"look at its {', '.join(wrong)}")

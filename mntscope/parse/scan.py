@@ -19,21 +19,31 @@ from mntscope.parse.pattern import FIELDS, FORM, OPTIONAL_FIELDS
 Ints: TypeAlias = npt.NDArray[np.int64]
 Words: TypeAlias = npt.NDArray[np.uint64]
 Truths: TypeAlias = npt.NDArray[np.bool_]
+Places: TypeAlias = npt.NDArray[np.int8]
 
 NONE = -1
 """No number: the optional field is absent."""
 
-_NUMBER = r"(?:0|[1-9][0-9]{0,18})"
-_NUMBERED = tuple(name for name, expression in OPTIONAL_FIELDS.items() if expression == f"{name}:{_NUMBER}")
+_NUMBER = r"(?!0[0-9])[0-9]{1,19}+"
+_GROUP = r"[1-9][0-9]{0,18}"
+_MORE = r"(?>\\[0-3][0-7]{2}[^ \n\0\\]*+)*+"
+_NAME = rf"(?:(?>[^ \n\0\\]++|\\[0-3][0-7]{{2}}[^ \n\0\\]*+){_MORE})"
+_NUMBERED = tuple(name for name, expression in OPTIONAL_FIELDS.items() if expression == f"{name}:{_GROUP}")
 _FLAGS = tuple(name for name, expression in OPTIONAL_FIELDS.items() if expression == rf"{name}(?![^ \n])")
-_EXCLUDED = "|".join([r"-(?![^ \n])", *(rf"{name}(?![^ \n])" for name in _FLAGS), *(f"{name}:" for name in _NUMBERED)])
+_EXCLUDED = "|".join(
+    [r"-(?![^ \n])", *(rf"{name}(?![^ \n])" for name in _FLAGS), *(f"{name}:" for name in _NUMBERED), ":"]
+)
 _NAMES = tuple(FIELDS)
 _BEFORE = _NAMES[: _NAMES.index("optional_fields")]
 _BEHIND = _NAMES[_NAMES.index("optional_fields") + 1 :]
 
-# The arrangement of fields that scan() goes along; and what else an optional field may be: any other word.
-assert set(OPTIONAL_FIELDS) - {*_NUMBERED, *_FLAGS} == {"unknown_tag"}
-assert OPTIONAL_FIELDS["unknown_tag"] == rf"(?:(?!{_EXCLUDED})[^ \n]+)"
+# The arrangement of fields that scan() goes along; and what else an optional field may be: any other word. Those that
+# are known come in their order, each once, and the third only behind the second.
+assert (_NUMBERED, _FLAGS) == (("shared", "master", "propagate_from"), ("unbindable",))
+_OTHERS = rf"(?> (?:(?!{_EXCLUDED})[^ \n\0]+))*+"
+_SHARED, _MASTER, _FROM, _UNBINDABLE = (f" {OPTIONAL_FIELDS[name]}{_OTHERS}" for name in (*_NUMBERED, *_FLAGS))
+_IN_ORDER = f"{_OTHERS}(?>{_SHARED})?+(?>{_MASTER}(?>{_FROM})?+)?+(?>{_UNBINDABLE})?+"
+assert FIELDS["optional_fields"] == _IN_ORDER
 assert FORM == "%s %s %s %s %s %s%s - %s %s %s"
 _FEWEST_SPACES = FORM.count(" ")
 _SEPARATOR = b" - "
@@ -89,8 +99,10 @@ def scan(text: bytes, begin: int = 0, end: int | None = None, place: type[np.int
     each = [blanks[ends[:-1]] + 1, *(of_all(mark, 0) for mark in lines.marks[:-1]), blanks[ends[1:]]]
     for row, mark in enumerate(each):
         np.add(mark, begin - _PAD, out=marks[row], casting="unsafe")
+    known = of_all(lines.good, False)
+    known[np.searchsorted(blanks[ends], page.odd()) - 1] = False
     return Scan(
-        of_all(lines.good, False),
+        known,
         marks,
         {name: of_all(numbers, NONE) for name, numbers in lines.ids.items()},
         {name: of_all(answers, False) for name, answers in lines.flags.items()},
@@ -187,6 +199,8 @@ class _Lines:
         """
         self.ids |= {name: np.full(len(at), NONE) for name in _NUMBERED}
         self.flags |= {name: np.zeros(len(at), np.bool_) for name in _FLAGS}
+        # Which of the known ones came last, counted from 1.
+        came = np.zeros(len(at), np.int8)
         after = np.full(len(at), len(self.blanks))
         rows = np.arange(len(at))
         for _ in range(_MOST_OPTIONAL_FIELDS + 1):
@@ -198,27 +212,35 @@ class _Lines:
             if not len(others):
                 break
             rows, at, starts, words = rows[others], at[others], starts[others], words[others]
-            good = self.one_optional_field(rows, starts, self.blanks[at], words)
+            good = self.one_optional_field(rows, starts, self.blanks[at], words, came)
             rows, at = rows[good], at[good] + 1
         return after
 
-    def one_optional_field(self, rows: Ints, starts: Ints, ends: Ints, words: Words) -> Truths:
+    def one_optional_field(self, rows: Ints, starts: Ints, ends: Ints, words: Words, came: Places) -> Truths:
         """Which of the lines *rows* have an optional field from *starts*, the space before it, to *ends*.
 
-        *words* are the first bytes from *starts*. Of several with one name the first counts.
+        *words* are the first bytes from *starts*; *came* is which of the known fields each of all lines had last.
         """
-        good: Truths = ends - starts > 1
-        for name in _NUMBERED:
+        good: Truths = (ends - starts > 1) & (words & np.uint64(0xFF00) != ord(":") << 8)
+        for place, name in enumerate(_NUMBERED, 1):
             prefix = f" {name}:".encode()
             has = self.page.beginning(starts, words, prefix)
             if len(has):
                 good[has], numbers = self.page.number(starts[has] + len(prefix), ends[has])
-                column, lines = self.ids[name], rows[has]
-                column[lines] = np.where(column[lines] == NONE, numbers, column[lines])
-        for name in _FLAGS:
+                lines = rows[has]
+                good[has] &= (numbers != 0) & (came[lines] < place)
+                if name == "propagate_from":
+                    good[has] &= came[lines] == place - 1
+                self.ids[name][lines] = numbers
+                came[lines] = place
+        for place, name in enumerate(_FLAGS, len(_NUMBERED) + 1):
             prefix = f" {name}".encode()
             has = self.page.beginning(starts, words, prefix)
-            self.flags[name][rows[has]] |= ends[has] - starts[has] == len(prefix)
+            has = has[ends[has] - starts[has] == len(prefix)]
+            lines = rows[has]
+            good[has] &= came[lines] < place
+            self.flags[name][lines] = True
+            came[lines] = place
         return good
 
 
@@ -237,6 +259,7 @@ class _Page:
             padded = memoryview(b"".join((b"\n" * _PAD, memoryview(text)[begin:end], b"\n" * _PAD)))
         self.bytes = np.frombuffer(padded, np.uint8)
         self.words: Words = np.ndarray(len(padded) - 7, "<u8", padded, strides=(1,))
+        self.text, self.begin = text, begin
 
     def blanks(self) -> tuple[Ints, Ints, bool]:
         """The positions of all spaces and newlines, from the one before to the one behind, and which are newlines.
@@ -260,6 +283,22 @@ class _Page:
             places, newlines = places[blank], newlines[blank]
         return places, np.flatnonzero(newlines), controls
 
+    def odd(self) -> Ints:
+        """The positions of NULs, and of backslashes that do not begin an escape."""
+        nuls, slashes = self.positions(b"\0"), self.positions(b"\\")
+        first, second, third = (self.bytes[slashes + place] - np.uint8(ord("0")) for place in (1, 2, 3))
+        return np.concatenate((nuls, slashes[(first > 3) | (second > 7) | (third > 7)]))
+
+    def positions(self, byte: bytes) -> Ints:
+        """The positions of a byte that is rare."""
+        found = self.text.find(byte, self.begin, self.begin + self.size)
+        if found < 0:
+            return np.empty(0, np.int64)
+        begins = range(_PAD + found - self.begin, _PAD + self.size, _PIECE)
+        ends = (min(begin + _PIECE, _PAD + self.size) for begin in begins)
+        pieces = zip(begins, ends, strict=True)
+        return np.concatenate([np.flatnonzero(self.bytes[begin:end] == ord(byte)) + begin for begin, end in pieces])
+
     def beginning(self, starts: Ints, words: Words, literal: bytes) -> Ints:
         """Which *starts* the text begins at with *literal*; *words* are the first bytes from there."""
         found = np.flatnonzero(_equal(words, literal[:8]))
@@ -280,9 +319,23 @@ class _Page:
         """Which of them are stretches at all: a source may be empty."""
         return starts <= ends, None
 
-    def rest(self, starts: Ints, ends: Ints) -> tuple[Truths, None]:
-        """Which of them hold at least one character and do not begin with a space, as super options may hold spaces."""
-        return (starts < ends) & (self.bytes[starts] != ord(" ")), None
+    def options(self, starts: Ints, ends: Ints) -> tuple[Truths, None]:  # noqa: ARG002 - as every check
+        """Which of them begin with ``rw`` or ``ro``, and end there or go on with a comma."""
+        return self._one_of(starts, b"rw,", b"rw ", b"ro,", b"ro "), None
+
+    def super_options(self, starts: Ints, ends: Ints) -> tuple[Truths, None]:  # noqa: ARG002 - the same
+        """The same, or they go on with a carriage return; behind them, the line ends."""
+        return self._one_of(starts, b"rw,", b"rw\n", b"ro,", b"ro\n", b"rw\r", b"ro\r"), None
+
+    def _one_of(self, starts: Ints, likely: bytes, *others: bytes) -> Truths:
+        """Which of the stretches begin with one of these, of which the first is likely."""
+        words = self.words[starts]
+        good = _equal(words, likely)
+        rest = ~good
+        if rest.any():
+            words = words[rest]
+            good[rest] = np.logical_or.reduce([_equal(words, other) for other in others])
+        return good
 
     def number(self, starts: Ints, ends: Ints) -> tuple[Truths, Ints]:
         """Which are decimal numbers without a leading zero, of so many digits as int64 can hold; and their values."""
@@ -347,12 +400,13 @@ def _equal(words: Words, literal: bytes) -> Truths:
 
 _CHECKS: dict[str, Callable[[_Page, Ints, Ints], tuple[Truths, Ints | None]]] = {
     _NUMBER: _Page.number,
-    r"[0-9]{1,19}:[0-9]{1,19}": lambda page, starts, ends: (page.device(starts, ends)[0], None),
-    r"[^ \n]+": _Page.word,
-    r"[^ \n/]*/[^ \n]*": _Page.path,
-    r"(?>[^ \n]+)?+": _Page.anything,
-    r"[^ \n][^\n]*": _Page.rest,
+    r"[0-9]{1,19}+:[0-9]{1,19}+": lambda page, starts, ends: (page.device(starts, ends)[0], None),
+    _NAME: _Page.word,
+    rf"[^ \n\0\\/]*/[^ \n\0\\]*+{_MORE}": _Page.path,
+    rf"(?>{_NAME})?+": _Page.anything,
+    r"r[ow](?![^ ,\n])[^ \n\0]*+": _Page.options,
+    r"r[ow](?![^,\r\n])[^\n\0]*+": _Page.super_options,
 }
-"""By the expression of a field, how it is looked at between blanks."""
+"""By the expression of a field, how it is looked at between blanks. For NULs and escapes see :meth:`_Page.odd`."""
 
 assert all(FIELDS[name] in _CHECKS for name in (*_BEFORE, *_BEHIND))

@@ -21,8 +21,8 @@ ODD = b"""\
 24 22 00:5 / /dev rw,nosuid master:2 propagate_from:1 later - devtmpfs udev rw,size=4k
 25 22 0:22 /a\\040b /a\\040b rw unbindable - tmpfs a\\040b\\043 rw
 26 22 0:23 / /caf\xc3\xa9/\xff\x1b/\xe2\x80\xae rw key:value unbindable - tmpfs  rw,relatime
-27 22 0:24 mnt:[4026532568] /r\\x41 rw  - fuse.\xff nsfs rw,x=\t
-4294967296 22 0:24 / / rw shared:9223372036854775808 - x y z
+27 22 0:24 mnt:[4026532568] /r\\101 rw - fuse.\xff nsfs rw,x=\t
+4294967296 22 0:24 / / rw shared:9223372036854775808 - x y ro,z
 """
 
 

@@ -113,7 +113,7 @@ def test_what_names_are_is_printed_but_in_some_lines(special: bytes) -> None:
     line = b"1 1 0:1 / /a rw - tmpfs x#~ rw\n"
     assert parse_columns(line).unprintable().tolist() == []
     odd = line.replace(b"/a", b"/a" + special * 2)
-    assert parse_columns(line + odd + line + odd).unprintable().tolist() == [1, 3]
+    assert parse_columns(line + odd + line + odd, strict=False).unprintable().tolist() == [1, 3]
     bad = b"bad" + special + b"\n"
     assert parse_columns(bad + odd + bad + line + bad, strict=False).unprintable().tolist() in ([0], [0, 1])
 
@@ -132,7 +132,7 @@ def test_no_data_is_an_empty_table() -> None:
 
 
 def test_numbers_are_as_wide_as_they_must_be() -> None:
-    line = b"%d 1 0:1 / / rw shared:%d - a b c\n"
+    line = b"%d 1 0:1 / / rw shared:%d - a b rw\n"
     assert parse_columns(line % (2**31 - 1, 1)).ids("mount_id").dtype == np.int32
     table = line % (7, 1) + line % (2**31, 10**19 - 1) + line % (8, 2)
     columns = parse_columns(table)
@@ -144,7 +144,7 @@ def test_numbers_are_as_wide_as_they_must_be() -> None:
 @pytest.mark.usefixtures("short_stretches")
 def test_wide_numbers_may_come_late_and_early() -> None:
     numbers = [1, 2**40, 10**18, 10**19 - 1, 5, 2**31, 2**63, 6]
-    table = b"".join(b"%d 1 0:1 / / rw - a b c\n" % number for number in numbers)
+    table = b"".join(b"%d 1 0:1 / / rw - a b rw\n" % number for number in numbers)
     assert parse_columns(table).ids("mount_id").tolist() == numbers
 
 
@@ -251,7 +251,7 @@ def test_windows_line_ends_of_one_line_each_are_none() -> None:
 
 def test_rows_are_read_without_numpy() -> None:
     script = (
-        "import sys, mntscope.parse; mntscope.parse.parse_mountinfo(b'1 1 0:1 / / rw - a b c'); print(*sys.modules)"
+        "import sys, mntscope.parse; mntscope.parse.parse_mountinfo(b'1 1 0:1 / / rw - a b rw'); print(*sys.modules)"
     )
     loaded = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout.split()
     assert not {"numpy", "lark", "mntscope.parse.lark_line"} & set(loaded)

@@ -5,10 +5,14 @@ from __future__ import annotations
 import pytest
 
 from mntscope.errors import ParseError
-from mntscope.parse import parse_mountinfo
+from mntscope.parse import UnusualSpelling, format_mountinfo, parse_mountinfo
 
 GOOD = b"36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue"
 SEPARATOR = "an optional field or the separator ' - '"
+OPTIONS = "the mount options ('rw' or 'ro' first)"
+SUPER_OPTIONS = "the super options ('rw' or 'ro' first)"
+ORDER = "known tags once each, in the order shared, master, propagate_from (only behind a master), unbindable"
+ESCAPE = "a backslash and three octal digits, as names are escaped"
 
 
 def error_of(data: bytes) -> ParseError:
@@ -24,7 +28,7 @@ def error_of(data: bytes) -> ParseError:
     [
         (b"(a) 35 98:0 / / rw - a b c", 1, "'(a)'", "a mount ID (a decimal number)"),
         (b"3_6 35 98:0 / / rw - a b c", 2, "'3_6'", "a mount ID (a decimal number)"),
-        (b"036 35 98:0 / / rw - a b c", 2, "'036'", "a mount ID (a decimal number)"),
+        (b"036 35 98:0 / / rw - a b c", 1, "'036'", "a mount ID (a decimal number)"),
         (b"-1 35 98:0 / / rw - a b c", 1, "'-1'", "a mount ID (a decimal number)"),
         ("٣ 35 98:0 / / rw - a b c".encode(), 1, "'\\xd9\\xa3'", "a mount ID (a decimal number)"),
         (b"99999999999999999999 35", 20, "'99999999999999999999'", "a mount ID (a decimal number)"),
@@ -33,22 +37,22 @@ def error_of(data: bytes) -> ParseError:
         (b"36 35 98:0:1 / / rw - a b c", 11, "'98:0:1'", "a device (major:minor)"),
         (b"36 35 98:0  / rw - a b c", 12, "a space", "the root of the mount"),
         (b"36 35 98:0 / relative rw - a b c", 14, "'relative'", "a mount point (an absolute path)"),
-        (b"36 35 98:0 / /\xc4\x99 ", 18, "the end of the line", "the mount options"),
+        (b"36 35 98:0 / /\xc4\x99 ", 18, "the end of the line", OPTIONS),
         (b"36 35 98:0 / / rw", 18, "the end of the line", SEPARATOR),
         (b"36 35 98:0 / / rw a b c", 24, "the end of the line", SEPARATOR),
         (b"36 35 98:0 / / rw x  - a b c", 21, "a space", SEPARATOR),
         (b"36 35 98:0 / / rw shared:abc - a b c", 26, "'shared:abc'", "the number of a peer group after 'shared:'"),
         (b"36 35 98:0 / / rw master:1x - a b c", 27, "'master:1x'", "the number of a peer group after 'master:'"),
-        (b"36 35 98:0 / / rw shared:01 - a b c", 27, "'shared:01'", "the number of a peer group after 'shared:'"),
-        (b"36 35 98:0 / / - x", 19, "the end of the line", SEPARATOR),
+        (b"36 35 98:0 / / rw shared:01 - a b c", 26, "'shared:01'", "the number of a peer group after 'shared:'"),
+        (b"36 35 98:0 / / - x", 16, "'-'", OPTIONS),
         (b"36 35 98:0 / / rw -", 20, "the end of the line", "the filesystem type"),
         (b"36 35 98:0 / / rw - ", 21, "the end of the line", "the filesystem type"),
         (b"36 35 98:0 / / rw -  b c", 21, "a space", "the filesystem type"),
         (b"36 35 98:0 / / rw - a", 22, "the end of the line", "the source"),
         (b"36 35 98:0 / / rw - a ", 23, "the end of the line", "the source"),
-        (b"36 35 98:0 / / rw - a b", 24, "the end of the line", "the super options"),
-        (b"36 35 98:0 / / rw - a b ", 25, "the end of the line", "the super options"),
-        (b"36 35 98:0 / / rw - a b  c", 25, "a space", "the super options"),
+        (b"36 35 98:0 / / rw - a b", 24, "the end of the line", SUPER_OPTIONS),
+        (b"36 35 98:0 / / rw - a b ", 25, "the end of the line", SUPER_OPTIONS),
+        (b"36 35 98:0 / / rw - a b  c", 25, "a space", SUPER_OPTIONS),
         (b"", 1, "an empty line", "a mount ID (a decimal number)"),
     ],
 )
@@ -58,6 +62,46 @@ def test_the_place_and_what_should_be_there(line: bytes, column: int, found: str
     assert error.what == f"found {found}, expected {expected}"
     assert error.expected == expected
     assert error.text == line
+
+
+@pytest.mark.parametrize(
+    ("line", "column", "found", "expected"),
+    [
+        (b"36 35 98:0 / /a\0b rw - a b rw", 16, "'/a\\x00b'", "text without NUL bytes"),
+        (b"36 35 98:0 / / rw x\0 - a b rw", 20, "'x\\x00'", "text without NUL bytes"),
+        (b"36 35 98:0 / / rw - a b rw,c\0", 29, "'rw,c\\x00'", "text without NUL bytes"),
+        (b"36 35 98:0 / / rw shared:1 shared:2 - a b rw", 28, "'shared:2'", ORDER),
+        (b"36 35 98:0 / / rw shared:1 x shared:1 - a b rw", 30, "'shared:1'", ORDER),
+        (b"36 35 98:0 / / rw master:1 shared:2 - a b rw", 28, "'shared:2'", ORDER),
+        (b"36 35 98:0 / / rw propagate_from:2 - a b rw", 19, "'propagate_from:2'", ORDER),
+        (b"36 35 98:0 / / rw shared:1 propagate_from:2 - a b rw", 28, "'propagate_from:2'", ORDER),
+        (b"36 35 98:0 / / rw unbindable shared:1 - a b rw", 30, "'shared:1'", ORDER),
+        (b"36 35 98:0 / / rw unbindable unbindable - a b rw", 30, "'unbindable'", ORDER),
+        (b"36 35 98:0 / / rw shared:0 - a b rw", 26, "'shared:0'", "the number of a peer group after 'shared:'"),
+        (b"36 35 98:0 / / rw master:0 - a b rw", 26, "'master:0'", "the number of a peer group after 'master:'"),
+        (b"36 35 98:0 / / rw  - a b rw", 19, "a space", SEPARATOR),
+        (b"36 35 98:0 / / rw : - a b rw", 19, "':'", SEPARATOR),
+        (b"36 35 98:0 / /a\\9 rw - a b rw", 16, "'/a\\\\9'", ESCAPE),
+        (b"36 35 98:0 /a\\04 / rw - a b rw", 14, "'/a\\\\04'", ESCAPE),
+        (b"36 35 98:0 / / rw - a\\ b rw", 22, "'a\\\\'", ESCAPE),
+        (b"36 35 98:0 / / rw - a b\\400 rw", 24, "'b\\\\400'", ESCAPE),
+        (b"36 35 98:0 / / nosuid,rw - a b rw", 16, "'nosuid,rw'", OPTIONS),
+        (b"36 35 98:0 / / rwx - a b rw", 16, "'rwx'", OPTIONS),
+        (b"36 35 98:0 / / rw - a b size=4k", 25, "'size=4k'", SUPER_OPTIONS),
+    ],
+)
+def test_what_no_kernel_prints_is_refused_and_kept_if_reading_is_lenient(
+    line: bytes, column: int, found: str, expected: str
+) -> None:
+    error = error_of(GOOD + b"\n" + line + b"\n")
+    assert isinstance(error, UnusualSpelling)
+    assert (error.line, error.column, error.text) == (2, column, line)
+    assert error.what == f"found {found}, expected {expected}"
+    assert "strict=False" in error.hint
+    table = parse_mountinfo(GOOD + b"\n" + line + b"\n", strict=False, file="x")
+    assert len(table) == 2
+    assert [str(problem) for problem in table.problems] == [str(error)]
+    assert format_mountinfo(table) == GOOD + b"\n" + line + b"\n"
 
 
 @pytest.mark.parametrize(
