@@ -35,6 +35,9 @@ def _blocks(tally: Tally) -> Iterator[Block]:
     if tally.reasons:
         kinds = ", ".join(f"{count} {operation}" for operation, count in tally.reasons.most_common())
         yield Paragraph(f"Uncertain, as they hang on what no table shows, and said so: {kinds}.")
+    if tally.refused:
+        copies = counted(tally.refused, "copied namespace")
+        yield Paragraph(f"Left out: a user namespace for {copies}; none may be made here (in a chroot, or by a limit).")
     if tally.cases:
         yield from _case(min(tally.cases, key=lambda case: len(case.operations)))
 
@@ -62,6 +65,7 @@ def as_json(tally: Tally, page: Page) -> str:  # noqa: ARG001
             "operations": tally.operations,
             **{result: tally.results[result] for result in RESULTS},
             "modes": {mode: {result: counts[result] for result in RESULTS} for mode, counts in tally.by_mode.items()},
+            "refused_user_namespaces": tally.refused,
             "seed": tally.seed,
             "kernel": tally.kernel,
             "uncertain_operations": dict(tally.reasons.most_common()),

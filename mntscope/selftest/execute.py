@@ -13,7 +13,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Container
-from functools import partial, singledispatchmethod
+from functools import cached_property, partial, singledispatchmethod
 from types import TracebackType
 from typing import Any, Self
 
@@ -167,11 +167,24 @@ class World:
         # Any directory will do; /proc is one that is always there.
         syscalls.mount("root0", "/proc", "tmpfs", 0)
         os.chdir("/proc")
-        # pivot_root(2): the old root ends up over the new one, where it can be removed without a directory for it.
-        syscalls.pivot_root(".", ".")
-        syscalls.umount2(".", syscalls.MNT_DETACH)
+        if _root_is_locked():
+            # As for who has no privileges beyond a user namespace: pivot_root(2) would lock the new root in its place.
+            os.chroot(".")
+        else:
+            # The old root ends up over the new one, where it can be removed without a directory for it.
+            syscalls.pivot_root(".", ".")
+            syscalls.umount2(".", syscalls.MNT_DETACH)
         os.chdir("/")
         _populate(os.open("/", os.O_PATH), self.skeleton)
+
+    @cached_property
+    def nests(self) -> bool:
+        """Whether a copied namespace may have a user namespace of its own: not in a chroot, nor past a limit."""
+        try:
+            self._fork(lambda: self._copied_namespace(CloneNamespace(FIRST, "", new_userns=True))).end()
+        except OSError:
+            return False
+        return True
 
     def _copied_namespace(self, op: CloneNamespace) -> None:
         source = self._inhabitants[op.ns]
@@ -346,6 +359,18 @@ def _unshare(proc: int, *, new_userns: bool) -> None:
             os.write(file, text.encode())
         finally:
             os.close(file)
+
+
+def _root_is_locked() -> bool:
+    """Whether the mount at / is locked (mount_namespaces(7)): only then it cannot be moved for another reason.
+
+    The reason to be met after that is that it lies inside of itself. It must not be mounted in a shared mount.
+    """
+    try:
+        syscalls.mount("/", "/", None, syscalls.MS_MOVE)
+    except KernelError as error:
+        return error.errno != errno.ELOOP
+    return False
 
 
 def _name(error: OSError) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from mntscope.propagation.operations import CloseHandle, NewDetached, OpenTree, Operation
+from mntscope.propagation.operations import CloneNamespace, CloseHandle, NewDetached, OpenTree, Operation
 from mntscope.selftest.compare import Tables, tables
 from mntscope.selftest.execute import World, possible
 from mntscope.selftest.generate import Generator
@@ -55,6 +55,8 @@ class Tally:
     by_mode: dict[Mode, Counter[Result]] = field(default_factory=lambda: {mode: Counter() for mode in MODES})
     reasons: Counter[str] = field(default_factory=Counter)
     """Uncertain operations by kind."""
+    refused: int = 0
+    """Copied namespaces that were to have a user namespace of their own, where none may be made."""
     cases: list[Case] = field(default_factory=list)
 
     def add(self, judgements: Sequence[Judgement]) -> Judgement | None:
@@ -107,6 +109,8 @@ class Observed:
     before: State
     after: State
     judgements: Sequence[Judgement]
+    refused: bool = False
+    """Whether it was to be done in a new user namespace, which may not be made here."""
 
 
 PAUSES = (0.02, 0.2, 1)
@@ -126,6 +130,9 @@ def observe(source: Source, *, unique: bool = False, pauses: Sequence[float] = P
         snapshot = snapshot_of(state, SKELETON, kernel)
         follower = Follower(snapshot)
         while (op := source.next(tables(snapshot))) is not None:
+            refused = isinstance(op, CloneNamespace) and op.new_userns and not world.nests
+            if isinstance(op, CloneNamespace) and refused:
+                op = replace(op, new_userns=False)
             follower.predict(op)
             errno = world.perform(op)
             before, state = state, world.state(unique=unique)
@@ -139,7 +146,7 @@ def observe(source: Source, *, unique: bool = False, pauses: Sequence[float] = P
                 state = world.state(unique=unique)
                 snapshot = snapshot_of(state, SKELETON, kernel)
             source.learn(op, errno)
-            yield Observed(op, errno, before, state, follower.judge(errno, snapshot))
+            yield Observed(op, errno, before, state, follower.judge(errno, snapshot), refused)
 
 
 Progress = Callable[[int], None]
@@ -162,6 +169,7 @@ def run_live(operations: int, seed: int, *, record: TraceWriter | None = None, p
         for observed in observe(generator, unique=record is not None):
             seen.append(observed)
             wrong = tally.add(observed.judgements)
+            tally.refused += observed.refused
             if wrong is not None and len(tally.cases) < MOST_CASES:
                 tally.cases.append(_case(trace, seen, wrong))
             progress(tally.operations)

@@ -6,7 +6,7 @@ import itertools
 import os
 import select
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ from mntscope.parse import parse_mountinfo
 from mntscope.propagation import operation
 from mntscope.selftest.compare import Renaming, compare, tables
 from mntscope.selftest.execute import World
-from mntscope.selftest.run import Script, observe
+from mntscope.selftest.run import Script, observe, run_live
 from mntscope.selftest.scenarios import SCENARIOS, script
 from mntscope.selftest.traces import SKELETON, Trace, read_traces, snapshot_of
 from tests.support.repository import DATA
@@ -147,6 +147,39 @@ def test_as_an_ordinary_user_where_user_namespaces_are_allowed(namespaces: None)
             return [str(mount(world, "/a")), str(perform(world, "clone_ns", new="B")), *world.labels]
 
     assert in_fork(body) == ["None", "None", "A", "B"]
+
+
+def as_nobody() -> None:
+    os.setgid(NOBODY)
+    os.setuid(NOBODY)
+    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 1)
+
+
+def in_a_chroot() -> None:
+    syscalls.unshare(syscalls.CLONE_NEWNS)
+    syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
+    syscalls.mount("/", "/mnt", None, syscalls.MS_BIND | syscalls.MS_REC)
+    os.chroot("/mnt")
+
+
+@pytest.mark.parametrize("become", [as_nobody, in_a_chroot])
+def test_nothing_is_wrong_for_who_may_less(namespaces: None, become: Callable[[], None], seed: int) -> None:
+    def body() -> tuple[int, int]:
+        become()
+        tally = run_live(150, seed, progress=lambda done: None)
+        return tally.operations, tally.results["wrong"]
+
+    assert in_fork(body) == (150, 0)
+
+
+def test_user_namespaces_that_may_not_be_made_are_left_out_and_counted(namespaces: None) -> None:
+    def body() -> tuple[int, list[str | None]]:
+        in_a_chroot()
+        wanted = [operation({"op": "clone_ns", "ns": "A", "new": "B", "new_userns": True})]
+        seen = list(observe(Script(wanted)))
+        return sum(each.refused for each in seen), [each.errno for each in seen]
+
+    assert in_fork(body) == (1, [None])
 
 
 def test_where_namespaces_are_forbidden_it_says_so(namespaces: None) -> None:
