@@ -28,6 +28,8 @@ class Snapshot(Framed, Shown):
     """How many mounts a namespace may have (the sysctl fs.mount-max)."""
     handles: tuple[tuple[str, int], ...] = ()
     """Names of open mount file descriptors (open_tree(2), fsmount(2)) and the mount ID each refers to."""
+    boot_id: str | None = None
+    """What tells this start of the machine from others (random(4)); ``None`` where not known."""
 
     def __post_init__(self) -> None:
         labels = [view.label for view in self.views]

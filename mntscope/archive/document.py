@@ -63,6 +63,7 @@ def to_document(snapshot: Snapshot) -> dict[str, Any]:
         "kernel": snapshot.kernel,
         "host": snapshot.host_label,
         "mount_max": snapshot.mount_max,
+        "boot_id": snapshot.boot_id,
         "not_seen": [_problem(problem) for problem in snapshot.not_seen],
         "skeleton": skeleton and {"dirs": sorted(skeleton.dirs), "files": sorted(skeleton.files)},
         "handles": [list(handle) for handle in snapshot.handles],
@@ -193,6 +194,7 @@ class _Reader:
             not_seen=self.member(value, "", "not_seen", self.each(self.problem)),
             skeleton=self.member(value, "", "skeleton", self.maybe(self.skeleton)),
             handles=self.member(value, "", "handles", self.each(self.handle)),
+            boot_id=self.member(value, "", "boot_id", self.maybe(self.text)),
         )
 
     def view(self, value: Any, at: str) -> View:

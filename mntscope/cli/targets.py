@@ -14,6 +14,8 @@ from mntscope.snapshot import Snapshot
 
 _FORMS = "a pid, self, host, ns:PATH, file:PATH, snapshot:PATH#LABEL or container:NAME"
 
+_KINDS = ("ns", "file", "snapshot", "container")
+
 
 class Resolved(NamedTuple):
     """What a command works on."""
@@ -121,6 +123,10 @@ class _Sources:
         if name.kind == "ns":
             if any(view.label == name.text for view in machine.views):
                 return name.text
+            from mntscope.live.namespaces import process_of
+
+            if (pid := process_of(name.path)) is not None:
+                return machine.view(pid).label
             from mntscope.kernel.worker import in_child
 
             with suppress(OSError, MntscopeError):
@@ -148,6 +154,12 @@ def _joined(world: Snapshot, elsewhere: Snapshot, label: str, text: str) -> Reso
     note = Problem("mount IDs and peer groups are compared as if both had been captured at the same moment", where=text)
     joined = replace(world.with_views((*world.views, view)), not_seen=(*world.not_seen, *elsewhere.not_seen, note))
     return Resolved(joined, unique)
+
+
+def is_target(text: str) -> bool:
+    """Whether *text* has one of the forms of a TARGET, of something that is there or not."""
+    kind, colon, _ = text.partition(":")
+    return text in ("host", "self") or (text.isascii() and text.isdecimal()) or bool(colon and kind in _KINDS)
 
 
 def parse_target(text: str) -> Name:

@@ -22,6 +22,7 @@ from mntscope.live.namespaces import (
     lists_all,
     open_namespace,
     proc_mount,
+    process_of,
     read_through,
 )
 from mntscope.live.not_seen import NotSeen
@@ -91,6 +92,7 @@ def capture(
             kernel=os.uname().release,
             not_seen=tuple(not_seen.problems()),
             mount_max=_mount_max(proc),
+            boot_id=_boot_id(proc),
         )
     reap()
     return snapshot
@@ -135,17 +137,36 @@ class _Machine:
         self.captures.add(self._widest(host))
 
     def add_process(self, pid: int) -> None:
-        """The namespace of a process that was asked for."""
+        """The namespace of a process that was asked for; its table tells it where its links may not be read."""
         if all(pid not in captured.processes for captured in self.captures):
-            self.captures.add(self._widest(read_through(self.proc, pid, str(pid))))
+            self._add_through(pid, str(pid))
+
+    def _add_through(self, pid: int, label: str) -> None:
+        captured = read_through(self.proc, pid, label, by_table=True)
+        unidentified = captured.namespace.inode is None
+        if unidentified:
+            # Before it is added: from now on tables are compared.
+            self.not_seen.unidentified.append(pid)
+        if self.captures.add(self._widest(captured)).namespace.inode is not None and unidentified:
+            self.not_seen.unidentified.remove(pid)
+        if captured.reader and not captured.reader.root:
+            self.not_seen.add("its root directory may not be read: if it is not /, mounts outside are not shown", label)
 
     def add_file(self, path: str) -> None:
         """The namespace whose file was asked for; no process need live there."""
-        fd = open_namespace(path)
+        label = f"ns:{path}"
         try:
-            self.captures.add(enter(self.proc, fd, f"ns:{path}"))
-        finally:
-            os.close(fd)
+            fd = open_namespace(path)
+            try:
+                self.captures.add(enter(self.proc, fd, label))
+            finally:
+                os.close(fd)
+        except AccessError:
+            # That of a process has a table beside it, which others may read.
+            pid = process_of(path)
+            if pid is None:
+                raise
+            self._add_through(pid, label)
 
     def add_others(self) -> None:
         """Every namespace that can be found, with what lives in it and what else holds it."""
@@ -387,6 +408,12 @@ def _place(captured: CapturedNamespace) -> tuple[bool, int]:
 def _mount_max(proc: Proc) -> int | None:
     with suppress(OSError, ValueError):
         return int(read("sys/fs/mount-max", dir_fd=proc.fd))
+    return None
+
+
+def _boot_id(proc: Proc) -> str | None:
+    with suppress(OSError):
+        return os.fsdecode(read("sys/kernel/random/boot_id", dir_fd=proc.fd)).strip() or None
     return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -205,6 +206,12 @@ def _read_at(directory: int, label: str, *, by_table: bool) -> CapturedNamespace
         if fd is not None:
             os.close(fd)
     return CapturedNamespace(label=label, table=table, namespace=namespace, source=source)
+
+
+def process_of(path: str) -> int | None:
+    """The process of which *path* is the mount namespace, by its name: ``/proc/4711/ns/mnt``; else ``None``."""
+    found = re.fullmatch(r"/proc/([1-9][0-9]{0,9})/ns/mnt", path)
+    return int(found[1]) if found else None
 
 
 def open_namespace(path: str) -> int:

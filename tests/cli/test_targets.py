@@ -81,11 +81,12 @@ def test_processes_that_are_not_there() -> None:
             resolve(word)
 
 
-def test_the_process_of_another_user(open_machine: Host) -> None:
+def test_the_process_of_another_user_is_known_by_its_table(open_machine: Host) -> None:
     target = open_machine.unshare("unchanged")
-    kind, text = open_machine.call(as_nobody, error_of, resolve, str(target.inner))
-    assert kind is AccessError
-    assert text.startswith(f"/proc/{target.inner}/ns/mnt: permission denied; run mntscope as root")
+    resolved = open_machine.call(as_nobody, resolve, str(target.inner))
+    view = resolved.snapshot.view(resolved.target)
+    assert (resolved.target, view.namespace.inode) == (str(target.inner), None)
+    assert "its table tells which it is; run mntscope as root" in str(resolved.snapshot.not_seen)
 
 
 # Namespace files
@@ -119,8 +120,10 @@ def test_files_that_are_no_mount_namespace(machine: Host, tmp_path: Path) -> Non
 
 
 def test_a_namespace_file_that_may_not_be_opened(open_machine: Host) -> None:
-    kind, text = open_machine.call(as_nobody, error_of, resolve, "ns:/proc/1/ns/mnt")
-    assert (kind, text) == (AccessError, "/proc/1/ns/mnt: permission denied; run mntscope as root")
+    # That of a process has a table beside it.
+    assert open_machine.call(as_nobody, resolve, "ns:/proc/1/ns/mnt").target == "host"
+    kind, text = open_machine.call(as_nobody, error_of, resolve, "ns:/proc/1/task/1/ns/mnt")
+    assert (kind, text) == (AccessError, "/proc/1/task/1/ns/mnt: permission denied; run mntscope as root")
 
 
 # Files
