@@ -6,6 +6,7 @@
     snapshot = mntscope.capture()                       # the live machine, every mount namespace
     snapshot = mntscope.load("host.mntscope.json.gz")   # or one that was captured
     result = mntscope.diff(snapshot, 4711)              # against snapshot.host
+    mntscope.compare(before, after)                     # two snapshots of one machine
     outcome = mntscope.predict(snapshot, 4711, "mount -t proc proc /proc")
     outcome.errno, outcome.effects, outcome.snapshot    # the world after it
     mntscope.holders(snapshot, "/srv/data")             # who still has it mounted
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mntscope.analysis.diff import Change, Damage, Diff, changes, diff
+    from mntscope.analysis.diff_captures import CapturesDiff, LeakChange, NamespaceChange, compare
     from mntscope.analysis.holders import Holder, Holders, holders
     from mntscope.analysis.namespaces import NamespaceList, namespaces
     from mntscope.analysis.predict import predict
@@ -84,6 +86,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "AccessError": "errors",
     "Audit": "rules",
+    "CapturesDiff": "analysis.diff_captures",
     "NamespaceList": "analysis.namespaces",
     "Change": "analysis.diff",
     "Damage": "analysis.diff",
@@ -95,10 +98,12 @@ _HOMES = {
     "Holders": "analysis.holders",
     "KernelError": "errors",
     "Leak": "graph",
+    "LeakChange": "analysis.diff_captures",
     "MntscopeError": "errors",
     "Mount": "model",
     "MountTree": "graph",
     "Namespace": "model",
+    "NamespaceChange": "analysis.diff_captures",
     "Outcome": "propagation",
     "Owner": "model",
     "ParseError": "errors",
@@ -119,6 +124,7 @@ _HOMES = {
     "audit": "rules",
     "capture": "live",
     "changes": "analysis.diff",
+    "compare": "analysis.diff_captures",
     "diff": "analysis.diff",
     "format_mountinfo": "parse",
     "holders": "analysis.holders",
@@ -139,6 +145,7 @@ __all__ = [
     "RULES",
     "AccessError",
     "Audit",
+    "CapturesDiff",
     "Change",
     "Damage",
     "Diff",
@@ -149,10 +156,12 @@ __all__ = [
     "Holders",
     "KernelError",
     "Leak",
+    "LeakChange",
     "MntscopeError",
     "Mount",
     "MountTree",
     "Namespace",
+    "NamespaceChange",
     "NamespaceList",
     "Outcome",
     "Owner",
@@ -173,6 +182,7 @@ __all__ = [
     "audit",
     "capture",
     "changes",
+    "compare",
     "diff",
     "format_mountinfo",
     "holders",

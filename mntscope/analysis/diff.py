@@ -10,15 +10,18 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from mntscope.base.display import Framed, Records, Shown
 from mntscope.base.paths import normal
-from mntscope.base.records import dataclass
+from mntscope.base.records import dataclass, replace
 from mntscope.errors import TargetError
 from mntscope.graph import Leak, MountTree, PeerGraph, leaks_in, same_namespace
 from mntscope.model import Mount, Problem, View
 from mntscope.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from mntscope.analysis.predict import Prediction
 
 Verdict = Literal["same-namespace", "leaks", "receives", "isolated"]
 Kind = Literal["added", "removed", "moved", "remounted", "propagation-changed"]
@@ -82,6 +85,9 @@ class Diff(Framed, Shown):
     damage: tuple[Damage, ...]
     not_seen: tuple[Problem, ...]
     """What these views do not tell and the answer depends on."""
+    umount: Prediction | None = None
+    """What ``umount PATH`` in the target would do, where something is mounted at this very path: that is an event of
+    the mount below, which may propagate where what is mounted upon it does not."""
 
     @property
     def found(self) -> bool:
@@ -119,10 +125,13 @@ def diff(
     leaks = leaks_in(graph, seen.label, host.label, path=path) if apart else ()
     changes = comparison.changes() if comparison is not None else ()
     hidden = comparison.hidden() if comparison is not None else ()
+    umount = None
     if containing is not None and path is not None:
         there = _Focus(graph.tree(host.label), tree, path)
         changes = tuple(change for change in changes if there.concerns(change))
         hidden = tuple(mount for mount in hidden if mount in there.target)
+        if apart and containing.mount_point == path:
+            umount = _umount(replace(snapshot, host_label=host.label), seen.label, path)
     return Diff(
         host=host,
         target=seen,
@@ -134,12 +143,28 @@ def diff(
         hidden=hidden,
         damage=_damage(graph.tree(host.label), tree),
         not_seen=tuple(_not_seen(graph, host, seen)) if apart else (),
+        umount=umount,
     )
 
 
-def changes(host: View, target: View) -> tuple[Change, ...]:
-    """Everything in which two tables differ, of one namespace at two moments too: the first plays the host."""
-    return _Comparison(MountTree.of(host), MountTree.of(target)).changes()
+def _umount(snapshot: Snapshot, target: str, path: str) -> Prediction | None:
+    """What it would do; ``None`` for a view that is not of the snapshot."""
+    from shlex import quote
+
+    from mntscope.analysis.predict import predict_commands
+
+    if any(view.label == target for view in snapshot.views):
+        return predict_commands(snapshot, target, f"umount {quote(path)}")
+    return None
+
+
+def changes(host: View, target: View, *, anew: bool = False) -> tuple[Change, ...]:
+    """Everything in which two tables differ, of one namespace at two moments too: the first plays the host.
+
+    *anew*: what the target shows was mounted anew, as after a restart. Devices and peer groups are others then, so that
+    filesystem type, source and root tell which mount is which, and of propagation only the type counts.
+    """
+    return _Comparison(MountTree.of(host), MountTree.of(target), anew=anew).changes()
 
 
 def _damage(host: MountTree, target: MountTree) -> tuple[Damage, ...]:
@@ -221,16 +246,19 @@ def _at(tree: MountTree, path: str) -> frozenset[Mount | None]:
 class _Comparison:
     """Which mount of the host is which of the target."""
 
-    def __init__(self, host: MountTree, target: MountTree) -> None:
+    def __init__(self, host: MountTree, target: MountTree, *, anew: bool = False) -> None:
         self.host = host
         self.target = target
+        self.membership = _type if anew else _membership
         # By path, and from the lowest to the topmost of each stack.
         self.host_mounts = [mount for node in host.path_tree() for mount in node.mounts]
         self.target_mounts = [mount for node in target.path_tree() for mount in node.mounts]
         self.partner: dict[int, int] = {}
         """The host's mount for a mount of the target, both as indexes."""
-        in_place = self.match(_in_place, _in_place)
+        in_place = self.match(_in_place_anew, _in_place_anew) if anew else self.match(_in_place, _in_place)
         self.moved = self.out_of_order(in_place)
+        if anew:
+            return
         self.moved |= self.match(_group, _group_or_master).keys()
         self.moved |= self.match(_same, _same).keys()
 
@@ -278,7 +306,7 @@ class _Comparison:
                 found.append(Change("moved", target.mount_point, host, target, covers.get(index), hidden))
             if (host.options, host.super_options) != (target.options, target.super_options):
                 found.append(Change("remounted", target.mount_point, host, target, hidden=hidden))
-            if _membership(host) != _membership(target):
+            if self.membership(host) != self.membership(target):
                 found.append(Change("propagation-changed", target.mount_point, host, target, hidden=hidden))
         seen_twice = set(self.partner.values())
         alone = (mount for index, mount in enumerate(self.host_mounts) if index not in seen_twice)
@@ -312,6 +340,10 @@ def _in_place(mount: Mount) -> Hashable:
     return mount.mount_point, mount.device, mount.root, mount.fs_type
 
 
+def _in_place_anew(mount: Mount) -> Hashable:
+    return mount.mount_point, mount.fs_type, mount.source, mount.root
+
+
 def _same(mount: Mount) -> Hashable:
     return mount.device, mount.root, mount.fs_type
 
@@ -325,7 +357,11 @@ def _group_or_master(mount: Mount) -> Hashable | None:
     return None if group is None else (_same(mount), group)
 
 
-def _membership(mount: Mount) -> tuple[int | None, int | None, bool]:
+def _type(mount: Mount) -> Hashable:
+    return mount.propagation
+
+
+def _membership(mount: Mount) -> Hashable:
     return mount.peer_group, mount.master, mount.unbindable
 
 

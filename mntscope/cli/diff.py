@@ -1,4 +1,4 @@
-"""``mntscope diff TARGET [PATH]``."""
+"""``mntscope diff TARGET [PATH]``, and ``mntscope diff BEFORE AFTER`` of two captures."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import argparse
 import os
 from typing import TYPE_CHECKING
 
+from mntscope.base.records import NamedTuple
 from mntscope.cli.output_options import TARGETS, add_against, add_output_options, page, write_output
+from mntscope.cli.targets import is_target
+from mntscope.errors import UsageError
 
 if TYPE_CHECKING:
     from mntscope.analysis.diff import Diff
@@ -20,16 +23,27 @@ FORMATS = ("table", "json", "csv", "markdown", "html")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("target", metavar="TARGET", help="whose mounts: a process, a file, ...")
-    parser.add_argument("path", metavar="PATH", nargs="?", help="ask about this path only, as the target sees it")
+    parser.add_argument("target", metavar="TARGET", help="whose mounts: a process, a file, ...; or an earlier capture")
+    parser.add_argument(
+        "path",
+        metavar="PATH",
+        nargs="?",
+        help="ask about this path only, as the target sees it; or a later capture of the same machine",
+    )
     add_against(parser)
     parser.add_argument("--all", action="store_true", help="show long lists in full")
     add_output_options(parser, FORMATS)
-    parser.epilog = f"{TARGETS}\nExit codes: 0 isolated or receives, 1 leaks or same-namespace, 2 trouble"
+    parser.epilog = (
+        f"{TARGETS}\nA capture is FILE, or FILE#LABEL for one view of it: a snapshot, a sosreport, a directory.\n"
+        "Exit codes: 0 isolated or receives, 1 leaks or same-namespace, 2 trouble;"
+        "\n            of two captures 0 nothing differs, 1 something does"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Read both views, compare them, and say so."""
+    """Read both views, or both captures, compare them, and say so."""
+    if captures := _captures(arguments.target, arguments.path):
+        return _before_and_after(arguments, *captures)
     from mntscope.output.diff import FORMATS as WRITERS
 
     found = result(arguments)
@@ -38,14 +52,67 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def result(arguments: argparse.Namespace) -> Diff:
-    """What there is to say."""
+    """What there is to say of a target."""
     from mntscope.analysis.diff import diff
     from mntscope.base.records import replace
     from mntscope.cli.targets import resolve
 
+    _refuse_no_path(arguments.target, arguments.path)
     resolved = resolve(arguments.target, arguments.against)
     found = diff(resolved.snapshot, _as_asked(resolved, arguments.target), arguments.path)
     return replace(found, not_seen=(*resolved.snapshot.not_seen, *found.not_seen))
+
+
+def _refuse_no_path(target: str, path: str | None) -> None:
+    """Refuse a second word that is no absolute path, before anything is read."""
+    if path is None or path.startswith("/"):
+        return
+    if is_target(path):
+        hint = f"to compare two targets: mntscope diff {target} --against {path}"
+    else:
+        hint = f"give it from the target's root on, as in {'/' + path.removeprefix('./')!r}"
+    raise UsageError(f"{path!r} is no absolute path", hint=hint)
+
+
+# ---- two captures ----
+
+
+class Capture(NamedTuple):
+    """A file with a whole machine, or a view of it."""
+
+    file: str
+    label: str | None
+
+
+def _captures(before: str, after: str | None) -> tuple[Capture, Capture] | None:
+    """The two captures that the words mean; ``None`` where they mean a target, and perhaps a path in it."""
+    if after is None or not all(word.startswith("snapshot:") or not is_target(word) for word in (before, after)):
+        return None
+    if before.startswith("snapshot:") and not after.startswith("snapshot:"):
+        return None
+    return _capture(before), _capture(after)
+
+
+def _capture(word: str) -> Capture:
+    file, hash_sign, label = word.removeprefix("snapshot:").rpartition("#")
+    return Capture(file, label) if hash_sign and file and label else Capture(word.removeprefix("snapshot:"), None)
+
+
+def _before_and_after(arguments: argparse.Namespace, before: Capture, after: Capture) -> int:
+    from mntscope.analysis.diff_captures import compare
+    from mntscope.archive import load
+    from mntscope.output.diff_captures import FORMATS as WRITERS
+
+    if arguments.against != "host":
+        raise UsageError("--against: each of two captures has a host of its own", hint="leave it out")
+    if arguments.format not in WRITERS:
+        raise UsageError(f"--format {arguments.format}: not of two captures", hint=f"choose of {', '.join(WRITERS)}")
+    found = compare(load(before.file), load(after.file), before_view=before.label, after_view=after.label)
+    write_output(arguments, WRITERS[arguments.format](found, page(arguments)))
+    return 1 if found.found else 0
+
+
+# ---- a target ----
 
 
 def _as_asked(resolved: Resolved, target: str) -> View:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 
 from mntscope.analysis.diff import Change, Diff, Kind
 from mntscope.graph import Leak
@@ -47,6 +47,11 @@ def _blocks(diff: Diff, page: Page) -> Iterator[Block]:
     yield from _verdict(diff, outward, inward)
     for damage in diff.damage:
         yield Verdict("DAMAGE" if damage.certain else "DAMAGE?", "critical", f"{damage}.")
+    if diff.umount is not None:
+        from mntscope.output.predict import in_short
+
+        yield Heading(("What ", Word(diff.umount.command, "command"), " in the target would do"))
+        yield from in_short(diff.umount, page)
     if outward:
         yield Heading("What reaches the host")
         yield from _leaks(outward, diff, page)
@@ -54,12 +59,15 @@ def _blocks(diff: Diff, page: Page) -> Iterator[Block]:
         yield Heading("What arrives from the host")
         yield Paragraph(f"The host's mounts and umounts also reach {mounts_of(inward, diff.target)}.")
     if diff.changes:
-        yield from _changes(diff.changes, page)
+        yield Heading(f"Compared with the host: {change_counts(diff.changes)}")
+        yield changes_table(diff.changes, page)
     known = {change.path for change in diff.changes if change.covers is not None}
     covered = [mount.mount_point for mount in diff.hidden if mount.mount_point not in known]
     if covered:
         yield Heading("Covered in the target, not on the host")
         yield Paragraph(some(covered, page))
+    if diff.umount is not None:
+        yield from phrases.uncertain(diff.umount.uncertain)
     yield from phrases.unseen(problems(diff), page)
 
 
@@ -72,6 +80,10 @@ def _verdict(diff: Diff, outward: list[Leak], inward: list[Leak]) -> Iterator[Bl
     """One sentence, and what follows from it."""
     who, host = _who(diff), _host(diff)
     at = f" at {diff.path}" if diff.path else ""
+    # That `umount` of what is mounted at the path may do otherwise is told of after the verdict.
+    event, mounts = "mount or umount", "mounts or unmounts"
+    if diff.umount is not None and diff.umount.outside:
+        event, mounts = "mount", "mounts"
     if diff.target is diff.host:
         yield Verdict("SAME NAMESPACE", "critical", f"{who} is what it is compared with.")
     elif diff.verdict == "same-namespace":
@@ -85,13 +97,13 @@ def _verdict(diff: Diff, outward: list[Leak], inward: list[Leak]) -> Iterator[Bl
         verb = "propagates" if concerned.startswith(("1 ", "the one ")) else "propagate"
         yield Verdict("LEAKS", "critical", f"{concerned} in {who} {verb} to {host}.")
     elif diff.verdict == "receives":
-        yield Verdict("RECEIVES", "medium", f"nothing that {who} mounts or unmounts{at} reaches {host}.")
+        yield Verdict("RECEIVES", "medium", f"nothing that {who} {mounts}{at} reaches {host}.")
         yield Paragraph(
             f"The host's mounts and umounts reach {mounts_of(inward, diff.target)} of the target: what the host"
             " unmounts goes away there too, and is not kept busy."
         )
     else:
-        yield Verdict("ISOLATED", "good", f"no mount or umount{at} crosses between {who} and {host}.")
+        yield Verdict("ISOLATED", "good", f"no {event}{at} crosses between {who} and {host}.")
         yield Paragraph(
             "What the target mounts stays there. The host's umounts do not arrive either: a filesystem that both have"
             " mounted stays busy until both let go of it."
@@ -116,6 +128,8 @@ def _host(diff: Diff) -> str:
 
 def _leaks(leaks: Sequence[Leak], diff: Diff, page: Page) -> Iterator[Block]:
     """The worst with what stops it, the others as a list; at last what stops them all."""
+    # Of mounts that are stacked, and leak alike, one is told of.
+    leaks = list({(leak.path, leak.lands_at, leak.severity, leak.via, leak.covered): leak for leak in leaks}.values())
     worst = [leak for leak in leaks if leak.severity == "critical"] or leaks[:1]
     worst = leaks if page.everything else worst[: phrases.FEW]
     entries = [
@@ -152,42 +166,76 @@ def leak_entry(leak: Leak, remedy: str | None = None, *, explained: bool = False
 # ---- changes ----
 
 
-def _changes(changes: Sequence[Change], page: Page) -> Iterator[Block]:
-    """By kind; of mounts whose propagation differs, as in all of a copied namespace, by what became what."""
+def _by_kind(changes: Sequence[Change]) -> dict[Kind, list[Change]]:
     grouped: dict[Kind, list[Change]] = {kind: [] for kind in KINDS}
     for change in changes:
         grouped[change.kind].append(change)
+    return grouped
+
+
+def change_counts(changes: Sequence[Change]) -> str:
+    """``2 added, 1 removed``."""
+    return ", ".join(f"{len(alike)} {kind}" for kind, alike in _by_kind(changes).items() if alike)
+
+
+def changes_table(changes: Sequence[Change], page: Page, *, earlier: bool = False) -> Entries:
+    """By kind; of mounts whose propagation differs, as in all of a copied namespace, by what became what.
+
+    *earlier*: what plays the host is the same namespace at an earlier moment.
+    """
+    grouped = _by_kind(changes)
     retyped = grouped["propagation-changed"]
     entries: list[Entry] = []
     for alike in grouped.values():
         if alike and alike is not retyped:
-            entries += phrases.entries(alike, change_entry, page)
+            # Of mounts that are stacked, and of which the same is to be said, it is said once.
+            said: dict[Hashable, list[Change]] = defaultdict(list)
+            for change in alike:
+                said[_seen_alike(change)].append(change)
+            entries += phrases.entries(
+                list(said.values()),
+                lambda these: change_entry(these[0], earlier=earlier, times=len(these)),
+                page,
+            )
     became: dict[str, list[str]] = defaultdict(list)
     for change in retyped:
         became[_retyped(change)].append(change.path)
     entries += [Entry("propagation", (f"{what}: ", *some(paths, page))) for what, paths in became.items()]
-    counts = ", ".join(f"{len(alike)} {kind}" for kind, alike in grouped.items() if alike)
-    yield Heading(f"Compared with the host: {counts}")
-    yield Entries(CHANGES, entries)
+    return Entries(CHANGES, entries)
 
 
-def change_entry(change: Change) -> Entry:
-    """What became of one mount: its path, the filesystem, and in what it differs from the host's."""
+def _seen_alike(change: Change) -> Hashable:
+    """What an entry tells: mounts that are stacked may have all of it in common."""
+    sides = [
+        mount and (mount.mount_point, mount.fs_type, mount.source, mount.root, mount.options, mount.super_options)
+        for mount in (change.host, change.target)
+    ]
+    return change.path, *sides, change.covers and change.covers.fs_type, change.hidden
+
+
+def change_entry(change: Change, *, earlier: bool = False, times: int = 1) -> Entry:
+    """What became of one mount: its path, the filesystem, and in what it differs from the host's, or *earlier* one.
+
+    *times*: of how many mounts, stacked upon each other, that is to be said.
+    """
     mount = change.target or change.host
     assert mount is not None
     words: tuple[Words, ...] = (name(change.path), f"  {mount.fs_type}")
     if change.kind == "propagation-changed":
         words = (name(change.path), f"  {_retyped(change)}")
     elif change.kind == "moved" and change.host is not None:
-        words += (", on the host at ", name(change.host.mount_point))
+        words += (", before at " if earlier else ", on the host at ", name(change.host.mount_point))
     elif change.kind == "remounted" and change.host is not None and change.target is not None:
         words += (f"  {', '.join(_options(change.host, change.target))}",)
     else:
         words = (name(change.path), f"  {phrases.filesystem(mount)}")
     if change.covers is not None:
-        words += (f", over the host's {change.covers.fs_type}",)
+        whose = "the" if earlier else "the host's"
+        words += (f", over {whose} {change.covers.fs_type}",)
     if change.hidden:
         words += (", hidden",)
+    if times > 1:
+        words += (f", {times} times",)
     return Entry("propagation" if change.kind == "propagation-changed" else change.kind, together(*words))
 
 

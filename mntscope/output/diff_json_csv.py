@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from mntscope.analysis.diff import Change, Damage, Diff
+from mntscope.analysis.predict import Prediction
 from mntscope.graph import Leak
 from mntscope.model import Mount, View
 from mntscope.output.diff import problems
 from mntscope.output.shell import command
-from mntscope.output.writers.json import json_text, mount_json, problems_json
+from mntscope.output.writers.json import effect_json, json_text, mount_json, problems_json
 from mntscope.output.writers.page import Page
 from mntscope.parse import format_mountinfo
 
@@ -28,9 +29,10 @@ def as_json(diff: Diff, page: Page) -> str:  # noqa: ARG001
             "path": diff.path,
             "verdict": diff.verdict,
             "damage": [_damage_json(damage) for damage in diff.damage],
-            "changes": [_change_json(change) for change in diff.changes],
+            "changes": [change_json(change) for change in diff.changes],
             "leaks": [_leak_json(leak, diff) for leak in diff.leaks],
             "hidden": [mount_json(mount) for mount in diff.hidden],
+            "umount": None if diff.umount is None else _umount_json(diff.umount),
             "not_seen": problems_json(problems(diff)),
         },
     )
@@ -102,7 +104,8 @@ def _damage_json(damage: Damage) -> dict[str, Any]:
     }
 
 
-def _change_json(change: Change) -> dict[str, Any]:
+def change_json(change: Change) -> dict[str, Any]:
+    """One difference, with the mount on either side."""
     return {
         "kind": change.kind,
         "path": change.path,
@@ -128,6 +131,16 @@ def _leak_json(leak: Leak, diff: Diff) -> dict[str, Any]:
         "hidden": leak.hidden,
         "covered": leak.covered,
         "complete": leak.complete,
+    }
+
+
+def _umount_json(umount: Prediction) -> dict[str, Any]:
+    return {
+        "command": umount.command,
+        "errno": umount.outcome.errno if umount.outcome else None,
+        "outside": len(umount.outside),
+        "effects": [effect_json(effect) for effect in umount.effects],
+        "uncertain": list(umount.uncertain),
     }
 
 

@@ -65,6 +65,16 @@ def _blocks(prediction: Prediction, names: Mapping[str, str], page: Page) -> Ite
     yield from phrases.unseen(prediction.before.not_seen, page)
 
 
+def in_short(prediction: Prediction, page: Page) -> Iterator[Block]:
+    """A command within another report: whether it fails, the verdict, and what becomes of the host."""
+    if prediction.failed:
+        yield Entries(STEPS, map(_step, prediction.steps))
+    yield _verdict(prediction, namespace_names(prediction.before.views, prediction.before.host_label))
+    if host := _on_the_host(prediction, page):
+        yield Items(tuple(phrases.shown(host, page)))
+        yield from phrases.more(host, phrases.shown(host, page))
+
+
 def _verdict(prediction: Prediction, names: Mapping[str, str]) -> Verdict:
     outside, host = prediction.outside, prediction.before.host_label
     on_host = [effect for effect in outside if effect.namespace == host]

@@ -215,11 +215,74 @@ def test_a_process_that_is_dead_but_not_yet_waited_for(machine: Host) -> None:
     assert "process" in said
 
 
-def test_a_process_of_another_user(open_machine: Host) -> None:
-    target = open_machine.unshare("private")
-    said = one_line(open_machine.mntscope("diff", target.inner, uid=NOBODY))
-    assert str(target.inner) in said
-    assert "root" in said
+@pytest.mark.parametrize("word", ["{pid}", "ns:/proc/{pid}/ns/mnt"])
+def test_a_process_of_another_user_is_told_by_its_table(open_machine: Host, word: str) -> None:
+    target, inside = open_machine.unshare("unchanged"), open_machine.spawn()
+    words = [word.format(pid=pid) for pid in (target.inner, inside.inner)]
+    as_root, as_nobody = (
+        json.loads(open_machine.mntscope("diff", words[0], "--format", "json", uid=uid).stdout) for uid in (0, NOBODY)
+    )
+    assert as_nobody["verdict"] == as_root["verdict"] == "leaks"
+    assert as_nobody["leaks"] == [leak | {"command": leak["command"]} for leak in as_root["leaks"]]
+    assert "may not be read" in json.dumps(as_nobody["not_seen"])
+    same = open_machine.mntscope("diff", words[1], "--format", "json", uid=NOBODY)
+    assert (same.returncode, json.loads(same.stdout)["verdict"]) == (1, "same-namespace")
+    for command in (["tree", words[0]], ["graph", words[0]], ["predict", words[0], "--", "umount", "/proc"]):
+        done = open_machine.mntscope(*command, uid=NOBODY)
+        assert (done.returncode in (0, 1), done.stderr) == (True, "")
+
+
+# PATH
+
+
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        ("proc", "as in '/proc'"),
+        ("./proc", "as in '/proc'"),
+        ("34", "to compare two targets: mntscope diff 1 --against 34"),
+        ("host", "to compare two targets: mntscope diff 1 --against host"),
+        ("file:/x", "to compare two targets: mntscope diff 1 --against file:/x"),
+    ],
+)
+def test_a_path_is_absolute(machine: Host, path: str, hint: str) -> None:
+    said = one_line(machine.mntscope("diff", 1, path))
+    assert f"'{path}' is no absolute path" in said
+    assert hint in said
+
+
+def test_what_umount_would_do_is_said_as_predict_says_it(machine: Host) -> None:
+    """What is mounted at the path is private, and the mount below it a peer: umount is an event of the latter."""
+    machine.call(syscalls.mount, "inner", "/mnt", "tmpfs", 0)
+    target = machine.unshare("unchanged", lambda: syscalls.mount(None, "/mnt", None, syscalls.MS_PRIVATE))
+    code, found = asked(machine, target.inner, "/mnt")
+    assert (code, found["verdict"]) == (0, "isolated")
+    assert found["umount"]["command"] == "umount /mnt"
+    assert (found["umount"]["errno"], found["umount"]["outside"]) == (None, 1)
+    shown = machine.mntscope("diff", target.inner, "/mnt").stdout
+    predicted = machine.mntscope("predict", target.inner, "--", "umount", "/mnt").stdout
+    assert "ISOLATED  no mount at /mnt crosses" in shown
+    for line in ("CHANGES THE HOST  1 mount there.", "/mnt (tmpfs) would be unmounted"):
+        assert line in shown
+        assert line in predicted
+    before = machine.mountinfo()
+    assert machine.run(["nsenter", "-t", str(target.inner), "-m", "umount", "/mnt"]).returncode == 0
+    assert len(before.splitlines()) - len(machine.mountinfo().splitlines()) == 1
+
+
+def test_a_path_at_which_nothing_is_mounted_has_no_umount(machine: Host) -> None:
+    target = machine.unshare("private")
+    assert asked(machine, target.inner, "/usr/lib")[1]["umount"] is None
+
+
+def test_what_is_stacked_and_alike_is_said_once(machine: Host) -> None:
+    def stack() -> None:
+        for _ in range(3):
+            syscalls.mount("same", "/mnt", "tmpfs", 0)
+
+    shown = machine.mntscope("diff", machine.unshare("private", stack).inner).stdout
+    said = [line.split() for line in shown.splitlines() if "added" in line and "/mnt" in line]
+    assert said == [["added", "/mnt", "tmpfs", "same,", "hidden,", "2", "times"], ["added", "/mnt", "tmpfs", "same"]]
 
 
 @pytest.mark.parametrize(
