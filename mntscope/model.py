@@ -27,6 +27,8 @@ class Lock:
     """MNT_LOCKED: the mount cannot be unmounted or moved on its own; ``None`` where not known."""
     flags: frozenset[str] | None = None
     """The options that cannot be cleared (``ro``, ``nosuid``, ``nodev``, ``noexec``, ``atime``), if known."""
+    likely: bool = False
+    """Whether it is likely to be locked, where that is not known: it looks like a copy made with its namespace."""
 
 
 UNLOCKED = Lock(locked=False, flags=frozenset())

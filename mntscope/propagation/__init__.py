@@ -78,11 +78,13 @@ The files, in the order in which they build on each other:
 - ``operations``, ``outcome``: what is asked, and what comes out
 - ``mounts``: mounts, peer groups, namespaces and root directories, as the kernel keeps them
 - ``world``: all of them, and what had to be assumed
+- ``copied``: which mounts are likely to be locked
 - ``reconstruct``, ``tables``: a world from a snapshot, and a snapshot from a world
 - ``errno``, ``lookup``: how a call fails; how a path finds its mount
 - ``clone``: where peers and slaves come from
 - ``attach``, ``umount``: what every receiver gets, and loses
 - ``change_type``: who stays with whom
+- ``namespace_file``: mounts of what keeps a namespace alive
 - ``syscalls``: all this put together, with the checks of each system call
 - ``effects``, ``umount_effects``: what has changed, from two snapshots, or noted on the way
 - ``simulation``: one operation, or several: :func:`simulate`, :func:`simulate_all`, :class:`Simulation`

@@ -30,7 +30,7 @@ def lookup(world: World, root: FsRoot, path: str) -> Path:
             here = traverse_mounts(follow_dotdot(root, here))
         elif name not in ("", "."):
             dentry = below(here.dentry, f"/{name}")
-            if dentry not in here.mount.mounted and not exists(world, dentry):
+            if dentry not in here.mount.mounted and (is_deleted(here) or not exists(world, dentry)):
                 raise Errno("ENOENT")
             here = traverse_mounts(Path(here.mount, dentry))
     if here.mount.hidden:
@@ -74,6 +74,15 @@ def exists(world: World, dentry: str) -> bool:
     if skeleton is None or dentry == "/":
         return True
     return dentry[1:] in skeleton.dirs or dentry[1:] in skeleton.files
+
+
+def is_deleted(path: Path) -> bool:
+    """Whether it is known to be a directory or file that was removed while a mount shows it.
+
+    Nothing can be mounted on it or found in it (d_set_mounted() in fs/dcache.c), and no bind be made of it. Two slashes
+    are in no other root that the kernel prints (prepend_path() in fs/d_path.c).
+    """
+    return path.is_mount_root and path.mount.record.root.endswith("//deleted")
 
 
 def is_file(world: World, dentry: str) -> bool:

@@ -52,6 +52,16 @@ class Bind(Operation):
     source: str
     target: str
     recursive: bool = False
+    nsfs: str | None = None
+    """Where *source* is the file of a namespace in procfs, which no mount of a table shows: which, as the link says
+    (``net:[4026531840]``). One that a command makes has its view's label, or ``?``, in the place of the number."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plain dict; ``nsfs`` only where it is one."""
+        described = Operation.to_dict(self)
+        if self.nsfs is None:
+            del described["nsfs"]
+        return described
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,11 @@ from collections.abc import Iterable
 from itertools import islice
 
 from mntscope.base.paths import below, relative, under
+from mntscope.base.records import replace
 from mntscope.graph import by_namespace
 from mntscope.graph.forest import NONE, Forest
 from mntscope.model import UNLOCKED, Mount, View
+from mntscope.propagation.copied import likely_copies
 from mntscope.propagation.mounts import FsRoot, KernelMount, KernelPeerGroup, MountNamespace
 from mntscope.propagation.world import INITIAL_USER_NAMESPACE, STEPS_SHOWN, World
 from mntscope.snapshot import Snapshot
@@ -22,8 +24,10 @@ FURTHEST_MASTER = 256
 """How many masters up ``propagate_from`` is compared with others; the kernel prints it for what is near."""
 
 
-def reconstruct(snapshot: Snapshot, *, assume_locked: bool = False) -> World:
+def reconstruct(snapshot: Snapshot, *, assume_locked: bool | None = False) -> World:
     """The world that *snapshot* shows; *assume_locked*: what a mount is taken to be whose lock is not known.
+
+    ``None``: what is likely, mount by mount.
 
     :raises MntscopeError: the tables claim more than can be followed.
     """
@@ -43,6 +47,10 @@ def reconstruct(snapshot: Snapshot, *, assume_locked: bool = False) -> World:
             for mount in mounts.values():
                 if mount.lock.locked is None:
                     mount.lock = UNLOCKED
+        elif views[0].mounts:
+            # Told once, from what was seen: what an operation has changed since tells nothing about the past.
+            for number in likely_copies(views[0], snapshot):
+                mounts[number].lock = replace(mounts[number].lock, likely=True)
         for number, mount in mounts.items():
             by_id.setdefault(number, mount)
     for name, number in snapshot.handles:

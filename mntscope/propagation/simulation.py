@@ -40,14 +40,15 @@ class Simulation:
 
     The machine is built once, from *snapshot*, so an operation costs what it touches. Which mounts are locked
     (MNT_LOCKED) the kernel shows to nobody; where it does not follow, all are taken to be, or (not *assume_locked*)
-    none. Locks only ever make an operation do less: what happens either way is certain.
+    none, or (``None``) those of which it is likely. Locks only ever make an operation do less: what happens either way
+    is certain.
 
     A mount of the snapshot is named by the label of a view that shows it there, and its mount ID.
 
     :raises MntscopeError: the tables claim more than can be followed.
     """
 
-    def __init__(self, snapshot: Snapshot, *, assume_locked: bool = False) -> None:
+    def __init__(self, snapshot: Snapshot, *, assume_locked: bool | None = False) -> None:
         self._world = reconstruct(snapshot, assume_locked=assume_locked)
         self._written: Snapshot | None = snapshot
         self._first_doubts = dict(self._world.uncertain)
@@ -176,13 +177,14 @@ def simulate(snapshot: Snapshot, operation: Operation | Mapping[str, Any]) -> Ou
     :raises UsageError: a dict that is no operation, or a path that is not absolute.
     :raises MntscopeError: it would take too long.
     """
-    simulation = Simulation(snapshot)
+    simulation = Simulation(snapshot, assume_locked=None)
     outcome = simulation.run(operation)
     if simulation.lock_doubts:
         # Locks only ever make an operation do less, so if both extremes agree, so does all between them.
-        other = Simulation(snapshot, assume_locked=True).run(operation)
-        if (other.errno, other.snapshot) != (outcome.errno, outcome.snapshot):
-            return replace(outcome, uncertain=(*outcome.uncertain, *simulation.lock_doubts))
+        for extreme in (False, True):
+            other = Simulation(snapshot, assume_locked=extreme).run(operation)
+            if (other.errno, other.snapshot) != (outcome.errno, outcome.snapshot):
+                return replace(outcome, uncertain=(*outcome.uncertain, *simulation.lock_doubts))
     return outcome
 
 

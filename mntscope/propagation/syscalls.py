@@ -20,8 +20,9 @@ from mntscope.propagation.attach import attach_recursive_mnt
 from mntscope.propagation.change_type import change_mnt_propagation
 from mntscope.propagation.clone import LOCKABLE, clone_mnt, copy_tree, has_locked_children, lock_mnt_tree
 from mntscope.propagation.errno import Errno, require
-from mntscope.propagation.lookup import is_file, lookup, lookup_target
+from mntscope.propagation.lookup import is_deleted, is_file, lookup, lookup_target
 from mntscope.propagation.mounts import FsRoot, KernelMount, MountNamespace, Path
+from mntscope.propagation.namespace_file import mnt_ns_loop, nsfs_device
 from mntscope.propagation.umount import propagate_mount_busy, remove, umount_tree
 from mntscope.propagation.world import World
 
@@ -44,6 +45,7 @@ def carry_out(operation: ops.Operation, world: World, actor: FsRoot) -> None:
 def _mount(operation: ops.MountNew, world: World, actor: FsRoot) -> None:
     """mount(2) of a filesystem: fs/namespace.c, do_new_mount() and do_add_mount()."""
     target = lookup_target(world, actor, operation.target)
+    require(not is_deleted(target), "ENOENT")
     require(check_mnt(target.mount, actor.namespace), "EINVAL")
     new = new_mount(world, operation.fstype, operation.source, operation.options, operation.device)
     require(not (target.mount.device == new.device and target.is_mount_root), "EBUSY")
@@ -55,12 +57,28 @@ def _mount(operation: ops.MountNew, world: World, actor: FsRoot) -> None:
 def _bind(operation: ops.Bind, world: World, actor: FsRoot) -> None:
     """mount(2) with MS_BIND: fs/namespace.c, do_loopback()."""
     target = lookup_target(world, actor, operation.target)
+    if operation.nsfs is not None:
+        bind_namespace_file(world, actor, operation.nsfs, target)
+        return
     source = lookup(world, actor, operation.source)
+    require(not mnt_ns_loop(world, actor, source.mount.root), "EINVAL")
+    require(not is_deleted(target), "ENOENT")
     require(check_mnt(target.mount, actor.namespace), "EINVAL")
     tree = copy_for_bind(world, source, actor.namespace, recursive=operation.recursive)
     with discarded_on_failure(world, [tree]):
+        require(not is_deleted(source), "ENOENT")
         require(is_file(world, source.dentry) == is_file(world, target.dentry), "ENOTDIR")
         attach_recursive_mnt(world, tree, target.mount, target.dentry, actor.namespace)
+
+
+def bind_namespace_file(world: World, actor: FsRoot, nsfs: str, target: Path) -> None:
+    """A bind of what a link in /proc/PID/ns leads to: a file of nsfs, whose own mount is in no namespace."""
+    require(not mnt_ns_loop(world, actor, nsfs), "EINVAL")
+    require(not is_deleted(target), "ENOENT")
+    require(check_mnt(target.mount, actor.namespace), "EINVAL")
+    require(world.snapshot.skeleton is None or is_file(world, target.dentry), "ENOTDIR")
+    new = new_mount(world, "nsfs", "nsfs", ("rw",), nsfs_device(world), root=nsfs)
+    attach_recursive_mnt(world, new, target.mount, target.dentry, actor.namespace)
 
 
 @carry_out.register
@@ -141,7 +159,8 @@ def _clone_namespace(operation: ops.CloneNamespace, world: World, actor: FsRoot)
     if operation.new_userns:
         for root in namespace.roots:
             lock_mnt_tree(root)
-    described = Namespace(user_namespace=owner)
+    known = [root.view.namespace.id for root in world.fs_roots.values() if root.view.namespace.id is not None]
+    described = Namespace(id=1 + max(known) if known else None, user_namespace=owner)
     world.add_fs_root(operation.new, namespace, copies[actor.mount], actor.dentry, described)
 
 
@@ -275,14 +294,16 @@ def check_mnt(mount: KernelMount, namespace: MountNamespace) -> bool:
     return mount.namespace is namespace
 
 
-def new_mount(world: World, fstype: str, source: str, options: tuple[str, ...], device: str | None) -> KernelMount:
+def new_mount(
+    world: World, fstype: str, source: str, options: tuple[str, ...], device: str | None, *, root: str = "/"
+) -> KernelMount:
     """A private mount of a new filesystem (or of the one on *device*), mounted nowhere yet."""
     number = world.new_id()
     record = Mount(
         mount_id=number,
         parent_id=number,
         device=device or world.new_device(),
-        root="/",
+        root=root,
         mount_point="/",
         options=options or ("rw", "relatime"),
         fs_type=fstype,
@@ -290,7 +311,7 @@ def new_mount(world: World, fstype: str, source: str, options: tuple[str, ...], 
         super_options=("rw",),
         lock=UNLOCKED,
     )
-    return KernelMount(record, "/", namespace=None)
+    return KernelMount(record, root, namespace=None)
 
 
 def copy_for_bind(world: World, source: Path, namespace: MountNamespace, *, recursive: bool) -> KernelMount:
@@ -319,6 +340,7 @@ def do_move_mount(world: World, actor: FsRoot, source: Path, target: Path, *, be
         require(tree.parent.group is None, "EINVAL")
     else:
         require(tree.namespace.anonymous and tree.parent is None, "EINVAL")
+    require(not is_deleted(source) and not is_deleted(target), "ENOENT")
     require(is_file(world, source.dentry) == is_file(world, target.dentry), "EINVAL")
     if beneath:
         check_move_beneath(world, actor, tree, top)

@@ -69,7 +69,10 @@ class UmountEffects:
         world.uncertain, world.lock_doubts, world.changes = dict(self._doubts), {}, Changes()
         actor = world.fs_roots[self._before.view(operation.ns).label]
         try:
-            may_be_locked = lookup_target(world, actor, operation.target).mount.lock.locked is None
+            lock = lookup_target(world, actor, operation.target).mount.lock
+            may_be_locked = lock.locked is None
+            if may_be_locked and lock.likely:
+                return None
             carry_out(operation, world, actor)
         except Errno as errno:
             if world.lock_doubts:

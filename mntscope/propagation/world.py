@@ -50,7 +50,7 @@ class Changes:
 class World:
     """Every mount of a snapshot, the root directories it was seen from, and what had to be assumed."""
 
-    def __init__(self, snapshot: Snapshot, *, assume_locked: bool = False) -> None:
+    def __init__(self, snapshot: Snapshot, *, assume_locked: bool | None = False) -> None:
         """Empty as yet: :func:`~mntscope.propagation.reconstruct.reconstruct` fills it with what *snapshot* shows."""
         self.snapshot = snapshot
         self.fs_roots: dict[str, FsRoot] = {}
@@ -63,7 +63,8 @@ class World:
         self.uncertain: dict[str, None] = {}
         """Reasons why the result may differ, each once."""
         self.assume_locked = assume_locked
-        """What a mount of unknown lock is taken to be; :attr:`lock_doubts` says whether that was ever needed."""
+        """What a mount of unknown lock is taken to be (``None``: what is likely for each); :attr:`lock_doubts` says
+        whether that was ever needed."""
         self.lock_doubts: dict[str, None] = {}
         self.changes = Changes()
         self.steps = 0
@@ -122,16 +123,22 @@ class World:
         if mount.lock.locked is not None:
             return mount.lock.locked
         self._doubt_lock(mount)
-        return self.assume_locked
+        return mount.lock.likely if self.assume_locked is None else self.assume_locked
 
     def is_flag_locked(self, mount: KernelMount, flag: str) -> bool:
         """Whether the option can no longer be cleared (MNT_LOCK_READONLY and its like)."""
         if mount.lock.flags is not None:
             return flag in mount.lock.flags
         self._doubt_lock(mount)
-        return self.assume_locked
+        return mount.lock.likely if self.assume_locked is None else self.assume_locked
 
     def _doubt_lock(self, mount: KernelMount) -> None:
+        if self.assume_locked is None and mount.lock.likely:
+            self.lock_doubts[
+                f"mount {mount.record.mount_id} ({mount.record.mount_point}) is taken to be locked: it looks like one "
+                "of those that were copied into a new user namespace: the kernel shows that to nobody"
+            ] = None
+            return
         self.lock_doubts[
             f"whether mount {mount.record.mount_id} ({mount.record.mount_point}) is locked cannot be read: "
             "it depends on how the namespace's user namespace came by it"
