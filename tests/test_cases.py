@@ -1,4 +1,4 @@
-"""Scenes that people have met and reported, on the real kernel: each is answered rightly, or said not to be yet."""
+"""Scenes that people have met and reported, on the real kernel: each is answered rightly."""
 
 from __future__ import annotations
 
@@ -12,22 +12,11 @@ import pytest
 
 from tests.support.repository import DATA
 
-NOT_YET = {
-    "05-predict-namespace-file",
-    "10-predict-fresh-user-namespace",
-}
-"""Not yet answered rightly; whoever mends one takes it out."""
-
 NEEDED = ("losetup", "mkfs.ext4", "nsenter", "unshare")
 
 
-class WrongAnswer(AssertionError):
-    """The scene was there, and what mntscope said of it is wrong."""
-
-
-NOT_YET_RIGHT = pytest.mark.xfail(raises=WrongAnswer, strict=True, reason="not yet answered rightly")
 SCENES = [
-    pytest.param(script, id=script.stem, marks=[NOT_YET_RIGHT] if script.stem in NOT_YET else [])
+    pytest.param(script, id=script.stem)
     for script in sorted(DATA.glob("cases/[0-9]*.sh"))
 ]
 
@@ -53,6 +42,4 @@ def test_it_is_answered_rightly(script: Path, namespaces: None, tmp_path: Path) 
         check=False,
     )
     said = f"exit code {done.returncode}\n{done.stdout}{done.stderr}"
-    if done.returncode == 1:
-        raise WrongAnswer(said)
     assert done.returncode == 0, said

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
 from mntscope.base.display import Framed, Records, Shown
+from mntscope.base.paths import normal, relative, under
 from mntscope.base.records import dataclass, replace
-from mntscope.errors import NoAnswerError, UsageError
+from mntscope.errors import AccessError, NoAnswerError, UsageError
 from mntscope.model import Mount, Process, View
-from mntscope.parse.mountcmd import Call, Step, parse_commands
-from mntscope.propagation import FLAGS, Effect, Operation, Outcome, operation, simulate, simulate_all
+from mntscope.parse.commands import Call, Entered, Step
+from mntscope.parse.mountcmd import parse_commands
+from mntscope.propagation import (
+    BUSY,
+    FLAGS,
+    Effect,
+    Operation,
+    Outcome,
+    operation,
+    own_labels,
+    simulate,
+    simulate_all,
+)
 from mntscope.snapshot import Snapshot
 
 Whose = Literal["the host's", "another", "an unknown"]
@@ -65,9 +78,23 @@ class Prediction(Framed, Shown):
 
     @property
     def outside(self) -> Records[Effect]:
-        """The effects in namespaces that exist before the command, and are not that of the process that acts."""
+        """The effects in namespaces that exist before the command, and are not that of the process that acts.
+
+        What ``nsenter`` leads to is another than that of the process that was asked for.
+        """
         known = set(self.known)
         return Records((one for one in self.effects if one.crosses and one.namespace in known), Effect)
+
+    @property
+    def on_the_host(self) -> bool:
+        """Whether the target's namespace is the host's, and anything changes there."""
+        own = own_labels(self.before, self.target)
+        return self.before.host_label in own and any(effect.namespace in own for effect in self.effects)
+
+    @property
+    def found(self) -> bool:
+        """Whether anything changes that others see: outside of the target's namespace, or in the host's."""
+        return bool(self.outside) or self.on_the_host
 
     @property
     def failed(self) -> StepPrediction | None:
@@ -81,6 +108,14 @@ class Prediction(Framed, Shown):
         for step in self.steps:
             reasons |= dict.fromkeys(reason for outcome in step.outcomes for reason in outcome.uncertain)
             reasons |= dict.fromkeys(step.doubts)
+        busy = [reason for reason in reasons if reason.startswith(BUSY[0]) and reason.endswith(BUSY[1])]
+        if len(busy) > 1:
+            # Once for all umounts, where the first stood.
+            paths = [reason.removeprefix(BUSY[0]).removesuffix(BUSY[1]) for reason in busy]
+            more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
+            once = f"{BUSY[0]}{', '.join(paths[:3])}{more}{BUSY[1]}"
+            others = [reason for reason in reasons if reason not in set(busy[1:])]
+            return tuple(once if reason == busy[0] else reason for reason in others)
         return tuple(reasons)
 
     @property
@@ -97,8 +132,9 @@ class Prediction(Framed, Shown):
 def predict(snapshot: Snapshot, target: str | int, command: str) -> Outcome:
     """What the kernel does if a process of *target*'s mount namespace runs *command*.
 
-    *target* is a label or a pid of *snapshot*, *command* one or several command lines of mount(8), umount(8) and
-    unshare(1). Of a sequence, the outcome holds the effects of all steps, the first errno and the last snapshot.
+    *target* is a label or a pid of *snapshot*, *command* one or several command lines of mount(8), umount(8),
+    unshare(1) and their like. Paths begin at the root directory of the process, where one is asked for. Of a sequence,
+    the outcome holds the effects of all steps, the first errno and the last snapshot.
 
     :raises ParseError: a command line that is not understood, with its line and column.
     :raises TargetError: the snapshot has no such view.
@@ -111,25 +147,66 @@ def predict(snapshot: Snapshot, target: str | int, command: str) -> Outcome:
 
 
 def predict_commands(
-    snapshot: Snapshot, target: str | int, command: str, *, real_path: Callable[[str], str | None] | None = None
+    snapshot: Snapshot,
+    target: str | int,
+    command: str,
+    *,
+    real_path: Callable[[str], str | None] | None = None,
+    directory: str | None = None,
 ) -> Prediction:
     """Like :func:`predict`, step by step.
 
     *real_path* follows symbolic links for the process that acts, and gives ``None`` for what does not exist; without
-    it, paths are taken literally.
+    it, paths are taken literally. What a link in ``/proc/PID/ns`` leads to has no path: it gives ``net:[4026531840]``.
+    Paths that are not absolute begin at *directory*, below the root directory of the process.
 
     :raises ParseError: a command line that is not understood, with its line and column.
     :raises TargetError: the snapshot has no such view.
     """
     view = snapshot.view(target)
-    run = _Run(snapshot, _process(view, str(target)), real_path)
-    run.sequence(parse_commands(command, view.label, taken=[view.label for view in snapshot.views]), 0)
+    run = _Run(snapshot, view, _process(view, str(target)), real_path)
+    labels = [view.label for view in snapshot.views]
+    run.sequence(
+        parse_commands(
+            command, view.label, taken=labels, directory=directory, entered=lambda of: _entered(snapshot, of)
+        ),
+        0,
+    )
     return Prediction(command, view.label, snapshot, tuple(run.predictions), run.snapshot)
 
 
 def _process(view: View, target: str) -> Process | None:
     """The process that acts, if it is known: the one asked for, or the one whose view it is."""
     return next((process for process in view.namespace.processes if str(process.pid) == target), view.process)
+
+
+def _root_of(process: Process | None, view: View) -> str:
+    """The root directory of a process as a path of the view of its namespace; empty where they have the same."""
+    if process is None or not process.root.startswith("/"):
+        return ""
+    seen_from = view.process.root if view.process and view.process.root.startswith("/") else "/"
+    return relative(process.root, seen_from).rstrip("/") if under(process.root, seen_from) else ""
+
+
+_NAMESPACE_FILE = re.compile(r"/proc/([0-9]+|self|thread-self)/ns/([a-z]+?)(?:_for_children)?")
+_NAMESPACE = re.compile(r"[a-z]+:\[[0-9]+\]")
+
+
+def _entered(snapshot: Snapshot, of: str) -> Entered | None:
+    """The namespace of a pid, or of the file at a path: in procfs, or where a mount keeps it."""
+    file = _NAMESPACE_FILE.fullmatch(of)
+    pid = file[1] if file and file[2] == "mnt" else of
+    if pid.isdecimal():
+        for view in snapshot.views:
+            process = next((one for one in view.namespace.processes if str(one.pid) == pid), None)
+            if process is not None:
+                return Entered(view.label, _root_of(process, view) or "/")
+            if pid == view.label:
+                return Entered(view.label, "/")
+        return None
+    kept = next((mount.root for mount in snapshot.mounts if mount.mount_point == of and mount.fs_type == "nsfs"), "")
+    labels = (view.label for view in snapshot.views if kept == f"mnt:[{view.namespace.inode}]")
+    return next((Entered(label, "/") for label in labels), None)
 
 
 def _pids_of_the_host(host: View, process: Process | None) -> int | None:
@@ -144,9 +221,18 @@ class _Run:
     """A sequence being carried out, from snapshot to snapshot."""
 
     def __init__(
-        self, snapshot: Snapshot, process: Process | None, real_path: Callable[[str], str | None] | None
+        self,
+        snapshot: Snapshot,
+        view: View,
+        process: Process | None,
+        real_path: Callable[[str], str | None] | None,
     ) -> None:
         self.snapshot = snapshot
+        self._process = process
+        self._root = _root_of(process, view)
+        self._own = own_labels(snapshot, view.label)
+        self._others = {one.label for one in snapshot.views} - self._own
+        self._handles: set[str] = set()
         self._real_path = real_path
         self.predictions: list[StepPrediction] = []
         self._own_pids = process.pid_namespace if process else None
@@ -161,7 +247,12 @@ class _Run:
                 continue
             succeeded = self._step(step, depth)
             last = number == len(steps) - 1
-            if step.ends and step.ends in self._labels() and not (last and _goes_on(step)):
+            if (
+                step.ends
+                and step.ends in self._labels()
+                and not (last and _goes_on(step))
+                and not self._kept(step.ends)
+            ):
                 self._end(step.ends)
         return succeeded
 
@@ -171,7 +262,7 @@ class _Run:
         failed: Outcome | None = None
         for call in step.calls:
             outcome = self._call(call, outcomes, doubts)
-            if outcome.errno and not (call.excused and outcome.errno == "EINVAL"):
+            if outcome and outcome.errno and not (call.excused and outcome.errno == "EINVAL"):
                 failed = failed or outcome
                 if not step.keeps_going:
                     break
@@ -192,43 +283,86 @@ class _Run:
             return False
         return self.sequence(step.inside, depth + 1)
 
-    def _call(self, call: Call, outcomes: list[Outcome], doubts: list[str]) -> Outcome:
-        """Carry out what a call comes to; the outcome of the last operation it took."""
+    def _call(self, call: Call, outcomes: list[Outcome], doubts: list[str]) -> Outcome | None:
+        """Carry out what a call comes to; the outcome of the last operation it took, ``None`` where it took none."""
         doubts += call.doubts
-        call = replace(call, operation=self._followed(call.operation, doubts))
+        call = replace(call, operation=self._followed(call, doubts))
+        if call.operation["op"] in ("open_tree", "fsmount"):
+            self._handles.add(call.operation["handle"])
         operations = list(self._operations(call, doubts))
+        if not operations:
+            return None
         if call.errno:
             done: tuple[Outcome, ...] = (Outcome(operations[0], call.errno, Records((), Effect), self.snapshot),)
         else:
             done = simulate_all(self.snapshot, operations)
+        done = tuple(replace(outcome, effects=Records(self._seen(outcome), Effect)) for outcome in done)
         outcomes += done
         self.snapshot = done[-1].snapshot
         return done[-1]
 
-    def _followed(self, described: Mapping[str, Any], doubts: list[str]) -> Mapping[str, Any]:
-        """The operation with its paths as they really lead, where that is known."""
-        if self._real_path is None:
-            return described
-        names = ("target",) if described["op"] == "mount" else ("source", "target")
-        followed = dict(described)
-        for name in names:
-            path = described.get(name)
-            if isinstance(path, str) and path.startswith("/"):
-                try:
-                    real = self._real_path(path)
-                except NoAnswerError:
-                    doubts.append(f"{path} was not looked at, a filesystem on the way does not answer: taken literally")
-                    continue
-                if real is None:
-                    doubts.append(f"{path} does not exist now: unless something makes it first, this fails with ENOENT")
+    def _seen(self, outcome: Outcome) -> Iterator[Effect]:
+        """Its effects, as the target has them: what nsenter does elsewhere crosses, and what no one sees is none."""
+        for effect in outcome.effects:
+            if outcome.operation.ns in self._others and effect.namespace in self._others | self._own:
+                yield replace(effect, crosses=effect.namespace in self._others)
+            elif effect.namespace not in self._handles:
+                yield effect
+
+    def _followed(self, call: Call, doubts: list[str]) -> Mapping[str, Any]:
+        """The operation with its paths as they really lead, where that is known, from the root of the namespace on."""
+        followed = dict(call.operation)
+        for name in _PATHS.get(followed["op"], ("source", "target")):
+            path = followed.get(name)
+            if isinstance(path, str) and path.startswith("/") and not ("nsfs" in followed and name == "source"):
+                real = self._real(path, call, doubts)
+                file = _NAMESPACE_FILE.fullmatch(path) if (followed["op"], name) == ("bind", "source") else None
+                if file and real in (path, None):
+                    followed["nsfs"] = self._namespace_file(file, path, doubts)
+                elif real is not None and _NAMESPACE.fullmatch(real):
+                    followed["nsfs"] = real
                 else:
-                    followed[name] = real
+                    if real is None and not (call.makes_target and name == "target"):
+                        doubts.append(
+                            f"{path} does not exist now: unless something makes it first, this fails with ENOENT"
+                        )
+                    followed[name] = normal(f"{self._root}{real or path}") if call.own_root else real or path
         return followed
+
+    def _real(self, path: str, call: Call, doubts: list[str]) -> str | None:
+        """The path without links, where that can be looked up: what nsenter leads to has another root directory."""
+        if self._real_path is None or not call.own_root:
+            return path
+        try:
+            return self._real_path(path)
+        except NoAnswerError:
+            doubts.append(f"{path} was not looked at, a filesystem on the way does not answer: taken literally")
+        except AccessError:
+            doubts.append(f"{path} may not be looked at: taken literally")
+        return path
+
+    def _namespace_file(self, file: re.Match[str], path: str, doubts: list[str]) -> str:
+        """Which namespace the link leads to, as far as the snapshot tells: ``net:[?]`` where it does not."""
+        pid, kind = file[1], file[2]
+        for view in self.snapshot.views:
+            for process in view.namespace.processes:
+                if str(process.pid) == pid or (process == self._process and not pid.isdecimal()):
+                    found = {"mnt": view.namespace.inode, "pid": process.pid_namespace, "user": process.user_namespace}
+                    if (inode := found.get(kind)) is not None:
+                        return f"{kind}:[{inode}]"
+        doubts.append(f"which namespace {path} is the file of is not known: it is shown as {kind}:[?]")
+        return f"{kind}:[?]"
 
     def _operations(self, call: Call, doubts: list[str]) -> Iterator[Operation]:
         described = call.operation
         if described["op"] == "umount":
-            yield from self._umounts(described, whole_tree=call.whole_tree)
+            yield from self._umounts(described, whole_tree=call.whole_tree, all_targets=call.all_targets)
+        elif call.if_mounted:
+            mounted = {mount.mount_point for mount in self.snapshot.view(described["ns"]).mounts}
+            if described["source"] in mounted and described["target"] in mounted:
+                yield operation({"op": "umount", "ns": described["ns"], "target": described["source"], "lazy": True})
+            elif described["source"] in mounted:
+                yield operation(described)
         elif described["op"] == "mount":
             yield self._mount(call, doubts)
         elif call.but_for is not None:
@@ -243,7 +377,7 @@ class _Run:
         mounts = self.snapshot.view(ns).mounts
         return next((mount.options for mount in reversed(mounts) if mount.mount_point == target), ())
 
-    def _umounts(self, described: Mapping[str, Any], *, whole_tree: bool) -> list[Operation]:
+    def _umounts(self, described: Mapping[str, Any], *, whole_tree: bool, all_targets: bool) -> list[Operation]:
         """umount(8) reads the table once: for the mount points of a device, and for what is mounted below."""
         mounts = self.snapshot.view(described["ns"]).mounts
         target = described["target"]
@@ -251,7 +385,9 @@ class _Run:
         top = top or next((mount for mount in reversed(mounts) if mount.source == target), None)
         if top is None:
             return [operation(described)]
-        doomed = _children_first(top, mounts) if whole_tree else [top]
+        doomed = [mount for mount in reversed(mounts) if mount.device == top.device] if all_targets else [top]
+        if whole_tree:
+            doomed = list(dict.fromkeys(mount for one in doomed for mount in _children_first(one, mounts)))
         return [operation({**described, "target": mount.mount_point}) for mount in doomed]
 
     def _mount(self, call: Call, doubts: list[str]) -> Operation:
@@ -302,9 +438,16 @@ class _Run:
             if done.step.ends == label:
                 self.predictions[number] = replace(done, outcomes=(*done.outcomes, outcome))
 
+    def _kept(self, label: str) -> bool:
+        """Whether the file of a namespace that a command has made is mounted, as ``unshare --mount=FILE`` does."""
+        return any(mount.root == f"mnt:[{label}]" for mount in self.snapshot.mounts)
+
     def _labels(self) -> set[str]:
         return {view.label for view in self.snapshot.views}
 
+
+_PATHS = {"mount": ("target",), "pivot_root": ("new_root", "put_old")}
+"""The fields of an operation that are paths, where they are others than ``source`` and ``target``."""
 
 # Where the kernel calls get_tree_single() or get_tree_keyed(): all mounts show one superblock. Every mount of another
 # filesystem without a device (tmpfs, devpts, bpf; proc since Linux 5.8) is a superblock of its own.

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 HELP = "what the kernel will do, in every namespace, if a command runs there"
 
 EPILOG = """\
-COMMAND is a command line of mount(8), umount(8) or unshare(1), as words or as one quoted text, which may hold several:
+COMMAND is a command line of mount(8), umount(8), unshare(1), nsenter(1), chroot(8), pivot_root(8) or switch_root(8), as
+words or as one quoted text, which may hold several. Its paths begin at the root directory of the process:
   mntscope predict 4711 -- mount -t proc proc /proc
   mntscope predict 4711 -- "mount --make-private /proc && mount -t proc proc /proc"
 Nothing is carried out.
@@ -35,7 +36,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_against(parser)
     parser.add_argument("--all", action="store_true", help="show long lists in full")
     add_output_options(parser, FORMATS)
-    exit_codes = "Exit codes: 0 nothing outside the target's namespace would change, 1 something would, 2 trouble"
+    exit_codes = (
+        "Exit codes: 0 nothing outside the target's namespace would change, 1 something would (or the target's is the "
+        "host's), 2 trouble"
+    )
     parser.epilog = f"{EPILOG}\n{TARGETS}\n{exit_codes}"
 
 
@@ -45,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     prediction = result(arguments)
     write_output(arguments, WRITERS[arguments.format](prediction, page(arguments)))
-    return 1 if prediction.outside else 0
+    return 1 if prediction.found else 0
 
 
 def result(arguments: argparse.Namespace) -> Prediction:
@@ -58,7 +62,16 @@ def result(arguments: argparse.Namespace) -> Prediction:
     resolved = resolve(arguments.target, arguments.against, everything=True)
     # A pid says more than the view of its namespace: in which PID namespace it lives, whose processes proc will show.
     asked = arguments.target if arguments.target.isdecimal() else resolved.target
-    return predict_commands(resolved.snapshot, asked, command, real_path=_links_of(resolved, arguments.target))
+    follow = _links_of(resolved, arguments.target)
+    here = _directory_of(arguments.target) if follow else None
+    return predict_commands(resolved.snapshot, asked, command, real_path=follow, directory=here)
+
+
+def _directory_of(target: str) -> str | None:
+    """Where the process is that was asked for: paths that are not absolute begin there."""
+    from mntscope.live.paths import working_directory
+
+    return working_directory(int(target)) if target.isdecimal() else None
 
 
 def _links_of(resolved: Resolved, target: str) -> Callable[[str], str | None] | None:

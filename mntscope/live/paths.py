@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 
+from mntscope.base.paths import relative, under
 from mntscope.base.signals import uninterrupted
 from mntscope.errors import AccessError, TargetError
 
 _STEP = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+
+_OWN_NAMESPACE = re.compile(r"/proc/(?:self|thread-self)/ns/([a-z_]+)")
+_NAMESPACE = re.compile(r"[a-z]{1,16}:\[[0-9]{1,20}\]")
 
 _NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
@@ -28,6 +33,9 @@ def absolute(path: str) -> str:
 def real_path(pid: int, path: str) -> str | None:
     """The absolute *path*, as process *pid* sees it, without symbolic links; ``None`` where nothing exists.
 
+    What a link in ``/proc/PID/ns`` leads to has no path, and is given as the link says: ``net:[4026531840]``; that of
+    ``/proc/self`` is the process's own.
+
     It is followed below the process's root directory, which an absolute link or ``..`` cannot leave; by a child, since
     whatever lies there may never answer.
 
@@ -42,12 +50,30 @@ def real_path(pid: int, path: str) -> str | None:
     return os.fsdecode(in_child(lambda: os.fsencode(_real_path(pid, path)), where=f"{path} of {process}")) or None
 
 
+def working_directory(pid: int) -> str | None:
+    """Where process *pid* is, as a path below its root directory; ``None`` where that is not known, or elsewhere."""
+    try:
+        here, root = (os.readlink(f"/proc/{pid}/{link}") for link in ("cwd", "root"))
+    except OSError:
+        return None
+    if not here.startswith("/") or here.endswith(" (deleted)") or not under(here, root):
+        return None
+    return relative(here, root) or "/"
+
+
 def _real_path(pid: int, path: str) -> str:
     # Looked up only here, in the child: most commands follow no path.
     from mntscope.kernel.walk import Walk
     from mntscope.live.foreign import IN_ROOT, open_at
 
     process = f"process {pid}"
+    if own := _OWN_NAMESPACE.fullmatch(path):
+        try:
+            return os.readlink(f"/proc/{pid}/ns/{own[1]}")
+        except FileNotFoundError:
+            return ""
+        except OSError:
+            raise AccessError("its namespaces may not be looked at", where=process) from None
     try:
         root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     except PermissionError:
@@ -60,6 +86,8 @@ def _real_path(pid: int, path: str) -> str:
     try:
         while link := walk.along(rest):
             rest = link.path
+            if _NAMESPACE.fullmatch(rest) and link.place.startswith("/proc/"):
+                return rest
         return walk.place
     except OSError as error:
         if error.errno in _NOWHERE:

@@ -80,7 +80,7 @@ def _verdict(prediction: Prediction, names: Mapping[str, str]) -> Verdict:
     on_host = [effect for effect in outside if effect.namespace == host]
     others = {effect.namespace for effect in outside} - {host}
     elsewhere = counted(len(others), "other namespace")
-    if prediction.target == host and any(effect.namespace == host for effect in prediction.effects):
+    if prediction.on_the_host:
         also = f", and would change {elsewhere} too." if others else ": what it changes, it changes for the host."
         return Verdict("ON THE HOST", "critical", f"the command runs in the host's own mount namespace{also}")
     if on_host:

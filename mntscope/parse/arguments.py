@@ -67,7 +67,7 @@ class Arguments:
         for child in cast("list[Tree[Token]]", tree.children):
             if child.data == "program":
                 program = tuple(words[1 + text.chars.count("\0", 0, child.meta.start_pos) :])
-            elif child.data in ("operand", "argument"):
+            elif child.data in ("operand", "argument", "directory"):
                 operands.append(Argument.of(child, text).value)
             else:
                 options.append(Argument.of(child, text))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lark import Lark, Token, Tree
     from lark.exceptions import UnexpectedInput
 
-PROGRAMS = ("mount", "umount", "unshare", "sudo", "sh")
+PROGRAMS = ("mount", "umount", "unshare", "nsenter", "chroot", "pivot_root", "switch_root", "sudo", "sh")
 """Those whose arguments the grammar knows, each a start symbol of it."""
 
 LONGEST = 128 * 1024

@@ -90,11 +90,14 @@ The files, in the order in which they build on each other:
 - ``simulation``: one operation, or several: :func:`simulate`, :func:`simulate_all`, :class:`Simulation`
 """
 
+from mntscope.propagation.effects import own_labels
 from mntscope.propagation.operations import FLAGS, OPERATIONS, Operation, operation
 from mntscope.propagation.outcome import Effect, Outcome
 from mntscope.propagation.simulation import Simulation, simulate, simulate_all
+from mntscope.propagation.syscalls import BUSY
 
 __all__ = [
+    "BUSY",
     "FLAGS",
     "OPERATIONS",
     "Effect",
@@ -102,6 +105,7 @@ __all__ = [
     "Outcome",
     "Simulation",
     "operation",
+    "own_labels",
     "simulate",
     "simulate_all",
 ]

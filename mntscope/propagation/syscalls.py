@@ -26,6 +26,10 @@ from mntscope.propagation.namespace_file import mnt_ns_loop, nsfs_device
 from mntscope.propagation.umount import propagate_mount_busy, remove, umount_tree
 from mntscope.propagation.world import World
 
+_EBUSY = "an open file or a working directory, here or in a namespace that loses its copy, makes umount fail with EBUSY"
+BUSY = ("whether ", f" is busy cannot be seen in mountinfo: {_EBUSY}")
+"""What stands before and behind the mount point in the doubt of an umount that is not lazy."""
+
 ATIME = {"noatime", "nodiratime", "relatime"}
 
 
@@ -103,10 +107,7 @@ def _umount(operation: ops.Umount, world: World, actor: FsRoot) -> None:
     if not operation.lazy:
         require(not propagate_mount_busy(world, mount), "EBUSY")
         if world.snapshot.skeleton is None:
-            world.uncertain[
-                f"whether {operation.target} is busy cannot be seen in mountinfo: an open file or a working "
-                "directory, here or in a namespace that loses its copy, makes umount fail with EBUSY"
-            ] = None
+            world.uncertain[f"{BUSY[0]}{operation.target}{BUSY[1]}"] = None
     umount_tree(world, mount)
 
 

@@ -377,3 +377,36 @@ class TestCommandLine:
         arguments = command_parser("predict").parse_args(["4711", *words])
         assert arguments.output is None
         assert arguments.command[-5:] == ["mount", "-o", "bind", "/a", "/b"]
+
+
+def test_what_umounts_have_in_common_is_said_once() -> None:
+    prediction = predict_commands(machine(), "box", "umount /sys; umount /mnt/a; umount /mnt; umount /proc")
+    (busy,) = [reason for reason in prediction.uncertain if "busy" in reason]
+    assert busy.startswith("whether /sys, /mnt/a, /mnt and 1 more is busy")
+
+
+@pytest.mark.parametrize(
+    ("target", "command", "found"),
+    [
+        ("host", "mount --make-private /mnt", True),
+        ("host", "umount /nothing", False),
+        ("box", "mount --make-private /mnt", False),
+        ("box", "mount -t tmpfs x /srv", True),
+        ("box", "nsenter -t host -m true", None),
+    ],
+)
+def test_what_others_see_is_found(target: str, command: str, found: bool | None) -> None:
+    if found is None:
+        with pytest.raises(ParseError, match="not known"):
+            predict_commands(machine(), target, command)
+        return
+    assert predict_commands(machine(), target, command).found == found
+
+
+def test_a_mount_beneath_is_uncovered_by_the_umount_of_what_covers_it() -> None:
+    for command in ("mount --beneath -t tmpfs x /mnt/a", "mount --beneath --bind /sys /mnt/a"):
+        prediction = predict_commands(machine(), "box", command)
+        assert prediction.failed is None
+        new = [(effect.namespace, effect.path) for effect in prediction.effects if effect.change == "mount"]
+        assert new == [("box", "/mnt/a")]
+        assert [mount.mount_point for mount in prediction.after.view("box").mounts].count("/mnt/a") == 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 from mntscope import Snapshot, parse_mountinfo
 from mntscope.analysis.predict import _ONE_PER_NAMESPACE, _ONLY_ONE, Prediction, predict_commands
 from mntscope.kernel import syscalls
+from mntscope.model import Mount
 from mntscope.selftest.compare import Renaming, compare, tables
 from tests.support.commands import FORMS
 from tests.support.throwaway import Actor, Host, Scratch
@@ -51,6 +52,23 @@ MORE = [
     "unshare -rm umount /mnt/a/s",
     "unshare -rm mount --bind /mnt/a /mnt/b",
     "unshare -rm mount --rbind /mnt/a /mnt/b",
+    "umount -A /mnt/c",
+    "umount -lA /mnt/a",
+    "umount -RA /mnt/c",
+    "mount --mkdir -t tmpfs x /mnt/new && mount -o X-mount.mkdir --bind /mnt/new /mnt/b",
+    "cd /mnt && mount --bind a b; cd a && umount s && mount -t tmpfs x ./plain",
+    "unshare -m sh -c 'mount --bind /mnt /mnt && cd /mnt && pivot_root . a'",
+    "unshare -m sh -c 'mount --rbind /mnt /mnt && pivot_root /mnt /mnt/plain'",
+    "unshare -m sh -c 'pivot_root /mnt/b /mnt/b'",
+    "mount --bind /proc/self/ns/uts /mnt/file && umount /mnt/file",
+    "mount --bind /proc/self/ns/uts /mnt/file && mount --bind /mnt/file /mnt/a/file",
+    "mount --bind /proc/self/ns/mnt /mnt/file",
+    "unshare --uts=/mnt/file true && unshare --net=/mnt/a/file true",
+    "unshare --mount=/mnt/file true",
+    "mount --make-private /mnt && unshare --mount=/mnt/file true; unshare --mount=/mnt/file true",
+    "mount --make-private /mnt && unshare --mount=/mnt/file -n --ipc=/mnt/a/file mount -t tmpfs x /mnt/b",
+    "unshare -n mount --bind /proc/self/ns/net /mnt/file",
+    "unshare -m --propagation slave mount --bind /proc/self/ns/mnt /mnt/file",
 ]
 
 
@@ -83,6 +101,8 @@ def scene(host: Host) -> Scene:
         syscalls.mount("x", "/mnt/a", "tmpfs", 0)
         for name in ("s", "plain"):
             os.mkdir(f"/mnt/a/{name}")
+        for path in ("/mnt/file", "/mnt/a/file"):
+            Path(path).touch()
         syscalls.mount("y", "/mnt/a/s", "tmpfs", 0)
         syscalls.mount("/mnt/a", "/mnt/c", None, syscalls.MS_BIND)
 
@@ -104,12 +124,25 @@ def test_what_is_predicted_comes_true(scene: Scene, command: str) -> None:
 
 def mismatches(before: Snapshot, prediction: Prediction, actual: Snapshot) -> list[str]:
     """How the namespaces differ from those predicted. Numbers that became free on the way may be used again."""
-    left = {label: {mount.mount_id for mount in mounts} for label, mounts in tables(prediction.after).items()}
+    after, actual = anonymous(prediction.after), anonymous(actual)
+    left = {label: {mount.mount_id for mount in mounts} for label, mounts in tables(after).items()}
     stayed = {
         label: [mount for mount in mounts if mount.mount_id in left[label]] for label, mounts in tables(before).items()
     }
-    _, found = compare(tables(prediction.after), tables(actual), Renaming.identity(stayed))
+    _, found = compare(tables(after), tables(actual), Renaming.identity(stayed))
     return [line for mismatch in found for line in mismatch.lines()]
+
+
+def anonymous(snapshot: Snapshot) -> Snapshot:
+    """Without the numbers of namespaces, which are not known before they are made."""
+
+    def without(mount: Mount) -> Mount:
+        return replace(mount, root=mount.root.partition("[")[0]) if mount.fs_type == "nsfs" else mount
+
+    # One that only its file keeps is seen by nobody here.
+    kept = {f"unshare:{n}" for n in range(9) if any(m.root == f"mnt:[unshare:{n}]" for m in snapshot.mounts)}
+    views = [view for view in snapshot.views if view.label not in kept]
+    return snapshot.with_views(replace(view, mounts=tuple(map(without, view.mounts))) for view in views)
 
 
 # Filesystems
@@ -202,3 +235,51 @@ def test_a_symbolic_link_is_followed_and_a_missing_directory_said(machine: Host,
     assert {effect["path"] for effect in document["effects"]} == {str(tmp_path / "real")}
     done = machine.mntscope("predict", target.inner, "--", "mount", "-t", "tmpfs", "x", tmp_path / "missing")
     assert "does not exist now" in " ".join(done.stdout.split())
+
+
+# Root directories, other namespaces, exit codes
+
+
+def test_what_changes_in_the_hosts_own_namespace_is_found(host: Host, tmp_path: Path) -> None:
+    inside = host.spawn()
+    assert predict(host, inside, "mount", "-t", "tmpfs", "x", str(tmp_path))[0] == 1
+    assert predict(host, inside, "umount", str(tmp_path))[0] == 0
+    # nsenter leads there, from wherever.
+    target = host.unshare("private")
+    code, document = predict(
+        host, target, "nsenter", "-t", str(inside.pid), "-m", "mount", "-t", "tmpfs", "x", str(tmp_path)
+    )
+    assert (code, on_the_host(document)) == (1, [("mount", str(tmp_path))])
+    assert all(effect["crosses"] for effect in document["effects"])
+    assert predict(host, target, "mount", "-t", "tmpfs", "x", str(tmp_path))[0] == 0
+
+
+def test_paths_are_those_of_the_process(host: Host, tmp_path: Path) -> None:
+    (tmp_path / "new" / "inner").mkdir(parents=True)
+
+    def enter() -> None:
+        os.chroot(tmp_path / "new")
+        os.chdir("/inner")
+
+    jailed = host.spawn(enter)
+    for path in ("/inner", "."):
+        _, document = predict(host, jailed, "mount", "-t", "tmpfs", "x", path)
+        assert on_the_host(document) == [("mount", str(tmp_path / "new" / "inner"))]
+    outside = host.spawn()
+    _, document = predict(host, outside, "chroot", str(tmp_path / "new"), "mount", "-t", "tmpfs", "x", "/inner")
+    assert on_the_host(document) == [("mount", str(tmp_path / "new" / "inner"))]
+
+
+def test_switch_root_takes_along_what_an_initramfs_has_mounted(host: Host, tmp_path: Path) -> None:
+    def mounts() -> None:
+        syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
+        syscalls.mount("new", str(tmp_path), "tmpfs", 0)
+        for name in ("dev", "proc", "sys", "run"):
+            (tmp_path / name).mkdir()
+
+    target = host.unshare("private", mounts)
+    code, document = predict(host, target, "switch_root", str(tmp_path), "/sbin/init")
+    moved = {effect["path"] for effect in document["effects"] if effect["change"] == "move"}
+    assert code == 0
+    assert document["errno"] is None
+    assert {"/", "/proc", "/sys"} & moved or {f"{tmp_path}/proc", f"{tmp_path}/sys"} <= moved

@@ -12,7 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mntscope.errors import MntscopeError, ParseError, UsageError
-from mntscope.parse.mountcmd import DEEPEST, Call, Step, parse_commands
+from mntscope.parse.commands import Call, Step
+from mntscope.parse.mountcmd import DEEPEST, parse_commands
 from mntscope.parse.shell import LONGEST, Text, commands
 from tests.support.commands import FORMS, brief
 
@@ -85,13 +86,17 @@ MISUNDERSTOOD = [
     ("umount ''", 8, "'' is not an absolute path"),
     ("unshare --propagation some", 23, "no propagation 'some'"),
     ("unshare --mount-proc= sh", 9, "option '--mount-proc' needs a value"),
-    ("unshare --mount=/run/ns sh", 9, "'--mount' takes no value"),
-    ("unshare -R /new sh", 10, "option '-R' is not understood"),
+    ("unshare --fork=/run/ns sh", 9, "'--fork' takes no value"),
+    ("unshare --mount=ns sh", 17, "'ns' is not an absolute path"),
+    ("nsenter -m mount --make-shared /", 1, "nsenter into what?"),
+    ("nsenter -t 12 -m umount /a", 12, "the mount namespace of '12' is not known"),
+    ("mount --beneath --make-shared /", 1, "--beneath is for what is mounted"),
+    ("pivot_root /a", 14, "pivot_root of nothing"),
     ("unshare -m mount --blah", 18, "option '--blah' is not understood"),
     ("unshare -m sh -c 'mount --bind a /b'", 32, "'a' is not an absolute path"),
     ("sudo", 5, "sudo of nothing"),
     ("sudo -u me mount /a", 7, "option '-u' is not understood"),
-    ("ls", 1, "'ls' is not predicted; mount, umount and unshare are"),
+    ("ls", 1, "'ls' is not predicted; mount, umount, unshare and nsenter are"),
     ("umount /a && ls", 14, "'ls' is not predicted"),
     ("sudo ls", 6, "'ls' is not predicted"),
     ("./mount /a /b", 1, "'./mount' is not predicted"),
