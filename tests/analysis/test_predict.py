@@ -410,3 +410,23 @@ def test_a_mount_beneath_is_uncovered_by_the_umount_of_what_covers_it() -> None:
         new = [(effect.namespace, effect.path) for effect in prediction.effects if effect.change == "mount"]
         assert new == [("box", "/mnt/a")]
         assert [mount.mount_point for mount in prediction.after.view("box").mounts].count("/mnt/a") == 2
+
+
+def test_in_a_snapshot_the_file_of_a_namespace_is_what_is_known_of_it() -> None:
+    views = list(machine().views)
+    for number, view in enumerate(views):
+        process = Process(pid=100 + number, user_namespace=4026531837)
+        views[number] = replace(view, namespace=Namespace(inode=4026532000 + number, processes=(process,)))
+    world = Snapshot(tuple(views), "host")
+
+    def bound(kind: str) -> tuple[str, int]:
+        prediction = predict_commands(world, "box", f"mount --bind /proc/100/ns/{kind} /mnt")
+        (mount,) = [effect.after for effect in prediction.effects]
+        assert mount is not None
+        return mount.root, len(prediction.uncertain)
+
+    assert bound("user") == ("user:[4026531837]", 0)
+    assert bound("net") == ("net:[?]", 1)
+    assert predict_commands(world, "box", "mount --bind /proc/101/ns/mnt /mnt").failed is not None
+    entered = predict_commands(world, "box", "nsenter -t 100 -m umount /mnt/a")
+    assert {effect.namespace for effect in entered.outside} == {"host"}
