@@ -15,10 +15,7 @@ from tests.support.repository import DATA
 NEEDED = ("losetup", "mkfs.ext4", "nsenter", "unshare")
 
 
-SCENES = [
-    pytest.param(script, id=script.stem)
-    for script in sorted(DATA.glob("cases/[0-9]*.sh"))
-]
+SCENES = [pytest.param(script, id=script.stem) for script in sorted(DATA.glob("cases/[0-9]*.sh"))]
 
 
 @pytest.mark.parametrize("script", SCENES)
