@@ -7,8 +7,8 @@ model of :mod:`mntscope.propagation`, not by looking at propagation types: a sla
 it, or if its parent mount does not receive.
 
 An overlay keeps the filesystems of its directories alive although no table shows a mount of them, and so counts as a
-holder. What processes have open is in no table; who has looked for it gives it to :meth:`Holders.used_by`. What else
-keeps a filesystem cannot be found here: swap files, device-mapper, the kernel's own NFS server.
+holder. What processes and the kernel have open is in no table; who has looked for it gives it to
+:meth:`Holders.used_by`. What else keeps a filesystem cannot be found here: device-mapper, the kernel's own NFS server.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ from typing import Literal
 
 from mntscope.analysis.links import Links, Via
 from mntscope.analysis.pins import Pins, holds_something
-from mntscope.analysis.references import Reference, References
+from mntscope.analysis.references import KernelFile, Reference, References
 from mntscope.analysis.remedies import Command, run_in
 from mntscope.analysis.sought import MOST_ALIKE, Sought, lies_upon
 from mntscope.analysis.umounts import Left, Numbered, names
 from mntscope.base.display import Framed, Shown
+from mntscope.base.paths import normal
 from mntscope.base.records import dataclass, replace
 from mntscope.graph import PeerGraph, path_at
 from mntscope.graph.peers import GroupKey
@@ -119,6 +120,14 @@ class Holders(Framed, Shown):
         return tuple((holder, references) for holder, references in used if references)
 
     @property
+    def kept_by_kernel(self) -> tuple[KernelFile, ...]:
+        """The files that the kernel has open in one of the host's own mounts of it."""
+        tree = self.graph.tree(self.host.label)
+        own = {holder.mount.mount_id for holder in self.holders if holder.via == "host"}
+        files = self.references.files if self.references else ()
+        return tuple(file for file in files if (mount := tree.containing(normal(file.path))) and mount.mount_id in own)
+
+    @property
     def for_ever(self) -> bool:
         """Whether it bears the host's root directory, which is not unmounted."""
         return any(holder.via == "host" and holder.mount.mount_point == "/" for holder in self.holders)
@@ -128,7 +137,7 @@ class Holders(Framed, Shown):
         """Whether something would be left, or keep umount(8) from succeeding, if the host unmounted its own."""
         if self.staying or self.lost:
             return True
-        return not self.for_ever and any(holder.receives for holder, _ in self.using)
+        return not self.for_ever and (any(holder.receives for holder, _ in self.using) or bool(self.kept_by_kernel))
 
     def used_by(self, references: References) -> Holders:
         """The same, with what processes have open of it; or of what is in no table, where it is mounted nowhere."""

@@ -93,8 +93,9 @@ class Prediction(Framed, Shown):
 
     @property
     def found(self) -> bool:
-        """Whether anything changes that others see: outside of the target's namespace, or in the host's."""
-        return bool(self.outside) or self.on_the_host
+        """Whether anything changes, or may, that others see: outside of the target's namespace, or in the host's."""
+        may_cross = any(outcome.may_cross for step in self.steps for outcome in step.outcomes)
+        return bool(self.outside) or self.on_the_host or may_cross
 
     @property
     def failed(self) -> StepPrediction | None:

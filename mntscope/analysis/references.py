@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
+from mntscope.analysis.remedies import Command
 from mntscope.base.records import dataclass
 from mntscope.model import Mount, Problem, Process
 
@@ -38,11 +39,28 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
+class KernelFile:
+    """A file that the kernel has open itself: behind a loop device, or as swap space."""
+
+    user: str
+    """The block device, ``/dev/loop3``; empty of swap space."""
+    path: str
+    """The file, from the host's root directory."""
+
+    @property
+    def release(self) -> Command:
+        """What makes the kernel close it, when nothing uses the device or the space."""
+        return ("losetup", "--detach", self.user) if self.user else ("swapoff", self.path)
+
+
+@dataclass(frozen=True, slots=True)
 class References:
     """What was found of some filesystems, on a machine that was looked at."""
 
     found: tuple[Reference, ...] = ()
     not_seen: tuple[Problem, ...] = ()
+    files: tuple[KernelFile, ...] = ()
+    """The kernel's own, on whatever filesystem."""
 
     def by_mount(self, mounts: Iterable[Mount]) -> dict[int, list[Reference]]:
         """Those that use a mount of a table, by its mount ID, of which no two namespaces have the same."""

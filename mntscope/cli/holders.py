@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mntscope.base.records import NamedTuple
+from mntscope.base.records import NamedTuple, replace
 from mntscope.cli.output_options import TARGETS, add_against, add_output_options, page, write_output
 from mntscope.errors import AccessError, MntscopeError, NoAnswerError, TargetError
 
@@ -61,6 +61,7 @@ def result(arguments: argparse.Namespace) -> Holders:
     snapshot = whole(arguments.snapshot, arguments.against)
     if arguments.snapshot:
         return holders(snapshot, arguments.what) if arguments.what else given_back(snapshot)
+    from mntscope.live.block_devices import kernel_files
     from mntscope.live.open_files import open_on
 
     look = partial(_is_directory, snapshot.host)
@@ -76,7 +77,8 @@ def result(arguments: argparse.Namespace) -> Holders:
         # Every process has something of the root directory's.
         return found
     # Of a path that leads to nothing mounted, it is not known which device was.
-    return found.used_by(open_on(frozenset(found.devices) or None))
+    references = open_on(frozenset(found.devices) or None)
+    return found.used_by(replace(references, files=tuple(kernel_files())))
 
 
 class _Named(NamedTuple):

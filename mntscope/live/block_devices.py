@@ -1,16 +1,21 @@
-"""Block devices of this machine, as /sys has them: whether one is there, and the loop devices of a file."""
+"""Block devices of this machine, as /sys has them: whether one is there, and the files that the kernel has open."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
+
+from mntscope.analysis.references import KernelFile
 
 MOST_LOOPS = 1 << 12
 """Loop devices that are looked at."""
 
 _DELETED = " (deleted)"
+_DELETED_SWAP = rb"\040(deleted)"
+_ESCAPED = re.compile(rb"\\([0-7]{3})")
 
 
 def is_there(device: str) -> bool:
@@ -20,13 +25,35 @@ def is_there(device: str) -> bool:
 
 def loops_of(path: str) -> Iterator[str]:
     """The loop devices (``major:minor``) whose backing file was opened as *path*, also if it is deleted by now."""
+    for device, backing in _loops():
+        if path in (backing, backing.removesuffix(_DELETED)):
+            with suppress(OSError):
+                yield _read(f"/sys/block/{device}/dev")
+
+
+def kernel_files() -> Iterator[KernelFile]:
+    """The files behind loop devices, and those that are swap space (proc_swaps(5))."""
+    for device, backing in _loops():
+        yield KernelFile(f"/dev/{device}", backing.removesuffix(_DELETED))
+    with suppress(OSError), open("/proc/swaps", "rb") as swaps:
+        yield from swap_files(islice(swaps, MOST_LOOPS))
+
+
+def swap_files(table: Iterable[bytes]) -> Iterator[KernelFile]:
+    """The files among the swap spaces in the lines of proc_swaps(5)."""
+    for line in table:
+        words = line.rsplit(maxsplit=4)
+        if len(words) == 5 and words[1] == b"file":
+            path = _ESCAPED.sub(lambda found: bytes([int(found[1], 8)]), words[0].removesuffix(_DELETED_SWAP))
+            yield KernelFile("", os.fsdecode(path))
+
+
+def _loops() -> Iterator[tuple[str, str]]:
+    """The loop devices that are in use, each with its backing file: one of the kernel's tells (loop(4))."""
     with suppress(OSError), os.scandir("/sys/block") as entries:
         for entry in islice((entry for entry in entries if entry.name.startswith("loop")), MOST_LOOPS):
-            # One that is in use has a file of the kernel's there (loop(4)).
             with suppress(OSError):
-                backing = _read(f"{entry.path}/loop/backing_file")
-                if path in (backing, backing.removesuffix(_DELETED)):
-                    yield _read(f"{entry.path}/dev")
+                yield entry.name, _read(f"{entry.path}/loop/backing_file")
 
 
 def _read(path: str) -> str:

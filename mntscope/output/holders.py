@@ -10,7 +10,7 @@ from typing import Any
 from mntscope.analysis.holders import Holder, Holders
 from mntscope.analysis.links import source_of
 from mntscope.analysis.pins import filesystem_of
-from mntscope.analysis.references import Reference
+from mntscope.analysis.references import KernelFile, Reference
 from mntscope.base.counting import agreeing, counted
 from mntscope.graph import GroupNames
 from mntscope.graph.names import process_name
@@ -35,6 +35,7 @@ from mntscope.output.shell import shell
 from mntscope.output.writers.json import json_text, mount_json, problems_json
 from mntscope.output.writers.page import Page
 
+FILES = ("File", "What it is for", "What closes it")
 PROCESSES = ("Process", "What it has", "When it goes")
 MOUNTS = ("Mount point", "Namespace", "How it got there", "What frees it")
 MANY = 12
@@ -108,6 +109,9 @@ class _InWords:
                 "BUSY",
                 f"{self.what} is {_count(everyone)}; {agreeing(len(users), 'has', 'have', 'process')} it open.",
             )
+        if files := self.holding.kept_by_kernel:
+            what = "the kernel has a file of it open" if len(files) == 1 else "the kernel has files of it open"
+            return "BUSY", f"{self.what} is {_count(everyone)}; {what}."
         if inside := [path for holder in self.own for path in holder.inside]:
             first = phrases.and_more(inside[0], len(inside) - 1, "mount")
             return "HELD", f"{self.what} is {_count(everyone)}; umount says busy while {first} lies in it."
@@ -319,6 +323,11 @@ def _references(words: _InWords) -> Iterator[Block]:
         (LOST, "goes when the process closes it, or ends", words.holding.lost)
     ]
     found += [(f"{USED}: {holder.mount.mount_point}", "", references) for holder, references in words.using]
+    files = words.holding.kept_by_kernel if not words.for_ever else ()
+    if files:
+        yield Heading("Open in the kernel, which keeps umount from succeeding")
+        yield Entries(FILES, (_file_entry(file) for file in phrases.shown(files, words.page, MANY)))
+        yield from phrases.more(files, phrases.shown(files, words.page, MANY))
     for heading, note, references in found:
         processes = words.processes(references)
         kept = phrases.shown(processes, words.page, MANY)
@@ -340,6 +349,13 @@ def _entry(holder: Holder, words: _InWords) -> Entry:
     return Entry(lead, who, note, tuple(what))
 
 
+def _file_entry(file: KernelFile) -> Entry:
+    """A file that the kernel has open, what for, and what makes it close it."""
+    what = f"behind {file.user}" if file.user else "swap space"
+    note = f"when {file.user} is mounted nowhere any more" if file.user else ""
+    return Entry(name(file.path), what, note, (shell(file.release),))
+
+
 # ---- for programs ----
 
 
@@ -358,6 +374,10 @@ def as_json(holding: Holders, page: Page) -> str:
             "holders": [_holder_json(holder, words) for holder in holding.holders],
             "umounts": list(words.order),
             "references": _references_json(holding),
+            "kernel_files": [
+                {"device": file.user or None, "path": file.path, "remedy": shell(file.release)}
+                for file in holding.kept_by_kernel
+            ],
             "notes": list(holding.notes),
             "not_seen": problems_json(holding.not_seen),
         },

@@ -40,3 +40,5 @@ class Outcome(Framed, Shown):
     """The world after it."""
     uncertain: tuple[str, ...] = ()
     """What the snapshot cannot tell and the result depends on, each with the reason; empty: it is exact."""
+    may_cross: bool = False
+    """Whether other namespaces would see something, were mounts locked otherwise than is likely."""

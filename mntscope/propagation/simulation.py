@@ -181,10 +181,10 @@ def simulate(snapshot: Snapshot, operation: Operation | Mapping[str, Any]) -> Ou
     outcome = simulation.run(operation)
     if simulation.lock_doubts:
         # Locks only ever make an operation do less, so if both extremes agree, so does all between them.
-        for extreme in (False, True):
-            other = Simulation(snapshot, assume_locked=extreme).run(operation)
-            if (other.errno, other.snapshot) != (outcome.errno, outcome.snapshot):
-                return replace(outcome, uncertain=(*outcome.uncertain, *simulation.lock_doubts))
+        extremes = [Simulation(snapshot, assume_locked=extreme).run(operation) for extreme in (False, True)]
+        if any((other.errno, other.snapshot) != (outcome.errno, outcome.snapshot) for other in extremes):
+            may_cross = any(effect.crosses for other in extremes for effect in other.effects)
+            return replace(outcome, uncertain=(*outcome.uncertain, *simulation.lock_doubts), may_cross=may_cross)
     return outcome
 
 

@@ -39,6 +39,7 @@ def _finding(machine: Machine, view: View, pinned: list[Pinned]) -> Finding:
         # Nothing but its place says that the host has ever had it.
         confidence="likely" if any(pin.host for pin in pinned) else "possible",
         path=first.mount.mount_point,
+        present=first.host is None,
         evidence=Evidence(
             mounts=tuple(member for pin in pinned[:MOST] for member in evidence(machine, view, pin)),
             effects=machine.predicted(Umount(machine.host.label, first.path, lazy=True)) if first.host else (),

@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 import mntscope
 from mntscope import Outcome, ParseError, Snapshot, TargetError, UsageError
 from mntscope.analysis.predict import Prediction, predict_commands
-from mntscope.archive import save
+from mntscope.archive import load, save
 from mntscope.cli import main
 from mntscope.cli.parser import command_parser
 from mntscope.model import Namespace, Problem, Process, View
 from mntscope.output.predict import FORMATS
 from mntscope.output.writers.page import Page
+from tests.support.repository import DATA
 
 HOST = b"""\
 20 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
@@ -430,3 +431,12 @@ def test_in_a_snapshot_the_file_of_a_namespace_is_what_is_known_of_it() -> None:
     assert predict_commands(world, "box", "mount --bind /proc/101/ns/mnt /mnt").failed is not None
     entered = predict_commands(world, "box", "nsenter -t 100 -m umount /mnt/a")
     assert {effect.namespace for effect in entered.outside} == {"host"}
+
+
+def test_a_guard_lets_nothing_through_that_only_a_likely_lock_keeps_from_others() -> None:
+    """In a rootless sandbox a bind of what has a locked mount in it fails; were that not locked, it would propagate."""
+    snapshot = load(str(DATA / "captures/sandboxes-rootless.mntscope.json.gz"))
+    prediction = predict_commands(snapshot, "216", "mount --bind / /proc")
+    assert prediction.failed is not None
+    assert not prediction.outside
+    assert prediction.found

@@ -159,6 +159,7 @@ SCHEMAS: dict[str, Schema] = {
         references=maybe(
             list_of(record(pid=NUMBER, kind=one_of("cwd", "root", "exe", "fd", "map"), in_no_table=YES_OR_NO))
         ),
+        kernel_files=list_of(record(device=maybe(TEXT), path=TEXT, remedy=TEXT)),
         not_seen=NOT_SEEN,
     ),
     "audit": document(
