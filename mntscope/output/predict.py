@@ -91,6 +91,9 @@ def _verdict(prediction: Prediction, names: Mapping[str, str]) -> Verdict:
     if prediction.effects:
         who = names[prediction.target]
         return Verdict("STAYS INSIDE", "good", f"nothing outside the mount namespace of {who} would change.")
+    if prediction.failed and prediction.failed.failed:
+        outcome = prediction.failed.failed
+        return Verdict(f"FAILS WITH {outcome.errno}", "high", f"{failure(outcome)}; all mounts would stay as they are.")
     return Verdict("CHANGES NOTHING", "medium", "all mounts would stay as they are.")
 
 
