@@ -24,7 +24,7 @@ CapturesVerdict = Literal["unchanged", "changed", "new-leaks"]
 
 
 @dataclass(frozen=True, slots=True)
-class NamespaceChange(Shown):
+class NamespaceChange:
     """A mount namespace that both captures have, and in what it differs."""
 
     before: NamespaceStatus
@@ -36,7 +36,7 @@ class NamespaceChange(Shown):
 
 
 @dataclass(frozen=True, slots=True)
-class LeakChange(Shown):
+class LeakChange:
     """A leak that only one of the captures has."""
 
     namespace: NamespaceStatus

@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any
 
 from mntscope.analysis.diff import Change, Diff
+from mntscope.analysis.diff_captures import CapturesDiff
 from mntscope.analysis.holders import Holders
 from mntscope.analysis.listing import Listing
 from mntscope.analysis.namespaces import NamespaceList, NamespaceStatus
@@ -23,7 +24,7 @@ from mntscope.base.display import Records
 from mntscope.graph import Leak, PeerGraph, PeerGroup
 from mntscope.isolate import Plan
 from mntscope.model import Mount, View
-from mntscope.output import diff, holders, isolate, namespaces, phrases, predict, tree
+from mntscope.output import diff, diff_captures, holders, isolate, namespaces, phrases, predict, tree
 from mntscope.output.audit import AuditReport
 from mntscope.output.audit import document as audits
 from mntscope.output.document import Document, Paragraph, Table, Words, name
@@ -91,6 +92,7 @@ def kinds() -> dict[type, Callable[[Any], NotebookCell]]:
         Prediction: _written(predict.document, rest=".effects.frame() has all of them"),
         Plan: _written(isolate.plan_document),
         Diff: _diff,
+        CapturesDiff: _written(diff_captures.document, rest=".changed, .new_leaks and .healed_leaks have all of them"),
         Snapshot: _snapshot,
         Records: _records,
         Audit: _audit,

@@ -79,6 +79,7 @@ def everything(snapshot: Snapshot) -> dict[str, Any]:
         "diff": difference,
         "leaks": difference.leaks,
         "changes": difference.changes,
+        "captures": mntscope.compare(snapshot, outcome.snapshot),
         "outcome": outcome,
         "effects": outcome.effects,
         "prediction": predict_commands(snapshot, other, "umount /var && mount -t tmpfs none /var"),

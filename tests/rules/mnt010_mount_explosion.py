@@ -91,13 +91,13 @@ def in_all_of_them(findings: list[Finding], _snapshot: Snapshot) -> None:
 
 def heap(shared: str) -> Snapshot:
     """A directory on itself, each start one more."""
-    lines = [f"20 1 8:1 / / rw {shared} - ext4 /dev/sda1 rw"]
-    lines += [f"{30 + n} {29 + n if n else 20} 8:1 /x /x rw {shared} - ext4 /dev/sda1 rw" for n in range(7)]
+    lines = [f"20 1 8:1 / / rw {shared}- ext4 /dev/sda1 rw"]
+    lines += [f"{30 + n} {29 + n if n else 20} 8:1 /x /x rw {shared}- ext4 /dev/sda1 rw" for n in range(7)]
     return tables("\n".join(lines))
 
 
 def shared_heap(_scene: Scene) -> Snapshot:
-    return heap("shared:1")
+    return heap("shared:1 ")
 
 
 def private_heap(_scene: Scene) -> Snapshot:

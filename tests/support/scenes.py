@@ -147,7 +147,7 @@ def runc(
     """
     need("runc", "busybox", "nsenter")
     bundle = tmp_path / f"bundle-{name}"
-    _make_root(bundle / "rootfs", [destination for _, destination, _ in binds])
+    _make_root(bundle / "rootfs")
     (bundle / "config.json").write_text(json.dumps(_oci_config(name, f"r{rootfs_propagation}", binds)))
     _cover_run(host)
     log, pid_file = tmp_path / f"{name}.log", bundle / "pid"
@@ -361,8 +361,9 @@ def _cover_run(host: Host) -> None:
     host.call(cover)
 
 
-def _make_root(root: Path, directories: Sequence[str]) -> None:
-    for name in ("bin", "proc", *(directory.lstrip("/") for directory in directories)):
+def _make_root(root: Path) -> None:
+    # Where something is bound, runc makes a directory or a file, as is needed.
+    for name in ("bin", "proc"):
         (root / name).mkdir(parents=True, exist_ok=True)
     shutil.copy(shutil.which("busybox") or "", root / "bin/sleep")
 
