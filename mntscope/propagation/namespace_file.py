@@ -17,9 +17,10 @@ def nsfs_device(world: World) -> str:
 
 
 def mnt_ns_loop(world: World, actor: FsRoot, nsfs: str) -> bool:
-    """Whether it is the file of a mount namespace that is not younger than the caller's.
+    """Whether it is the file of a mount namespace that is not younger than the caller's, by its ID.
 
-    Only older ones may keep younger ones alive, so that none ever keeps itself: fs/namespace.c, mnt_ns_loop().
+    Only older ones may keep younger ones alive, so that none ever keeps itself: fs/namespace.c, mnt_ns_loop(). Each
+    processor hands out IDs from a block of its own (Linux 6.18), so one that is younger may have the lower.
     """
     if not nsfs.startswith("mnt:["):
         return False
@@ -34,8 +35,8 @@ def mnt_ns_loop(world: World, actor: FsRoot, nsfs: str) -> bool:
             return own.id >= its.id
         if of.view.label == world.snapshot.host_label:
             return True
-        if its.inode is None:
-            return False  # A command has just made it.
+        if its.inode is None and actor.view.label == world.snapshot.host_label:
+            return False  # A command has just made it, and the host's was the first.
     if actor.view.label != world.snapshot.host_label:
         world.uncertain[
             f"whether {nsfs} is younger than the mount namespace in which its file would be mounted cannot be told: "

@@ -85,7 +85,8 @@ class UmountEffects:
         if world.lock_doubts and not may_be_locked:
             return None
         effects = Records(self._effects(operation.ns), Effect)
-        return Outcome(operation, None, effects, self._before, (*world.uncertain, *world.lock_doubts))
+        may_cross = bool(world.lock_doubts) and any(effect.crosses for effect in effects)
+        return Outcome(operation, None, effects, self._before, (*world.uncertain, *world.lock_doubts), may_cross)
 
     def snapshot(self) -> Snapshot:
         """The snapshot after those that had an outcome."""

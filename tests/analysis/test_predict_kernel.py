@@ -93,7 +93,7 @@ class Scene:
 
 
 @pytest.fixture
-def scene(host: Host) -> Scene:
+def scene(one_processor: None, host: Host) -> Scene:
     def mounts() -> None:
         syscalls.mount("scene", "/mnt", "tmpfs", 0)
         for name in ("a", "b", "c", "plain"):

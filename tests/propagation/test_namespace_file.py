@@ -94,7 +94,7 @@ def three(host: Host, path: Path, old: Mode, young: Mode) -> Three:
     ],
 )
 def test_the_file_of_a_mount_namespace_in_every_direction(
-    host: Host, tmp_path: Path, modes: tuple[Mode, Mode], bind: set[tuple[str, str]]
+    one_processor: None, host: Host, tmp_path: Path, modes: tuple[Mode, Mode], bind: set[tuple[str, str]]
 ) -> None:
     machines = three(host, tmp_path / "f", *modes)
     answers: dict[tuple[str, str], str | None] = {}
@@ -125,7 +125,7 @@ def test_every_other_kind_goes_wherever_an_event_goes(host: Host, tmp_path: Path
 
 
 def test_a_copied_namespace_has_the_files_of_others_but_for_those_of_mount_namespaces(
-    host: Host, tmp_path: Path
+    one_processor: None, host: Host, tmp_path: Path
 ) -> None:
     machines = three(host, tmp_path / "f", "private", "private")
     for kind, kept in (("mnt", False), ("net", True)):
