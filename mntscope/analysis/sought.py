@@ -102,6 +102,7 @@ class Sought:
         containing = self.host.containing(path)
         place = place_at(containing, path) if containing is not None else None
         pending, seen = [place] if place is not None else [], set[Place]()
+        entered: list[Mount] = []
         while pending and len(seen) < MOST_ALIKE:
             place = pending.pop()
             if place in seen:
@@ -113,6 +114,13 @@ class Sought:
                 elif under(place.path, on):
                     # The host has unmounted that, too: the way goes on inside of it.
                     pending.append(Place(mount.device, below(mount.root, relative(place.path, on))))
+                    entered.append(mount)
+        hosts = {mount.device for mount in self.host.mounts}
+        kept = [mount for mount in entered if mount.device not in hosts] if self._exists is False else []
+        if kept and not self.roots:
+            self.notes.append(f"{path} is not there any more: it may have been in what others keep mounted there")
+            for mount in kept:
+                self._add(mount.device, mount.root)
 
     def _attached(self, device: str) -> list[tuple[str, Mount]]:
         """What other namespaces have mounted on a filesystem, and on which place of it."""

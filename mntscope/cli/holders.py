@@ -97,7 +97,7 @@ def _names(what: str, host: View) -> _Named:
     from mntscope.live.block_devices import is_there, loops_of
     from mntscope.live.paths import absolute, real_path
 
-    path = absolute(what) if what.startswith(".") else what
+    path = absolute(what) if what.startswith(".") or _is_beside(what, host) else what
     # A mount point is not looked at: its server may be gone, and whoever looks would hang.
     if not path.startswith("/") or any(mount.mount_point == path for mount in host.mounts):
         number = path if ":" in path and "/" not in path else ""
@@ -116,6 +116,21 @@ def _names(what: str, host: View) -> _Named:
         if name.startswith("/dev/") and (device := in_child(partial(_block_device, name))):
             return _Named([name, path, device.decode()], exists=True)
     return _Named([next(loops_of(name), name)], exists=True)
+
+
+def _is_beside(what: str, host: View) -> bool:
+    """Whether it names something in the current directory, and no device, mount or source."""
+    from mntscope.kernel.worker import in_child
+    from mntscope.live.paths import absolute
+
+    if what.startswith("/") or ":" in what or what.isdecimal() or any(mount.source == what for mount in host.mounts):
+        return False
+    path = absolute(what)
+    if any(mount.mount_point == path for mount in host.mounts):
+        return True
+    with suppress(OSError, MntscopeError):
+        return in_child(lambda: b"+" if os.path.lexists(path) else b"") == b"+"
+    return False
 
 
 def _block_device(path: str) -> bytes:

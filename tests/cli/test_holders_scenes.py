@@ -297,6 +297,26 @@ def test_a_path_inside_of_a_mount_is_answered_for_it(machine: Host, tmp_path: Pa
     assert asked(machine, data / "some")[1]["inside"] == str(data)
 
 
+def test_a_path_in_what_the_host_has_unmounted(machine: Host, tmp_path: Path) -> None:
+    """Who asks for a file of a log directory that is gone is told who keeps the filesystem in which it was."""
+    volume = scenes.volume(machine, tmp_path / "volume")
+    machine.call((volume / "logs").mkdir)
+    keeper = machine.unshare("private")
+    umount(machine, volume)
+    text = report(machine, volume / "logs", code=1)
+    assert f"{volume / 'logs'} is not there any more: it may have been in what others keep mounted there" in text
+    assert str(keeper.inner) in text
+    run_all(machine, commands(text)[:1])
+    assert machine.mntscope("holders", volume / "logs").returncode == 2
+
+
+def test_a_name_in_the_current_directory_is_a_path(machine: Host, tmp_path: Path) -> None:
+    scenes.volume(machine, tmp_path / "data")
+    done = machine.mntscope("holders", "data", cwd=tmp_path)
+    assert (done.returncode, done.stdout.split()[:2]) == (0, ["HELD", str(tmp_path / "data")])
+    assert machine.mntscope("holders", "nothing", cwd=tmp_path).returncode == 2
+
+
 def test_a_file_leads_to_its_loop_device(machine: Host, tmp_path: Path) -> None:
     with loop_device(machine, tmp_path) as (device, mounted):
         code, document = asked(machine, tmp_path / "image")
