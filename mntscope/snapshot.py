@@ -20,7 +20,7 @@ class Snapshot(Framed, Shown):
     host_label: str
     """The label of the view that plays the host."""
     kernel: str | None = None
-    """The kernel release (``uname -r``); chooses the profile of predictions."""
+    """The kernel release (``uname -r``): a prediction is for this kernel."""
     not_seen: tuple[Problem, ...] = ()
     skeleton: Skeleton | None = None
     """What every filesystem holds, where that is known; without it a path is taken to exist."""
@@ -30,6 +30,8 @@ class Snapshot(Framed, Shown):
     """Names of open mount file descriptors (open_tree(2), fsmount(2)) and the mount ID each refers to."""
     boot_id: str | None = None
     """What tells this start of the machine from others (random(4)); ``None`` where not known."""
+    kernel_version: str | None = None
+    """``uname -v``, which may tell the point release where the release does not."""
 
     def __post_init__(self) -> None:
         labels = [view.label for view in self.views]

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from mntscope.base.paths import under
-from mntscope.base.records import dataclass
+from mntscope.base.records import dataclass, replace
 from mntscope.propagation.clone import copy_tree, is_mnt_ns_file, lock_mnt_tree
 from mntscope.propagation.errno import require
 from mntscope.propagation.mounts import KernelMount, KernelPeerGroup, MountNamespace
+from mntscope.propagation.versions import COVERING_STAYS_UNLOCKED, LOCK_TAKEN_OVER, TUCKED_BENEATH_STACK
 from mntscope.propagation.world import World
 
 
@@ -44,7 +45,7 @@ def attach_recursive_mnt(
         attached += propagate_mnt(world, tree, dest.group, peers, slaves)
     tree.detach()
     for root, parent in attached:
-        commit_tree(root, parent, mountpoint, caller)
+        commit_tree(world, root, parent, mountpoint, caller)
 
 
 def invent_group_ids(world: World, tree: KernelMount) -> None:
@@ -125,7 +126,7 @@ def need_secondary(mount: KernelMount, mountpoint: str) -> bool:
     return mount.namespace is not None and not mount.namespace.anonymous and under(mountpoint, mount.root)
 
 
-def commit_tree(tree: KernelMount, parent: KernelMount, mountpoint: str, caller: MountNamespace) -> None:
+def commit_tree(world: World, tree: KernelMount, parent: KernelMount, mountpoint: str, caller: MountNamespace) -> None:
     """Put *tree* where it belongs, beneath what is mounted there.
 
     fs/namespace.c, the last part of attach_recursive_mnt(), and commit_tree().
@@ -133,6 +134,19 @@ def commit_tree(tree: KernelMount, parent: KernelMount, mountpoint: str, caller:
     assert parent.namespace is not None
     for mount in tree.tree():
         mount.namespace = parent.namespace
-    if parent.namespace.user_namespace != caller.user_namespace:
+    locked = parent.namespace.user_namespace != caller.user_namespace
+    covering = parent.mounted.get(mountpoint)
+    covering_too = locked and covering is not None and not world.kernel_has(COVERING_STAYS_UNLOCKED)
+    if locked and not covering_too:
         lock_mnt_tree(tree)
-    tree.attach_beneath(parent, mountpoint)
+    if covering is None:
+        tree.attach_to(parent, mountpoint)
+    elif world.kernel_has(TUCKED_BENEATH_STACK):
+        tree.attach_beneath(parent, mountpoint)
+    else:
+        tree.attach_beneath_inside(parent, mountpoint)
+    if covering_too:
+        lock_mnt_tree(tree)
+    if covering is not None and covering.lock.locked is not False and world.kernel_has(LOCK_TAKEN_OVER):
+        tree.lock = replace(tree.lock, locked=covering.lock.locked)
+        covering.lock = replace(covering.lock, locked=False)

@@ -146,15 +146,13 @@ class KernelMount:
             self._set_stack(bottom)
 
     def attach_beneath(self, parent: KernelMount, mountpoint: str) -> None:
-        """Mount it; what is mounted there already ends up on top of it: it is *tucked*.
+        """Mount it where something is mounted already, which ends up on top of it: it is *tucked*.
 
         ``attach_recursive_mnt()`` and ``commit_tree()`` of fs/namespace.c, since 6.17: on top of the whole stack that
         it is the lowest mount of.
         """
-        covering = parent.mounted.get(mountpoint)
-        if covering is None:
-            self.attach_to(parent, mountpoint)
-        elif covering.stack_bottom is None:
+        covering = parent.mounted[mountpoint]
+        if covering.stack_bottom is None:
             covering.detach()
             self.attach_to(parent, mountpoint)
             top = self.topmost_overmount()
@@ -171,6 +169,20 @@ class KernelMount:
             covering.parent, covering.mountpoint, covering.stack_bottom = top, top.root, bottom
             bottom.stack_top = stack_top
 
+    def attach_beneath_inside(self, parent: KernelMount, mountpoint: str) -> None:
+        """As :meth:`attach_beneath`, before 6.17: what is mounted there ends up on its own root, not on its stack.
+
+        What covered that root already, found by no path now, is found again when the other is gone.
+        """
+        covering, own = parent.mounted[mountpoint], self.overmount
+        if own is not None:
+            del self.mounted[self.root]
+            self.stack_top = None
+            own._set_stack(None)  # noqa: SLF001 (a mount like this one)
+        covering.detach()
+        self.attach_to(parent, mountpoint)
+        covering.attach_to(self, self.root)
+
     def detach(self) -> None:
         """Take it, with what is mounted below it, from its mount point: ``unhash_mnt()`` of fs/namespace.c."""
         if self.parent is not None:
@@ -180,7 +192,17 @@ class KernelMount:
                 if self.stack_bottom is not None:
                     self.stack_bottom.stack_top = self.parent
                     self._set_stack(None)
+                if len(self.parent.children) > len(self.parent.mounted):
+                    self.parent._reveal(self.mountpoint)  # noqa: SLF001 (a mount like this one)
         self.parent, self.mountpoint = None, ""
+
+    def _reveal(self, mountpoint: str) -> None:
+        """Let what was mounted last, of what no path leads to, be found at a mount point (``m_hash``, until 6.17)."""
+        unfound = next((child for child in reversed(self.children) if child.mountpoint == mountpoint), None)
+        if unfound is not None:
+            self.mounted[mountpoint] = unfound
+            if mountpoint == self.root:
+                unfound._set_stack(self.stack_bottom or self)  # noqa: SLF001 (a mount like this one)
 
     def _set_stack(self, bottom: KernelMount | None) -> None:
         """Make it, and what covers it, part of the stack on *bottom*; of a stack of its own if there is none."""

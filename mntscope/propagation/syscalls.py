@@ -24,6 +24,14 @@ from mntscope.propagation.lookup import is_deleted, is_file, lookup, lookup_targ
 from mntscope.propagation.mounts import FsRoot, KernelMount, MountNamespace, Path
 from mntscope.propagation.namespace_file import mnt_ns_loop, nsfs_device
 from mntscope.propagation.umount import propagate_mount_busy, remove, umount_tree
+from mntscope.propagation.versions import (
+    BENEATH,
+    BENEATH_ROOT,
+    DETACHED,
+    LOCK_TAKEN_OVER,
+    SET_GROUP,
+    UNBINDABLE_DROPPED,
+)
 from mntscope.propagation.world import World
 
 _EBUSY = "an open file or a working directory, here or in a namespace that loses its copy, makes umount fail with EBUSY"
@@ -156,7 +164,7 @@ def _clone_namespace(operation: ops.CloneNamespace, world: World, actor: FsRoot)
         require(actor.mount in copies, "EINVAL")
     for old, new in copies.items():
         new.namespace = namespace
-        new.unbindable = old.unbindable and not world.kernel_since(6, 17)
+        new.unbindable = old.unbindable and not world.kernel_has(UNBINDABLE_DROPPED)
     if operation.new_userns:
         for root in namespace.roots:
             lock_mnt_tree(root)
@@ -208,7 +216,7 @@ def _pivot_root(operation: ops.PivotRoot, world: World, actor: FsRoot) -> None:
 @carry_out.register
 def _move_beneath(operation: ops.MoveBeneath, world: World, actor: FsRoot) -> None:
     """move_mount(2) with MOVE_MOUNT_BENEATH (since 6.5): fs/namespace.c, do_move_mount()."""
-    require(world.kernel_since(6, 5), "EINVAL")
+    require(world.kernel_has(BENEATH), "EINVAL")
     target = lookup(world, actor, operation.target)
     source = lookup(world, actor, operation.source)
     do_move_mount(world, actor, source, target, beneath=True)
@@ -217,7 +225,7 @@ def _move_beneath(operation: ops.MoveBeneath, world: World, actor: FsRoot) -> No
 @carry_out.register
 def _set_group(operation: ops.SetGroup, world: World, actor: FsRoot) -> None:
     """move_mount(2) with MOVE_MOUNT_SET_GROUP (since 5.15): fs/namespace.c, do_set_group()."""
-    require(world.kernel_since(5, 15), "EINVAL")
+    require(world.kernel_has(SET_GROUP), "EINVAL")
     target = lookup(world, actor, operation.target)
     source = lookup(world, actor, operation.source)
     giver, taker = source.mount, target.mount
@@ -356,9 +364,11 @@ def check_move_beneath(world: World, actor: FsRoot, tree: KernelMount, top: Kern
     """Nothing may end up covering what it was put below: fs/namespace.c, can_move_mount_beneath()."""
     parent = top.parent
     assert parent is not None
-    require(not world.is_locked(top), "EINVAL")
+    if not world.kernel_has(LOCK_TAKEN_OVER):
+        require(not world.is_locked(top), "EINVAL")
     require(tree.overmount is None, "EINVAL")
-    require(top is not actor.mount and parent.parent is not None, "EINVAL")
+    if not world.kernel_has(BENEATH_ROOT):
+        require(top is not actor.mount and parent.parent is not None, "EINVAL")
     require(not mount_is_ancestor(top, tree), "EINVAL")
     require(not propagation_would_overmount(parent, top, top.mountpoint), "EINVAL")
     if check_mnt(tree, actor.namespace):
@@ -433,7 +443,7 @@ def with_access(options: tuple[str, ...], *, ro: bool) -> tuple[str, ...]:
 
 def doubt_detached(world: World) -> None:
     """What may be done with a detached tree changed while Linux 6.15 was made."""
-    if not world.kernel_since(6, 15):
+    if not world.kernel_has(DETACHED):
         world.uncertain["before Linux 6.15 a detached tree could not be changed, or attached, in all these ways"] = None
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from mntscope.base.records import replace
 from mntscope.propagation.change_type import move_slaves
 from mntscope.propagation.mounts import KernelMount, KernelPeerGroup
+from mntscope.propagation.versions import UMOUNT_REWRITTEN
 from mntscope.propagation.world import World
 
 STEPS_RECEIVER = 10
@@ -38,7 +39,7 @@ def umount_tree(world: World, target: KernelMount) -> None:
     handle_locked(world, to_umount, umount_set)
     reparented = reparent(to_umount)
     world.changes.altered.update(reparented)
-    if (reparented or len(to_umount) < gathered) and not world.kernel_since(6, 17):
+    if (reparented or len(to_umount) < gathered) and not world.kernel_has(UMOUNT_REWRITTEN):
         world.uncertain[
             "before Linux 6.17, what an umount leaves standing in other namespaces differed where mounts are "
             "stacked, tucked or locked"

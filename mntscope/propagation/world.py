@@ -14,12 +14,12 @@ Three facts shape it:
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from mntscope.errors import MntscopeError
 from mntscope.model import Namespace, View
 from mntscope.propagation.mounts import FsRoot, KernelMount, KernelPeerGroup, MountNamespace
+from mntscope.propagation.versions import Change, Kernel
 from mntscope.snapshot import Snapshot
 
 INITIAL_USER_NAMESPACE = 0xEFFFFFFD
@@ -53,6 +53,7 @@ class World:
     def __init__(self, snapshot: Snapshot, *, assume_locked: bool | None = False) -> None:
         """Empty as yet: :func:`~mntscope.propagation.reconstruct.reconstruct` fills it with what *snapshot* shows."""
         self.snapshot = snapshot
+        self.kernel = Kernel.of(snapshot.kernel, snapshot.kernel_version)
         self.fs_roots: dict[str, FsRoot] = {}
         """By the label of the view."""
         self.mounts: dict[MountNamespace, dict[int, KernelMount]] = {}
@@ -152,10 +153,13 @@ class World:
                 + "; ".join(str(problem) for problem in self.snapshot.not_seen[:3])
             ] = None
 
-    def kernel_since(self, major: int, minor: int) -> bool:
-        """Whether the kernel is this one or later; one that is not known is taken to be."""
-        release = re.match(r"(\d{1,4})\.(\d{1,4})", self.snapshot.kernel or "")
-        return release is None or (int(release[1]), int(release[2])) >= (major, minor)
+    def kernel_has(self, change: Change) -> bool:
+        """Whether the kernel does what it does since *change*; noted where that hangs on an unknown point release."""
+        if self.kernel.doubts(change):
+            self.uncertain[
+                f"whether Linux {self.kernel.release} has commit {change.source} is not known ({change.name})"
+            ] = None
+        return self.kernel.has(change)
 
     def is_pinned(self, mount: KernelMount) -> bool:
         """Whether something is known to keep it busy: the root of a process, or a descriptor of a tree."""

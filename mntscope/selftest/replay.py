@@ -104,7 +104,7 @@ class _Thread:
 
     def predict(self, op: Operation) -> Outcome | Exception:
         if isinstance(op, Attach | SetHandlePropagation | CloseHandle) and op.handle not in dict(self.snapshot.handles):
-            doubt = f"what {op.handle} holds was lost track of at an earlier prediction that was not exact"
+            doubt = f"what {op.handle} holds is not known: no table shows it, or an earlier prediction was not exact"
             return Outcome(op, None, Records((), Effect), self.snapshot, (doubt,))
         try:
             return simulate(self.snapshot, op)
@@ -138,7 +138,13 @@ class _Thread:
             for view in self.snapshot.views
             if view.detached
         )
-        handles = ((name, self._name("mount", number)) for name, number in self.snapshot.handles)
+        shown = {mount.mount_id for view in self.snapshot.views for mount in view.mounts}
+        handles = (
+            (name, self._name("mount", number))
+            for name, number in self.snapshot.handles
+            # What is attached where no table shows it (beneath a root directory) cannot be told from a table.
+            if number == 0 or number in shown
+        )
         return replace(after, views=(*after.views, *detached), handles=tuple(handles))
 
     def _really(self, mount: Mount) -> Mount:

@@ -59,7 +59,11 @@ ATTACH = [
     ),
     ("the copies in between are forgotten", "copies[receiver.group] = copy", "pass"),
     ("groups of slaves receive nothing", "for reached in group.reach():", "for reached in [group]:"),
-    ("copies for another user namespace are not locked", "        lock_mnt_tree(tree)\n", "        pass\n"),
+    (
+        "copies for another user namespace are not locked",
+        "locked = parent.namespace.user_namespace != caller.user_namespace",
+        "locked = False",
+    ),
     (
         "copies are locked in the caller's own user namespace",
         "parent.namespace.user_namespace != caller.user_namespace",
@@ -233,8 +237,8 @@ MOUNTS = [
     ),
     (
         "nothing is tucked",
-        "elif covering.stack_bottom is None:\n            covering.detach()\n",
-        "elif covering.stack_bottom is None:\n            pass\n",
+        "if covering.stack_bottom is None:\n            covering.detach()\n",
+        "if covering.stack_bottom is None:\n            pass\n",
     ),
     (
         "what is tucked into a stack goes between the copies",
@@ -243,8 +247,8 @@ MOUNTS = [
     ),
     (
         "what is tucked into a stack comes on top of it",
-        "        if covering is None:\n            self.attach_to(parent, mountpoint)",
-        "        if covering is None or covering.stack_bottom is not None:\n            top = covering.topmost_overmount() if covering else parent\n            self.attach_to(top, top.root if covering else mountpoint)",
+        "        if covering.stack_bottom is None:\n            covering.detach()\n",
+        "        if covering.stack_bottom is not None:\n            top = covering.topmost_overmount()\n            self.attach_to(top, top.root)\n        elif covering.stack_bottom is None:\n            covering.detach()\n",
     ),
     (
         "a shared mount can be unbindable",
@@ -316,7 +320,7 @@ SYSCALLS = [
     ),
     (
         "an unbindable mount stays unbindable in a new namespace",
-        "new.unbindable = old.unbindable and not world.kernel_since(6, 17)",
+        "new.unbindable = old.unbindable and not world.kernel_has(UNBINDABLE_DROPPED)",
         "new.unbindable = old.unbindable",
     ),
 ]

@@ -1,0 +1,177 @@
+"""Where kernels differ: what changed, in which function, since when. The one table of it.
+
+The model is written as the newest kernel does it, and asks :meth:`Kernel.has` wherever an older one did otherwise.
+Changes that were fixes came to stable kernels as well, with a point release: Linux 6.1.192 has what 6.1.10 had not.
+``uname -r`` of a distribution does not always tell the point release, ``uname -v`` may (Debian's does).
+
+Each was seen on kernels that have it and on kernels that have it not (``make kernels``), unless it says otherwise.
+"""
+
+from __future__ import annotations
+
+import re
+
+from mntscope.base.records import dataclass
+
+Release = tuple[int, int, int]
+"""Major, minor and point: 6.1.192."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something that kernels do since a release."""
+
+    name: str
+    """What they do, in few words."""
+    function: str
+    """The kernel's, which does it."""
+    source: str
+    """The commit that brought it."""
+    since: Release
+    until: Release | None = None
+    """The release in which it was taken back."""
+    stable: tuple[Release, ...] = ()
+    """The point releases of older kernels that it came to as well, the oldest first."""
+
+
+SET_GROUP = Change(
+    "move_mount(2) puts a mount in the peer group of another (MOVE_MOUNT_SET_GROUP)",
+    "do_set_group()",
+    "9ffb14ef61ba",
+    (5, 15, 0),
+)
+BENEATH = Change(
+    "move_mount(2) mounts beneath what is mounted (MOVE_MOUNT_BENEATH)",
+    "can_move_mount_beneath()",
+    "6ac392815628",
+    (6, 5, 0),
+)
+DETACHED = Change(
+    "a detached tree may be changed, copied and attached to another",
+    "do_move_mount(), do_mount_setattr()",
+    "21107723831e",
+    (6, 15, 0),
+)
+COVERING_STAYS_UNLOCKED = Change(
+    "what a propagated tree is tucked beneath is not locked with it",
+    "attach_recursive_mnt()",
+    "ce7df1968653",
+    (6, 16, 0),
+    stable=((5, 4, 296), (5, 10, 240), (5, 15, 187), (6, 1, 143), (6, 6, 96), (6, 12, 36), (6, 15, 5)),
+)
+TUCKED_BENEATH_STACK = Change(
+    "what was mounted where a stack arrives ends up on top of the stack, not inside of it",
+    "attach_recursive_mnt()",
+    "ffdc52fbbd58",
+    (6, 17, 0),
+)
+UMOUNT_REWRITTEN = Change(
+    "an umount leaves nothing standing in other namespaces because of how mounts are stacked, tucked or locked there",
+    "propagate_umount()",
+    "f0d0ba19985d",
+    (6, 17, 0),
+)
+UNBINDABLE_DROPPED = Change(
+    "a new mount namespace has private copies of unbindable mounts",
+    "clone_mnt()",
+    "406fea799925",
+    (6, 17, 0),
+    until=(7, 2, 0),
+)
+LOCK_TAKEN_OVER = Change(
+    "what is tucked beneath a locked mount is locked in its stead",
+    "attach_recursive_mnt(), can_move_mount_beneath()",
+    "c62a4766937e",
+    (7, 1, 0),
+)
+BENEATH_ROOT = Change(
+    "move_mount(2) mounts beneath the caller's root directory, too",
+    "can_move_mount_beneath()",
+    "ccfac16e0be5",
+    (7, 1, 0),
+)
+
+CHANGES = (
+    SET_GROUP,
+    BENEATH,
+    DETACHED,
+    COVERING_STAYS_UNLOCKED,
+    TUCKED_BENEATH_STACK,
+    UMOUNT_REWRITTEN,
+    UNBINDABLE_DROPPED,
+    LOCK_TAKEN_OVER,
+    BENEATH_ROOT,
+)
+"""All of them, the oldest first."""
+
+TESTED: tuple[Release, Release] = (5, 10, 0), (7, 3, 99)
+"""The oldest and the newest release that was compared with the model."""
+
+_RELEASE = re.compile(r"(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?")
+_DEBIAN = re.compile(r"\bDebian (\d{1,4})\.(\d{1,4})\.(\d{1,4})-")
+_VENDORS = {
+    "Red Hat": re.compile(r"\.el\d"),
+    "SUSE": re.compile(r"-default$|-azure$.*SUSE"),
+    "Ubuntu": re.compile(r"\bUbuntu\b"),
+    "Android": re.compile(r"-android\d"),
+}
+"""Who puts changes of later kernels into theirs without changing its number, and how that shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A kernel, as far as its names tell which."""
+
+    release: str | None
+    """``uname -r``, such as ``6.1.0-57-cloud-amd64``."""
+    number: Release | None
+    """``None``: not known, taken for the newest."""
+    exact: bool
+    """Whether the point release is known."""
+    vendor: str | None = None
+    """Who has changed it by more than a stable kernel is changed."""
+
+    @classmethod
+    def of(cls, release: str | None, version: str | None = None) -> Kernel:
+        """The kernel of which ``uname -r`` is *release* and ``uname -v`` is *version*, where that is known."""
+        found = _RELEASE.match(release or "")
+        if found is None:
+            return cls(release, None, exact=False)
+        major, minor, point = int(found[1]), int(found[2]), int(found[3] or 0)
+        vendor = next((name for name, mark in _VENDORS.items() if mark.search(f"{release} {version or ''}")), None)
+        debian = _DEBIAN.search(version or "")
+        if debian is not None and (int(debian[1]), int(debian[2])) == (major, minor):
+            return cls(release, (major, minor, int(debian[3])), exact=True, vendor=vendor)
+        # Debian and Ubuntu write 6.1.0 whatever the point release is; so does a first release, which has no other.
+        exact = vendor is None and (point > 0 or "-" not in (release or ""))
+        return cls(release, (major, minor, point), exact=exact, vendor=vendor)
+
+    def has(self, change: Change) -> bool:
+        """Whether this kernel does it; of a point release that is not known, the newest is taken."""
+        if self.number is None:
+            return change.until is None
+        if self.number >= change.since:
+            return change.until is None or self.number < change.until
+        return self._backported(change) is True
+
+    def doubts(self, change: Change) -> bool:
+        """Whether that hangs on a point release that is not known."""
+        return (
+            self.number is not None
+            and not self.exact
+            and self.number < change.since
+            and self._backported(change) is not None
+        )
+
+    def _backported(self, change: Change) -> bool | None:
+        """Whether its point release is one that the change came to; ``None`` where it never came to its like."""
+        assert self.number is not None
+        point = next((stable[2] for stable in change.stable if stable[:2] == self.number[:2]), None)
+        if point is None:
+            return None
+        return not self.exact or self.number[2] >= point
+
+    @property
+    def newer_than_tested(self) -> bool:
+        """Whether it is newer than any that was compared with the model."""
+        return self.number is not None and self.number > TESTED[1]
