@@ -32,6 +32,8 @@ class Snapshot(Framed, Shown):
     """What tells this start of the machine from others (random(4)); ``None`` where not known."""
     kernel_version: str | None = None
     """``uname -v``, which may tell the point release where the release does not."""
+    distribution: str | None = None
+    """What the host's os-release(5) calls the system: ``Debian GNU/Linux 12 (bookworm)``."""
 
     def __post_init__(self) -> None:
         labels = [view.label for view in self.views]

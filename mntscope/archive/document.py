@@ -3,7 +3,9 @@ r"""A snapshot as a document of plain JSON values, and back; the description of 
 ::
 
     {"format": "mntscope.snapshot/1",
-     "kernel": "6.18.0",                     the release, or null
+     "kernel": "6.18.0",                     the release (uname -r), or null
+     "kernel_version": "#1 SMP ..",          what uname -v prints, or null
+     "distribution": "Debian 12",            or null
      "host": "host",                         the label of the view that plays the host
      "mount_max": 100000,                    the sysctl fs.mount-max, or null
      "not_seen": [{"what": .., "where": ..}],
@@ -61,6 +63,8 @@ def to_document(snapshot: Snapshot) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "kernel": snapshot.kernel,
+        "kernel_version": snapshot.kernel_version,
+        "distribution": snapshot.distribution,
         "host": snapshot.host_label,
         "mount_max": snapshot.mount_max,
         "boot_id": snapshot.boot_id,
@@ -195,6 +199,8 @@ class _Reader:
             skeleton=self.member(value, "", "skeleton", self.maybe(self.skeleton)),
             handles=self.member(value, "", "handles", self.each(self.handle)),
             boot_id=self.member(value, "", "boot_id", self.maybe(self.text)),
+            kernel_version=self.member(value, "", "kernel_version", self.maybe(self.text)),
+            distribution=self.member(value, "", "distribution", self.maybe(self.text)),
         )
 
     def view(self, value: Any, at: str) -> View:

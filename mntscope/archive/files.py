@@ -33,7 +33,7 @@ from mntscope.snapshot import Snapshot
 __all__ = ["load", "load_table", "save"]
 
 # Where to look in a directory.
-_DIRECTORIES = re.compile("proc|(?:proc/)?(?:[1-9][0-9]{0,9}|sys(?:/fs)?)|sos_commands(?:/[a-z]+)?")
+_DIRECTORIES = re.compile("proc|(?:proc/)?(?:[1-9][0-9]{0,9}|sys(?:/fs)?)|etc|usr(?:/lib)?|sos_commands(?:/[a-z]+)?")
 
 _OURS = re.compile("/dev/stdin|/(?:dev|proc/self)/fd/([0-9]{1,9})")
 """Descriptors that whoever started mntscope gave it, as ``<(..)`` does."""

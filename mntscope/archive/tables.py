@@ -19,6 +19,7 @@ from mntscope.archive.limits import (
     refuse_too_many_options,
 )
 from mntscope.base.counting import agreeing, counted
+from mntscope.base.os_release import pretty_name
 from mntscope.base.records import replace
 from mntscope.base.redaction import redact
 from mntscope.errors import MntscopeError, TargetError
@@ -35,6 +36,7 @@ _PS = "sos_commands/process/ps_axo_pid_ppid_user_group_lwp_nlwp_start_time_comm_
 _CONTAINERS = "sos_commands/(?:docker/docker|podman/podman|crio/crictl)_ps(?:_-a)?"
 _VERSIONS = ("version", "sos_commands/kernel/uname_-a")
 _LIMITS = ("sys/fs/mount-max", "sos_commands/kernel/sysctl_-a")
+_OS_RELEASES = ("etc/os-release", "usr/lib/os-release")
 
 # The directory that holds the machine, and what the path is in there.
 _WANTED = tuple(
@@ -44,9 +46,10 @@ _WANTED = tuple(
         r"[^/]+\.mountinfo",
         "(?:proc/)?(?:version|sys/fs/mount-max)",
         f"{_PS}|sos_commands/kernel/(?:uname|sysctl)_-a|{_CONTAINERS}",
+        "|".join(_OS_RELEASES),
     )
 )
-_ENDS = ("mountinfo", "cgroup", "comm", "cpuset", "status", "version", "mount-max", "_-a", "_ps")
+_ENDS = ("mountinfo", "cgroup", "comm", "cpuset", "status", "version", "mount-max", "_-a", "_ps", "os-release")
 _LISTS = ("_-a", "_ps", _PS)
 
 _LONGEST_PATH = 4096
@@ -87,6 +90,8 @@ def snapshot_of(files: Mapping[str, bytes], where: str, not_seen: Iterable[Probl
         views=tuple(views),
         host_label=HOST if HOST in labels else labels[0],
         kernel=_kernel(machine),
+        kernel_version=_kernel_version(machine),
+        distribution=_distribution(machine),
         mount_max=_mount_max(machine),
         not_seen=(*not_seen, *problems, *bad),
     )
@@ -263,6 +268,21 @@ def _kernel(machine: Mapping[str, bytes]) -> str | None:
         if len(words) > 2 and words[0] == "Linux":
             return words[2]
     return None
+
+
+def _kernel_version(machine: Mapping[str, bytes]) -> str | None:
+    """The version, which begins with ``#``; in what ``uname -a`` prints, names of the machine follow."""
+    for name in _VERSIONS:
+        text = _decoded(machine.get(name, b"")[:4096]).partition("\n")[0]
+        before, mark, version = text.partition(" #")
+        if mark and before.startswith("Linux "):
+            return f"#{version}"
+    return None
+
+
+def _distribution(machine: Mapping[str, bytes]) -> str | None:
+    found = (pretty_name(machine[name][:4096]) for name in _OS_RELEASES if name in machine)
+    return next(filter(None, found), None)
 
 
 def _mount_max(machine: Mapping[str, bytes]) -> int | None:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 
 from mntscope.analysis.owners import owner_of_namespace
+from mntscope.base.os_release import pretty_name
 from mntscope.base.records import replace
 from mntscope.base.signals import uninterrupted
 from mntscope.errors import AccessError, TargetError
@@ -90,6 +91,8 @@ def capture(
             views=tuple(machine.views()),
             host_label=captures[0].label,
             kernel=os.uname().release,
+            kernel_version=os.uname().version,
+            distribution=_distribution() if everything else None,
             not_seen=tuple(not_seen.problems()),
             mount_max=_mount_max(proc),
             boot_id=_boot_id(proc),
@@ -414,6 +417,12 @@ def _mount_max(proc: Proc) -> int | None:
 def _boot_id(proc: Proc) -> str | None:
     with suppress(OSError):
         return os.fsdecode(read("sys/kernel/random/boot_id", dir_fd=proc.fd)).strip() or None
+    return None
+
+
+def _distribution() -> str | None:
+    with suppress(OSError), open("/etc/os-release", "rb") as file:
+        return pretty_name(file.read(4096))
     return None
 
 

@@ -48,6 +48,7 @@ MACHINE = {
         b"    310       1 root     root         310    1 09:00 web             0::/elsewhere\n"
     ),
     "etc/passwd": b"root:x:0:0::/root:/bin/sh\n",
+    "etc/os-release": b'NAME="Red Hat Enterprise Linux"\nPRETTY_NAME="Red Hat Enterprise Linux 9.6 (Plow)"\n',
 }
 
 
@@ -130,7 +131,9 @@ class TestMachine:
         snapshot = load(directory(tmp_path, MACHINE))
         assert (snapshot.kernel, snapshot.mount_max) == ("5.14.0-570.el9.x86_64", 100_000)
         other = {"1/mountinfo": HOST, "sos_commands/kernel/uname_-a": b"Linux web 6.1.0-13 #1\n"}
-        assert load(directory(tmp_path / "other", other)).kernel == "6.1.0-13"
+        loaded = load(directory(tmp_path / "other", other))
+        assert (loaded.kernel, loaded.kernel_version) == ("6.1.0-13", "#1")
+        assert (snapshot.kernel_version, snapshot.distribution) == ("#1 SMP", "Red Hat Enterprise Linux 9.6 (Plow)")
 
     def test_what_could_not_be_read_is_said(self, tmp_path: Path) -> None:
         empty, garbage = sorted(map(str, load(directory(tmp_path, MACHINE)).not_seen))[::-1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -34,7 +35,8 @@ def test_the_namespaces_of_a_machine(machine: Host) -> None:
     assert snapshot.host_label == "host"
     assert snapshot.host.process is not None
     assert snapshot.host.process.pid == 1
-    assert snapshot.kernel == os.uname().release
+    assert (snapshot.kernel, snapshot.kernel_version) == (os.uname().release, os.uname().version)
+    assert snapshot.distribution == platform.freedesktop_os_release().get("PRETTY_NAME")
     for actor in (slave, private):
         view = snapshot.view(str(actor.inner))
         assert view.namespace.inode == actor.namespace("mnt")
