@@ -92,12 +92,14 @@ class Snapshot(Framed, Shown):
         user_namespaces: Mapping[str, int] | None = None,
         fs_skeleton: Mapping[str, Iterable[str]] | None = None,
         kernel: str | None = None,
+        kernel_version: str | None = None,
     ) -> Snapshot:
         """A snapshot from tables alone, the first label playing the host.
 
         *user_namespaces* gives the inode of the user namespace that owns each mount namespace; without it
-        they are taken to have one owner. *fs_skeleton* (``{"dirs": [..], "files": [..]}``) tells what every
-        filesystem holds; without it a path is taken to exist.
+        they are taken to have one owner. *kernel* and *kernel_version* are what ``uname -r`` and ``uname -v`` print; of
+        a kernel that is not known, the newest is taken. *fs_skeleton* (``{"dirs": [..], "files": [..]}``) tells what
+        every filesystem holds; without it a path is taken to exist.
 
         :raises ParseError: a table with a line that is not mountinfo.
         :raises ValueError: no table at all.
@@ -116,7 +118,13 @@ class Snapshot(Framed, Shown):
         skeleton = None
         if fs_skeleton is not None:
             skeleton = Skeleton(frozenset(fs_skeleton.get("dirs", ())), frozenset(fs_skeleton.get("files", ())))
-        return cls(views=views, host_label=views[0].label, kernel=kernel, skeleton=skeleton)
+        return cls(
+            views=views,
+            host_label=views[0].label,
+            kernel=kernel,
+            skeleton=skeleton,
+            kernel_version=kernel_version,
+        )
 
     @classmethod
     def from_frame(cls, frame: Frame) -> Snapshot:

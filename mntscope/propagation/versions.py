@@ -111,7 +111,7 @@ _RELEASE = re.compile(r"(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?")
 _DEBIAN = re.compile(r"\bDebian (\d{1,4})\.(\d{1,4})\.(\d{1,4})-")
 _VENDORS = {
     "Red Hat": re.compile(r"\.el\d"),
-    "SUSE": re.compile(r"-default$|-azure$.*SUSE"),
+    "SUSE": re.compile(r"-default\b|SUSE"),
     "Ubuntu": re.compile(r"\bUbuntu\b"),
     "Android": re.compile(r"-android\d"),
 }

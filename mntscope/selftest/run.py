@@ -124,10 +124,10 @@ def observe(source: Source, *, unique: bool = False, pauses: Sequence[float] = P
 
     :raises AccessError: namespaces may not be made here.
     """
-    kernel = os.uname().release
+    kernel = os.uname()
     with World() as world:
         state = world.state(unique=unique)
-        snapshot = snapshot_of(state, SKELETON, kernel)
+        snapshot = snapshot_of(state, SKELETON, kernel.release, kernel.version)
         follower = Follower(snapshot)
         while (op := source.next(tables(snapshot))) is not None:
             refused = isinstance(op, CloneNamespace) and op.new_userns and not world.nests
@@ -136,7 +136,7 @@ def observe(source: Source, *, unique: bool = False, pauses: Sequence[float] = P
             follower.predict(op)
             errno = world.perform(op)
             before, state = state, world.state(unique=unique)
-            snapshot = snapshot_of(state, SKELETON, kernel)
+            snapshot = snapshot_of(state, SKELETON, kernel.release, kernel.version)
             for pause in pauses:
                 if not follower.is_wrong(errno, snapshot):
                     break
@@ -144,7 +144,7 @@ def observe(source: Source, *, unique: bool = False, pauses: Sequence[float] = P
                 if errno == "EBUSY":
                     errno = world.perform(op)
                 state = world.state(unique=unique)
-                snapshot = snapshot_of(state, SKELETON, kernel)
+                snapshot = snapshot_of(state, SKELETON, kernel.release, kernel.version)
             source.learn(op, errno)
             yield Observed(op, errno, before, state, follower.judge(errno, snapshot), refused)
 
@@ -226,11 +226,13 @@ def shrink_live(case: Case) -> Case:
 
 
 def _case(trace: str, seen: Sequence[Observed], wrong: Judgement) -> Case:
-    before = snapshot_of(seen[-1].before, SKELETON, os.uname().release)
+    kernel = os.uname()
+    before = snapshot_of(seen[-1].before, SKELETON, kernel.release, kernel.version)
     return Case(trace, len(seen) - 1, wrong, before, tuple(observed.operation for observed in seen))
 
 
 def _recorded(name: str, profile: str, seed: int, seen: Sequence[Observed]) -> Trace:
     states = (seen[0].before, *(observed.after for observed in seen))
     steps = (Step(observed.operation, observed.errno, index, index + 1) for index, observed in enumerate(seen))
-    return Trace(name, profile, os.uname().release, SKELETON, states, tuple(steps), seed)
+    kernel = os.uname()
+    return Trace(name, profile, kernel.release, SKELETON, states, tuple(steps), seed, kernel.version)

@@ -90,13 +90,15 @@ class Trace:
     states: tuple[State, ...]
     steps: tuple[Step, ...]
     seed: int | None = None
+    kernel_version: str = ""
+    """``uname -v`` beside *kernel*, which is ``uname -r``; empty in recordings from before it was noted."""
 
     def snapshot(self, index: int) -> Snapshot:
         """The state *index* as a snapshot.
 
         :raises ParseError: a table that is not mountinfo.
         """
-        return snapshot_of(self.states[index], self.skeleton, self.kernel)
+        return snapshot_of(self.states[index], self.skeleton, self.kernel, self.kernel_version)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object of the file."""
@@ -106,6 +108,7 @@ class Trace:
             "profile": self.profile,
             "seed": self.seed,
             "kernel": self.kernel,
+            "kernel_version": self.kernel_version,
             "fs_skeleton": self.skeleton.to_dict(),
             "states": [{label: _table_dict(table) for label, table in state.items()} for state in self.states],
             "steps": [
@@ -115,13 +118,14 @@ class Trace:
         }
 
 
-def snapshot_of(state: State, skeleton: Skeleton, kernel: str) -> Snapshot:
+def snapshot_of(state: State, skeleton: Skeleton, kernel: str, kernel_version: str = "") -> Snapshot:
     """A state as the snapshot a user would have at that moment."""
     return Snapshot.from_mountinfo(
         {label: table.mountinfo for label, table in state.items()},
         user_namespaces={label: table.userns for label, table in state.items() if table.userns is not None},
         fs_skeleton=skeleton.to_dict(),
         kernel=kernel,
+        kernel_version=kernel_version,
     )
 
 
@@ -218,6 +222,7 @@ class _Reader:
             id=self.get(data, "id", str),
             profile=self.get(data, "profile", str, ""),
             kernel=self.get(data, "kernel", str, ""),
+            kernel_version=self.get(data, "kernel_version", str, ""),
             seed=self.get(data, "seed", int, None),
             skeleton=Skeleton(
                 dirs=tuple(self.strings(skeleton, "dirs")),

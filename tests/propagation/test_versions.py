@@ -1,0 +1,114 @@
+"""Which kernel does what: read from its names, as kernels of many makers print them."""
+
+from __future__ import annotations
+
+import pytest
+
+from mntscope.propagation import simulate
+from mntscope.propagation.versions import (
+    BENEATH_ROOT,
+    CHANGES,
+    COVERING_STAYS_UNLOCKED,
+    LOCK_TAKEN_OVER,
+    SET_GROUP,
+    TESTED,
+    TUCKED_BENEATH_STACK,
+    UNBINDABLE_DROPPED,
+    Kernel,
+)
+from mntscope.snapshot import Snapshot
+
+DEBIAN_10 = Kernel.of("5.10.0-32-cloud-amd64", "#1 SMP Debian 5.10.223-1 (2024-08-10)")
+
+
+@pytest.mark.parametrize(
+    ("release", "version", "number", "exact", "vendor"),
+    [
+        ("6.18.0", None, (6, 18, 0), True, None),
+        ("6.1.0-57-cloud-amd64", "#1 SMP PREEMPT_DYNAMIC Debian 6.1.192-1 (2026-11-02)", (6, 1, 192), True, None),
+        ("6.1.0-57-cloud-amd64", None, (6, 1, 0), False, None),
+        ("6.12.117+deb13-cloud-amd64", "#1 SMP PREEMPT_DYNAMIC Debian 6.12.117-1", (6, 12, 117), True, None),
+        ("6.5.6-300.fc39.x86_64", "#1 SMP PREEMPT_DYNAMIC Fri Oct 6 2023", (6, 5, 6), True, None),
+        ("5.14.0-570.el9.x86_64", "#1 SMP", (5, 14, 0), False, "Red Hat"),
+        ("6.8.0-45-generic", "#45-Ubuntu SMP PREEMPT_DYNAMIC Fri Aug 30 2024", (6, 8, 0), False, "Ubuntu"),
+        ("6.4.0-150600.23-default", "#1 SMP", (6, 4, 0), False, "SUSE"),
+        ("6.1.25-android14-11-g1234", "#1 SMP", (6, 1, 25), False, "Android"),
+        ("a name of one's own", None, None, False, None),
+        (None, None, None, False, None),
+    ],
+)
+def test_the_number_of_a_kernel(
+    release: str | None, version: str | None, number: tuple[int, int, int] | None, exact: bool, vendor: str | None
+) -> None:
+    kernel = Kernel.of(release, version)
+    assert (kernel.number, kernel.exact, kernel.vendor) == (number, exact, vendor)
+
+
+def test_the_table_is_in_order_and_within_what_was_tested() -> None:
+    assert list(CHANGES) == sorted(CHANGES, key=lambda change: change.since)
+    for change in CHANGES:
+        assert TESTED[0] < change.since <= TESTED[1]
+        assert change.until is None or change.since < change.until <= TESTED[1]
+        assert list(change.stable) == sorted(change.stable)
+        assert all(release < change.since for release in change.stable)
+
+
+def test_a_fix_that_stable_kernels_have_too() -> None:
+    assert not DEBIAN_10.has(COVERING_STAYS_UNLOCKED)
+    assert Kernel.of("5.10.240").has(COVERING_STAYS_UNLOCKED)
+    assert Kernel.of("6.16.0").has(COVERING_STAYS_UNLOCKED)
+    # Of 6.14 there was no later point release.
+    assert not Kernel.of("6.14.11").has(COVERING_STAYS_UNLOCKED)
+
+
+def test_where_the_point_release_is_not_known_that_is_a_doubt() -> None:
+    unknown = Kernel.of("5.10.0-32-cloud-amd64")
+    assert unknown.has(COVERING_STAYS_UNLOCKED)
+    assert unknown.doubts(COVERING_STAYS_UNLOCKED)
+    assert not unknown.doubts(SET_GROUP)
+    assert not DEBIAN_10.doubts(COVERING_STAYS_UNLOCKED)
+
+
+def test_what_was_taken_back_is_so_for_a_while() -> None:
+    assert [Kernel.of(f"{release}.1").has(UNBINDABLE_DROPPED) for release in ("6.16", "6.17", "7.1", "7.2")] == [
+        False,
+        True,
+        True,
+        False,
+    ]
+
+
+def test_a_kernel_that_is_not_known_is_taken_for_the_newest() -> None:
+    newest = Kernel.of(None)
+    assert newest.has(BENEATH_ROOT)
+    assert newest.has(TUCKED_BENEATH_STACK)
+    assert newest.has(LOCK_TAKEN_OVER)
+    assert not newest.has(UNBINDABLE_DROPPED)
+
+
+def test_newer_than_any_that_was_tested() -> None:
+    assert not Kernel.of("7.3.4").newer_than_tested
+    assert Kernel.of("7.4.0-rc1").newer_than_tested
+
+
+UNBINDABLE = b"10 1 0:1 / / rw,relatime - tmpfs root rw\n11 10 0:2 / /a rw,relatime unbindable - tmpfs t rw\n"
+STACK = b"""\
+10 1 0:1 / / rw,relatime shared:1 - tmpfs root rw
+11 10 0:1 / / rw,relatime shared:1 - tmpfs root rw
+"""
+
+
+@pytest.mark.parametrize(("release", "kept"), [("6.16.3", True), ("6.18.0", False), ("7.2.13", True)])
+def test_unbindable_mounts_in_a_new_namespace(release: str, kept: bool) -> None:
+    snapshot = Snapshot.from_mountinfo({"A": UNBINDABLE}, kernel=release)
+    after = simulate(snapshot, {"op": "clone_ns", "ns": "A", "new": "B"}).snapshot
+    assert [mount.unbindable for mount in after.view("B").mounts] == [False, kept]
+
+
+@pytest.mark.parametrize(("release", "doubled"), [("6.16.3", 1), ("6.17.0", 0)])
+def test_where_what_was_there_hangs_when_a_stack_arrives_beneath_it(release: str, doubled: int) -> None:
+    """Until 6.17 two mounts could be at one place: the copy's own overmount, and what it was tucked beneath."""
+    snapshot = Snapshot.from_mountinfo({"A": STACK}, kernel=release)
+    bind = {"op": "bind", "ns": "A", "source": "/", "target": "/", "recursive": True}
+    mounts = simulate(snapshot, bind).snapshot.view("A").mounts
+    assert len(mounts) - len({(mount.parent_id, mount.mount_point) for mount in mounts}) == doubled
