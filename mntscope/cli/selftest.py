@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -35,6 +36,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--replay", type=Path, nargs="+", metavar="FILE", help="check recorded traces instead of this kernel"
     )
+    parser.add_argument(
+        "--versions",
+        action="store_true",
+        help="tell where kernels differ, and what is predicted for this one; test nothing",
+    )
     add_output_options(parser, FORMATS)
     parser.epilog = (
         "Nothing of the machine is touched: every operation runs in namespaces made for it, which hold one tmpfs.\n"
@@ -50,6 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
     from mntscope.selftest.traces import TraceWriter
 
     given = [name for name in ("operations", "seed", "record") if getattr(arguments, name) is not None]
+    if arguments.versions:
+        return _versions(arguments, given)
     if arguments.replay and given:
         raise UsageError(f"--{given[0]} is for a run on this kernel", hint="leave it out, or leave out --replay")
     if arguments.replay:
@@ -63,6 +71,17 @@ def run(arguments: argparse.Namespace) -> int:
             tally = run_live(operations, seed, record=record, progress=progress)
     write_output(arguments, FORMATS[arguments.format](tally, page(arguments)))
     return 1 if tally.results["wrong"] else 0
+
+
+def _versions(arguments: argparse.Namespace, given: list[str]) -> int:
+    from mntscope.output.versions import FORMATS as WRITERS
+    from mntscope.propagation.versions import Kernel
+
+    if given or arguments.replay:
+        raise UsageError("--versions tests nothing", hint=f"leave out --{(given or ['replay'])[0]}")
+    kernel = os.uname()
+    write_output(arguments, WRITERS[arguments.format](Kernel.of(kernel.release, kernel.version), page(arguments)))
+    return 0
 
 
 def _count(text: str) -> int:

@@ -10,6 +10,7 @@ Each was seen on kernels that have it and on kernels that have it not (``make ke
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from mntscope.base.records import dataclass
 
@@ -35,57 +36,57 @@ class Change:
 
 
 SET_GROUP = Change(
-    "move_mount(2) puts a mount in the peer group of another (MOVE_MOUNT_SET_GROUP)",
+    "MOVE_MOUNT_SET_GROUP puts a mount in a peer group",
     "do_set_group()",
     "9ffb14ef61ba",
     (5, 15, 0),
 )
 BENEATH = Change(
-    "move_mount(2) mounts beneath what is mounted (MOVE_MOUNT_BENEATH)",
+    "MOVE_MOUNT_BENEATH mounts beneath what is mounted",
     "can_move_mount_beneath()",
     "6ac392815628",
     (6, 5, 0),
 )
 DETACHED = Change(
-    "a detached tree may be changed, copied and attached to another",
-    "do_move_mount(), do_mount_setattr()",
+    "detached trees may be changed, copied, put together",
+    "do_move_mount()",
     "21107723831e",
     (6, 15, 0),
 )
 COVERING_STAYS_UNLOCKED = Change(
-    "what a propagated tree is tucked beneath is not locked with it",
+    "what a tree is tucked beneath is not locked with it",
     "attach_recursive_mnt()",
     "ce7df1968653",
     (6, 16, 0),
     stable=((5, 4, 296), (5, 10, 240), (5, 15, 187), (6, 1, 143), (6, 6, 96), (6, 12, 36), (6, 15, 5)),
 )
 TUCKED_BENEATH_STACK = Change(
-    "what was mounted where a stack arrives ends up on top of the stack, not inside of it",
+    "a stack is tucked beneath what is mounted as a whole",
     "attach_recursive_mnt()",
     "ffdc52fbbd58",
     (6, 17, 0),
 )
 UMOUNT_REWRITTEN = Change(
-    "an umount leaves nothing standing in other namespaces because of how mounts are stacked, tucked or locked there",
+    "an umount takes along stacks and tucked mounts, too",
     "propagate_umount()",
     "f0d0ba19985d",
     (6, 17, 0),
 )
 UNBINDABLE_DROPPED = Change(
-    "a new mount namespace has private copies of unbindable mounts",
+    "unbindable mounts are private in a new namespace",
     "clone_mnt()",
     "406fea799925",
     (6, 17, 0),
     until=(7, 2, 0),
 )
 LOCK_TAKEN_OVER = Change(
-    "what is tucked beneath a locked mount is locked in its stead",
-    "attach_recursive_mnt(), can_move_mount_beneath()",
+    "what is tucked beneath a locked mount takes its lock",
+    "attach_recursive_mnt()",
     "c62a4766937e",
     (7, 1, 0),
 )
 BENEATH_ROOT = Change(
-    "move_mount(2) mounts beneath the caller's root directory, too",
+    "MOVE_MOUNT_BENEATH mounts beneath the root, too",
     "can_move_mount_beneath()",
     "ccfac16e0be5",
     (7, 1, 0),
@@ -171,7 +172,15 @@ class Kernel:
             return None
         return not self.exact or self.number[2] >= point
 
-    @property
-    def newer_than_tested(self) -> bool:
-        """Whether it is newer than any that was compared with the model."""
-        return self.number is not None and self.number > TESTED[1]
+    def caveats(self) -> Iterator[str]:
+        """Why a prediction for it may be wrong as a whole: nobody has compared the like of it with the model."""
+        if self.number is None:
+            yield "which kernel it is, is not known: the newest is taken"
+            return
+        oldest, newest = TESTED
+        if self.number > newest:
+            yield f"Linux {self.release} is newer than any that was compared with the model ({newest[0]}.{newest[1]})"
+        elif self.number < oldest:
+            yield f"Linux {self.release} is older than any that was compared with the model ({oldest[0]}.{oldest[1]})"
+        if self.vendor is not None:
+            yield f"Linux {self.release} is {self.vendor}'s, which may have changes of later kernels"

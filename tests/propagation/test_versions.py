@@ -86,9 +86,18 @@ def test_a_kernel_that_is_not_known_is_taken_for_the_newest() -> None:
     assert not newest.has(UNBINDABLE_DROPPED)
 
 
-def test_newer_than_any_that_was_tested() -> None:
-    assert not Kernel.of("7.3.4").newer_than_tested
-    assert Kernel.of("7.4.0-rc1").newer_than_tested
+@pytest.mark.parametrize(
+    ("release", "caveat"),
+    [
+        ("7.4.0-rc1", "Linux 7.4.0-rc1 is newer than any that was compared with the model (7.3)"),
+        ("5.4.296", "Linux 5.4.296 is older than any that was compared with the model (5.10)"),
+        ("5.14.0-570.el9.x86_64", "Linux 5.14.0-570.el9.x86_64 is Red Hat's, which may have changes of later kernels"),
+        (None, "which kernel it is, is not known: the newest is taken"),
+    ],
+)
+def test_what_nobody_has_tested_is_said(release: str | None, caveat: str) -> None:
+    assert list(Kernel.of(release).caveats()) == [caveat]
+    assert list(Kernel.of("7.3.4").caveats()) == []
 
 
 UNBINDABLE = b"10 1 0:1 / / rw,relatime - tmpfs root rw\n11 10 0:2 / /a rw,relatime unbindable - tmpfs t rw\n"

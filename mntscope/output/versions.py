@@ -1,0 +1,83 @@
+"""Where kernels differ, and which of it a kernel has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from mntscope.output.document import Block, Document, Paragraph, Table, name
+from mntscope.output.formats import Format, documents, table
+from mntscope.output.writers.json import json_text
+from mntscope.output.writers.page import Page
+from mntscope.propagation.versions import CHANGES, TESTED, Change, Kernel, Release
+
+COLUMNS = ("Since", "Here", "What kernels do", "Function", "Commit")
+
+
+def document(kernel: Kernel, page: Page) -> Document:  # noqa: ARG001 - as any document
+    """The table of what kernels do differently, and which of it *kernel* does."""
+    return Document("Where kernels differ", tuple(_blocks(kernel)))
+
+
+def _blocks(kernel: Kernel) -> Iterator[Block]:
+    yield Paragraph(
+        f"What Linux {kernel.release or '(unknown, taken for the newest)'} is predicted to do, of what kernels do"
+        f" differently. Compared with kernels from {_release(TESTED[0])} to {_release(TESTED[1])}."
+    )
+    yield from (Paragraph(doubt) for doubt in kernel.caveats())
+    rows = tuple(
+        (_range(change), _here(kernel, change), change.name, name(change.function), name(change.source))
+        for change in CHANGES
+    )
+    yield Table(COLUMNS, rows)
+    stable = [change for change in CHANGES if change.stable]
+    for change in stable:
+        releases = ", ".join(".".join(map(str, release)) for release in change.stable)
+        yield Paragraph(f"Commit {change.source} came to {releases} as well.")
+
+
+def _range(change: Change) -> str:
+    until = f", until {_release(change.until)}" if change.until else ""
+    return f"{_release(change.since)}{until}"
+
+
+def _release(release: Release) -> str:
+    return f"{release[0]}.{release[1]}"
+
+
+def _here(kernel: Kernel, change: Change) -> str:
+    known = "yes" if kernel.has(change) else "no"
+    return f"{known}, if its point release has it" if kernel.doubts(change) else known
+
+
+# ---- for programs ----
+
+
+def as_json(kernel: Kernel, page: Page) -> str:  # noqa: ARG001
+    """The document ``mntscope.versions/1``."""
+    return json_text(
+        "versions",
+        {
+            "kernel": kernel.release,
+            "vendor": kernel.vendor,
+            "tested": [_release(release) for release in TESTED],
+            "caveats": list(kernel.caveats()),
+            "changes": [_change_json(kernel, change) for change in CHANGES],
+        },
+    )
+
+
+def _change_json(kernel: Kernel, change: Change) -> dict[str, Any]:
+    return {
+        "name": change.name,
+        "since": _release(change.since),
+        "until": _release(change.until) if change.until else None,
+        "stable": [".".join(map(str, release)) for release in change.stable],
+        "function": change.function,
+        "commit": change.source,
+        "here": kernel.has(change),
+        "known": not kernel.doubts(change),
+    }
+
+
+FORMATS: dict[str, Format[Kernel]] = {"table": table(document), "json": as_json, **documents(document)}
