@@ -153,6 +153,8 @@ class Namespace:
     holds: tuple[Hold, ...] = ()
     """What keeps it alive beside its processes, as far as it was looked for: not in a namespace that has processes,
     threads excepted."""
+    mount_program: str | None = None
+    """Which mount(8) its processes find, as that claims: ``util-linux 2.41``, ``BusyBox 1.35.0``."""
 
 
 @dataclass(frozen=True, slots=True)

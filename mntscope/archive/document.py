@@ -16,7 +16,8 @@ r"""A snapshot as a document of plain JSON values, and back; the description of 
                               "owner": {"kind", "name", "id", "pod"} or null,
                               "processes": [{"pid", "start_time", "comm", "root", "pid_namespace",
                                              "user_namespace", "cgroup"}],
-                              "holds": [{"kind", "where", "label", "process"}]},
+                              "holds": [{"kind", "where", "label", "process"}],
+                              "mount_program": "util-linux 2.41" or null},
                 "process": {..},             the one through which it was read, or null
                 "proc_pid_namespace": 4026531836,
                 "problems": [{"what", "where"}],
@@ -88,6 +89,7 @@ def _view(view: View) -> dict[str, Any]:
             "owner": namespace.owner and _record(namespace.owner),
             "processes": [_record(process) for process in namespace.processes],
             "holds": [{**_record(hold), "process": hold.process and _record(hold.process)} for hold in namespace.holds],
+            "mount_program": namespace.mount_program,
         },
         "process": _record(view.process) if view.process is not None else None,
         "proc_pid_namespace": view.proc_pid_namespace,
@@ -228,6 +230,7 @@ class _Reader:
             owner=self.member(value, at, "owner", self.owner),
             processes=self.member(value, at, "processes", self.each(self.process)),
             holds=self.member(value, at, "holds", self.holds),
+            mount_program=self.member(value, at, "mount_program", self.maybe(self.text)),
         )
 
     def owner(self, value: Any, at: str) -> Owner | None:

@@ -24,7 +24,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=FORMATS, default="table", help="how to say what was written")
     parser.epilog = (
         "The file is read back as snapshot:FILE#LABEL, where LABEL is host or a pid, by --snapshot FILE, and by "
-        "mntscope.load in Python. It holds mount tables, without passwords, who lives in which namespace, and no more."
+        "mntscope.load in Python. It holds mount tables, without passwords, who lives in which namespace, which kernel "
+        "and which mount(8) there are, and no more."
     )
 
 
@@ -32,11 +33,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Carry the command out; the exit code."""
     from mntscope.archive import save
     from mntscope.live import capture
+    from mntscope.live.mount_program import with_mount_programs
     from mntscope.output.capture import FORMATS as WRITERS
     from mntscope.output.capture import Captured
 
     with progress("reading mount namespaces") as told_of:
         snapshot = capture(arguments.pids or None, progress=told_of, with_secrets=arguments.with_secrets)
+    snapshot = with_mount_programs(snapshot)
     file = arguments.output or f"{os.uname().nodename}-{time.strftime('%Y%m%dT%H%M%S')}.mntscope.json.gz"
     save(snapshot, file, force=arguments.force)
     arguments.output = None
