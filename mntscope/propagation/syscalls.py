@@ -27,8 +27,8 @@ from mntscope.propagation.umount import propagate_mount_busy, remove, umount_tre
 from mntscope.propagation.versions import (
     BENEATH,
     BENEATH_ROOT,
-    DETACHED,
     LOCK_TAKEN_OVER,
+    MOUNT_SETATTR,
     SET_GROUP,
     UNBINDABLE_DROPPED,
 )
@@ -261,7 +261,7 @@ def _attach(operation: ops.Attach, world: World, actor: FsRoot) -> None:
     find = lookup if operation.beneath else lookup_target
     target = find(world, actor, operation.target)
     mount = held(world, operation.handle)
-    doubt_detached(world)
+    require(not operation.beneath or world.kernel_has(BENEATH), "EINVAL")
     do_move_mount(world, actor, Path(mount, mount.root), target, beneath=operation.beneath)
     world.fs_roots.pop(operation.handle, None)
 
@@ -269,9 +269,9 @@ def _attach(operation: ops.Attach, world: World, actor: FsRoot) -> None:
 @carry_out.register
 def _set_handle_propagation(operation: ops.SetHandlePropagation, world: World, actor: FsRoot) -> None:
     """mount_setattr(2) with AT_EMPTY_PATH: fs/namespace.c, do_mount_setattr()."""
+    require(world.kernel_has(MOUNT_SETATTR), "ENOSYS")
     mount = held(world, operation.handle)
     assert mount.namespace is not None
-    doubt_detached(world)
     root_of_detached = mount.namespace.anonymous and mount.parent is None
     require(check_mnt(mount, actor.namespace) or root_of_detached, "EINVAL")
     change_types(world, mount, operation.type, recursive=operation.recursive)
@@ -439,12 +439,6 @@ def remounted(options: tuple[str, ...], operation: ops.Remount) -> tuple[str, ..
 def with_access(options: tuple[str, ...], *, ro: bool) -> tuple[str, ...]:
     """*options* with ``ro`` or ``rw`` in the place of either."""
     return tuple(("ro" if ro else "rw") if option in ("ro", "rw") else option for option in options)
-
-
-def doubt_detached(world: World) -> None:
-    """What may be done with a detached tree changed while Linux 6.15 was made."""
-    if not world.kernel_has(DETACHED):
-        world.uncertain["before Linux 6.15 a detached tree could not be changed, or attached, in all these ways"] = None
 
 
 def check_new_handle(world: World, handle: str) -> None:

@@ -1,9 +1,9 @@
 """Unmounting a tree, and what every receiver of the event loses.
 
 fs/namespace.c, umount_tree(), and fs/pnode.c, propagate_umount() as rewritten in Linux 6.17 (its reasons are in
-Documentation/filesystems/propagate_umount.txt). Removing a mount is an event of its *parent*: every mount that receives
-the parent's events loses what it has mounted at that place, whatever it is. But nothing is pulled away from under a
-mount that stays.
+Documentation/filesystems/propagate_umount.txt); the one before is in :mod:`~mntscope.propagation.umount_older`.
+Removing a mount is an event of its *parent*: every mount that receives the parent's events loses what it has mounted at
+that place, whatever it is. But nothing is pulled away from under a mount that stays.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from mntscope.base.records import replace
+from mntscope.propagation import umount_older
 from mntscope.propagation.change_type import move_slaves
 from mntscope.propagation.mounts import KernelMount, KernelPeerGroup
 from mntscope.propagation.versions import UMOUNT_REWRITTEN
@@ -33,17 +34,14 @@ def umount_tree(world: World, target: KernelMount) -> None:
     umount_set = dict.fromkeys(target.tree())
     candidates = {mount: list(propagated_children(world, mount)) for mount in umount_set}
     unlocked = propagate_mount_unlock(candidates[target])
-    to_umount = gather_candidates(umount_set, candidates)
-    gathered = len(to_umount)
-    trim_ancestors(to_umount, umount_set)
-    handle_locked(world, to_umount, umount_set)
-    reparented = reparent(to_umount)
+    if world.kernel_has(UMOUNT_REWRITTEN):
+        to_umount = gather_candidates(umount_set, candidates)
+        trim_ancestors(to_umount, umount_set)
+        handle_locked(world, to_umount, umount_set)
+        reparented = reparent(to_umount)
+    else:
+        to_umount, reparented = umount_older.propagate_umount(world, umount_set, candidates)
     world.changes.altered.update(reparented)
-    if (reparented or len(to_umount) < gathered) and not world.kernel_has(UMOUNT_REWRITTEN):
-        world.uncertain[
-            "before Linux 6.17, what an umount leaves standing in other namespaces differed where mounts are "
-            "stacked, tucked or locked"
-        ] = None
     remove(world, to_umount)
     world.changes.altered.update(dict.fromkeys(mount for mount in unlocked if mount.namespace is not None))
 

@@ -35,23 +35,25 @@ class Change:
     """The point releases of older kernels that it came to as well, the oldest first."""
 
 
+MOUNT_SETATTR = Change(
+    "mount_setattr(2) changes flags and type of a tree",
+    "do_mount_setattr()",
+    "2a1867219c7b",
+    (5, 12, 0),
+)
 SET_GROUP = Change(
     "MOVE_MOUNT_SET_GROUP puts a mount in a peer group",
     "do_set_group()",
     "9ffb14ef61ba",
     (5, 15, 0),
+    # 5.10.223 has it not; which one brought it is not known.
+    stable=((5, 10, 262),),
 )
 BENEATH = Change(
     "MOVE_MOUNT_BENEATH mounts beneath what is mounted",
     "can_move_mount_beneath()",
     "6ac392815628",
     (6, 5, 0),
-)
-DETACHED = Change(
-    "detached trees may be changed, copied, put together",
-    "do_move_mount()",
-    "21107723831e",
-    (6, 15, 0),
 )
 COVERING_STAYS_UNLOCKED = Change(
     "what a tree is tucked beneath is not locked with it",
@@ -93,9 +95,9 @@ BENEATH_ROOT = Change(
 )
 
 CHANGES = (
+    MOUNT_SETATTR,
     SET_GROUP,
     BENEATH,
-    DETACHED,
     COVERING_STAYS_UNLOCKED,
     TUCKED_BENEATH_STACK,
     UMOUNT_REWRITTEN,

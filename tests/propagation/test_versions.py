@@ -65,7 +65,8 @@ def test_where_the_point_release_is_not_known_that_is_a_doubt() -> None:
     unknown = Kernel.of("5.10.0-32-cloud-amd64")
     assert unknown.has(COVERING_STAYS_UNLOCKED)
     assert unknown.doubts(COVERING_STAYS_UNLOCKED)
-    assert not unknown.doubts(SET_GROUP)
+    assert unknown.doubts(SET_GROUP)
+    assert not unknown.doubts(BENEATH_ROOT)
     assert not DEBIAN_10.doubts(COVERING_STAYS_UNLOCKED)
 
 

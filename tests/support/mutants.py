@@ -147,8 +147,8 @@ UMOUNT = [
         "        mount.lock = replace(mount.lock, locked=False)\n",
         "        pass\n",
     ),
-    ("a parent goes though something stays on it", "    trim_ancestors(to_umount, umount_set)\n", ""),
-    ("a locked mount goes without its parent", "    handle_locked(world, to_umount, umount_set)\n", ""),
+    ("a parent goes though something stays on it", "        trim_ancestors(to_umount, umount_set)\n", ""),
+    ("a locked mount goes without its parent", "        handle_locked(world, to_umount, umount_set)\n", ""),
     ("what covered a removed mount is lost", "reparented = reparent(to_umount)", "reparented: Mounts = {}"),
     (
         "what covered a stack slides down one step only",
