@@ -8,7 +8,7 @@ WORKERS ?= $(shell expr 2 \* $$(nproc))
 # The tests start mntscope a thousand times: it is compiled once, whatever the caller's environment says.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint bench notebooks fixtures clean
+.PHONY: demo test lint kernels bench notebooks fixtures clean
 
 # The story of a leaking /proc on this kernel, in a throwaway namespace, then `mntscope diff` on the actors of
 # its second act, who really leak: exit code 1 says that it was found.
@@ -25,6 +25,11 @@ lint: $(VENV)/.installed-dev
 	$(VENV)/bin/lint-imports --no-logo
 	$(VENV)/bin/mypy
 	$(VENV)/bin/pyright
+
+# The kernels of Debian's suites, booted under qemu, as root. Some of them: KERNELS='5.10 6.1'; a part of what is done
+# on each: STEPS='minimal selftest'; whatever else `python -m tests.kernels --help` tells: KERNELS='6.1 --few'.
+kernels: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m tests.kernels $(KERNELS) $(if $(STEPS),--steps $(STEPS))
 
 # Beside its peers, in one run, as root (it installs them); BENCH='--only start' for a part.
 bench: $(VENV)/.installed-dev

@@ -83,38 +83,44 @@ class Scene:
         found = {label: self.host.mountinfo(actor) for label, actor in self.actors.items()}
         return Snapshot.from_mountinfo(found, kernel=os.uname().release)
 
-    def run(self, command: str) -> subprocess.CompletedProcess[bytes]:
-        """Runs it in the namespace of the one that shares, with the system calls of mount(2)."""
+    def run(self, command: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+        """Runs it in the namespace of the one that shares."""
         actor = self.actors["box"]
         assert actor is not None
-        environment = {**os.environ, "LIBMOUNT_FORCE_MOUNT2": "always"}
         entered = ["nsenter", "-t", str(actor.pid), "-m", "sh", "-c", command]
+        environment = {**os.environ, **environment}
         return subprocess.run(entered, cwd="/", env=environment, capture_output=True, check=False, timeout=60)
+
+    @classmethod
+    def on(cls, host: Host) -> Scene:
+        """What the command lines are about, mounted on *host*."""
+
+        def mounts() -> None:
+            syscalls.mount("scene", "/mnt", "tmpfs", 0)
+            for name in ("a", "b", "c", "plain"):
+                os.mkdir(f"/mnt/{name}")
+            syscalls.mount("x", "/mnt/a", "tmpfs", 0)
+            for name in ("s", "plain"):
+                os.mkdir(f"/mnt/a/{name}")
+            for path in ("/mnt/file", "/mnt/a/file"):
+                Path(path).touch()
+            syscalls.mount("y", "/mnt/a/s", "tmpfs", 0)
+            syscalls.mount("/mnt/a", "/mnt/c", None, syscalls.MS_BIND)
+
+        host.call(mounts)
+        return cls(host, {"host": None, "box": host.unshare("unchanged"), "slave": host.unshare("slave")})
 
 
 @pytest.fixture
 def scene(one_processor: None, host: Host) -> Scene:
-    def mounts() -> None:
-        syscalls.mount("scene", "/mnt", "tmpfs", 0)
-        for name in ("a", "b", "c", "plain"):
-            os.mkdir(f"/mnt/{name}")
-        syscalls.mount("x", "/mnt/a", "tmpfs", 0)
-        for name in ("s", "plain"):
-            os.mkdir(f"/mnt/a/{name}")
-        for path in ("/mnt/file", "/mnt/a/file"):
-            Path(path).touch()
-        syscalls.mount("y", "/mnt/a/s", "tmpfs", 0)
-        syscalls.mount("/mnt/a", "/mnt/c", None, syscalls.MS_BIND)
-
-    host.call(mounts)
-    return Scene(host, {"host": None, "box": host.unshare("unchanged"), "slave": host.unshare("slave")})
+    return Scene.on(host)
 
 
 @pytest.mark.parametrize("command", [*(command for command, _ in FORMS), *MORE])
 def test_what_is_predicted_comes_true(scene: Scene, command: str) -> None:
     before = scene.snapshot()
     prediction = predict_commands(before, "box", command)
-    done = scene.run(command)
+    done = scene.run(command, LIBMOUNT_FORCE_MOUNT2="always")  # the system calls of mount(2)
     differences = mismatches(before, prediction, scene.snapshot())
     # That flags other than ro change is said, and their change is not predicted.
     assert differences == []
