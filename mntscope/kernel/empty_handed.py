@@ -17,6 +17,7 @@ its parent. It imports nothing of mntscope, so that nothing of mntscope is in it
 Only then is a process born in the other PID namespace.
 """
 
+import array  # noqa: F401 - socket.send_fds of Python 3.14 imports it, and here no file can be read by then
 import ctypes
 import os
 import signal

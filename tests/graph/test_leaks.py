@@ -379,6 +379,10 @@ def test_a_subdirectory_bind_leaks_on_this_kernel_as_foretold(
     disk, there, peer = (str(tmp_path / name) for name in ("disk", "there", "peer"))
 
     def set_up() -> None:
+        # In a group of its own, so that it does not hang on what /tmp is where the tests run.
+        syscalls.mount(str(tmp_path), str(tmp_path), None, syscalls.MS_BIND)
+        for propagation in (syscalls.MS_PRIVATE, syscalls.MS_SHARED):
+            syscalls.mount(None, str(tmp_path), None, propagation)
         for path in (disk, there, peer):
             os.mkdir(path)
         syscalls.mount("none", disk, "tmpfs", 0)
@@ -389,7 +393,7 @@ def test_a_subdirectory_bind_leaks_on_this_kernel_as_foretold(
 
     def keep(path: str) -> None:
         """Of the three mounts of the disk, one is left, without the other namespace noticing."""
-        syscalls.mount(None, "/", None, syscalls.MS_PRIVATE)
+        syscalls.mount(None, str(tmp_path), None, syscalls.MS_PRIVATE)
         for other in {disk, there, peer} - {path}:
             syscalls.umount2(other, syscalls.MNT_DETACH)
 

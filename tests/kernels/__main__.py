@@ -18,14 +18,21 @@ from pathlib import Path
 
 from tests.kernels import table
 from tests.kernels.debian import Debian, Unavailable
-from tests.kernels.guest import INTERPRETER, Guest
+from tests.kernels.guest import INTERPRETER, TREE, Guest
 from tests.kernels.kernel import WANTED, find
 from tests.kernels.machine import boot
+from tests.kernels.own import enter
 from tests.kernels.steps import STEPS
 from tests.support.repository import ROOT
 
 PROGRAMS = {"qemu-system-x86_64": "qemu-system-x86", "debootstrap": "debootstrap", "mke2fs": "e2fsprogs"}
 """What is run here, and the package that brings it."""
+
+GUESTS = {"3.11": "bookworm", "3.13": "trixie", "3.14": "sid"}
+"""The suite that has each version of Python."""
+
+OWN = "own"
+"""Instead of a version: the kernel at hand."""
 
 FEW = ("--seeds", "1", "--operations", "300")
 """Of what takes long, where it is to be over soon."""
@@ -42,7 +49,7 @@ def main() -> int:
         _install()
         debian = Debian(build / "debian")
         debian.update()
-        guest = Guest("bookworm", "3.11", build / "guests")
+        guest = Guest(GUESTS[arguments.python], arguments.python, build / "guests")
         _told("the guest's disk")
         guest.write_disk()
     except Unavailable as error:
@@ -57,14 +64,16 @@ def main() -> int:
             continue
         _told(wanted)
         results = build / "results" / wanted
+        script = _script(steps, (*(FEW if arguments.few else ()), *arguments.more))
         try:
-            kernel = find(debian, wanted, build / "images")
+            if wanted == OWN:
+                enter(guest.root, TREE, _BROUGHT_ALREADY + script, results, end - started)
+            else:
+                kernel = find(debian, wanted, build / "images")
+                boot(kernel, guest.disk, guest.busybox, _BRING + script, results, end - started, arguments.cpus)
         except Unavailable as error:
             booted.append(table.Booted(wanted, why_not=f"not to be had: {' '.join([str(error), *debian.complaints])}"))
             continue
-        script = _script(steps, (*(FEW if arguments.few else ()), *arguments.more))
-        console = boot(kernel, guest.disk, guest.busybox, script, results, end - time.monotonic(), arguments.cpus)
-        (results / "console").write_text(console)
         booted.append(table.read(wanted, results, steps, time.monotonic() - started))
         _told(table.text(booted[-1:], steps))
     sys.stdout.write(table.text(booted, steps))
@@ -74,11 +83,15 @@ def main() -> int:
 
 def _script(steps: Sequence[str], more: Sequence[str]) -> str:
     """What the guest runs: results are brought after each step, so that one that never ends takes none with it."""
-    lines = ["mkdir -p /out", "uname -r > /out/release", "uname -v > /out/version", "tar -cf /dev/vdc -C /out ."]
+    lines = ["mkdir -p /out", "uname -r > /out/release", "uname -v > /out/version", "bring"]
     for step in steps:
         argv = shlex.join([f"/{INTERPRETER}", "-m", "tests.kernels.steps", "/out", step, *more])
-        lines += [f"echo {step}; {argv}", "tar -cf /dev/vdc -C /out .; sync"]
+        lines += [f"echo {step}; {argv}", "bring"]
     return "\n".join([*lines, ""])
+
+
+_BRING = "bring() { tar -cf /dev/vdc -C /out . && sync; }\n"
+_BROUGHT_ALREADY = "bring() { :; }\n"
 
 
 def _install() -> None:
@@ -95,10 +108,16 @@ def _install() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.kernels", description=__doc__)
-    parser.add_argument("kernels", nargs="*", metavar="KERNEL", help=f"beginnings of versions (default: {WANTED})")
+    parser.add_argument(
+        "kernels",
+        nargs="*",
+        metavar="KERNEL",
+        help=f"beginnings of versions, or {OWN}: the one at hand (default: {WANTED})",
+    )
     parser.add_argument("--steps", nargs="+", choices=STEPS, metavar="STEP", help=f"of {', '.join(STEPS)}")
     parser.add_argument("--few", action="store_true", help="fewer random operations")
     parser.add_argument("--minutes", type=float, default=600, help="after so many, no further one is begun or goes on")
+    parser.add_argument("--python", choices=GUESTS, default="3.11", help="the guest's (default: 3.11)")
     parser.add_argument("--cpus", type=int, default=1, help="of each guest (default: 1)")
     parser.add_argument("--build", type=Path, default=ROOT / "build/kernels", help="where all of it is kept")
     parser.add_argument("--more", nargs=argparse.REMAINDER, default=[], help="for `python -m tests.kernels.steps`")

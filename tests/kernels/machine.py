@@ -32,11 +32,15 @@ exec switch_root /root /guest/init
 """
 
 
-def boot(kernel: Kernel, root: Path, busybox: Path, script: str, results: Path, seconds: float, cpus: int) -> str:
-    """Boot *kernel* on the disk *root*, run *script* there as root, and bring what it leaves in ``/out`` to *results*.
+def boot(kernel: Kernel, root: Path, busybox: Path, script: str, results: Path, seconds: float, cpus: int) -> None:
+    """Boot *kernel* on the disk *root*, and run *script* there as root; it is ended after so many *seconds*.
 
-    What was written to the disk is forgotten. Returns the console's text, which ends where *seconds* ran out.
+    An archive that it writes to ``/dev/vdc`` is unpacked in *results*, where ``console`` is what it prints. What was
+    written to the root is forgotten.
     """
+    if results.exists():
+        shutil.rmtree(results)
+    results.mkdir(parents=True)
     with tempfile.TemporaryDirectory(prefix="mntscope-kernel-") as name:
         scratch = Path(name)
         given, result, initrd = scratch / "script", scratch / "result", scratch / "initrd"
@@ -53,13 +57,14 @@ def boot(kernel: Kernel, root: Path, busybox: Path, script: str, results: Path, 
             "-drive", f"file={given},format=raw,if=virtio,readonly=on",
             "-drive", f"file={result},format=raw,if=virtio",
         ]  # fmt: skip
-        try:
-            done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=seconds)
-            console = done.stdout + done.stderr
-        except subprocess.TimeoutExpired as expired:
-            console = (expired.stdout or b"") + f"\nended after {seconds:.0f} s\n".encode()
+        with (results / "console").open("wb", buffering=0) as console:
+            try:
+                subprocess.run(
+                    argv, stdin=subprocess.DEVNULL, stdout=console, stderr=console, check=False, timeout=seconds
+                )
+            except subprocess.TimeoutExpired:
+                console.write(b"\nended, as it took more than %d s\n" % seconds)
         _bring(result, results)
-    return console.decode("utf-8", "replace")
 
 
 @cache
@@ -104,9 +109,6 @@ def newc(files: Iterator[tuple[str, int, bytes]]) -> Iterator[bytes]:
 
 def _bring(disk: Path, results: Path) -> None:
     """Unpack what the guest wrote to its second disk: an archive, or nothing."""
-    if results.exists():
-        shutil.rmtree(results)
-    results.mkdir(parents=True)
     with disk.open("rb") as file:
         if not file.read(1).strip(b"\0"):
             return

@@ -184,6 +184,8 @@ def tests(wanted: Wanted) -> Done:
         started = time.monotonic()
         done = wanted.run(sys.executable, *argv)
         (wanted.directory / f"{report.stem}.log").write_text(done.stdout + done.stderr)
+        sys.stdout.write(f"{room}: {' '.join(_tail(done, 1))}\n")
+        sys.stdout.flush()
         if not report.exists():
             counts["failed"] += 1
             lines += [f"{room}: exit {done.returncode} after {time.monotonic() - started:.0f} s", *_tail(done, 3)]
