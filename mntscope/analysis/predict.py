@@ -24,6 +24,7 @@ from mntscope.propagation import (
     simulate,
     simulate_all,
 )
+from mntscope.propagation.versions import Kernel
 from mntscope.snapshot import Snapshot
 
 Whose = Literal["the host's", "another", "an unknown"]
@@ -109,6 +110,8 @@ class Prediction(Framed, Shown):
         for step in self.steps:
             reasons |= dict.fromkeys(reason for outcome in step.outcomes for reason in outcome.uncertain)
             reasons |= dict.fromkeys(step.doubts)
+        if any(step.outcomes for step in self.steps):
+            reasons |= dict.fromkeys(Kernel.of(self.before.kernel, self.before.kernel_version).caveats())
         busy = [reason for reason in reasons if reason.startswith(BUSY[0]) and reason.endswith(BUSY[1])]
         if len(busy) > 1:
             # Once for all umounts, where the first stood.

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from mntscope.base.records import replace
 from mntscope.cli.output_options import TARGETS, add_against, add_output_options, page, write_output
-from mntscope.errors import AccessError, NoAnswerError
+from mntscope.errors import AccessError, NoAnswerError, UsageError
 
 if TYPE_CHECKING:
     from mntscope.analysis.predict import Prediction
@@ -34,6 +35,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     # As with subcommands, all that follows the first word is the command's: its -o is not ours.
     parser.add_argument("command", metavar="COMMAND", nargs=argparse.PARSER, help="what would be run there")
     add_against(parser)
+    parser.add_argument(
+        "--kernel", metavar="RELEASE", help="predict for another kernel, as 5.10 or 6.1.192 (default: that of TARGET)"
+    )
     parser.add_argument("--all", action="store_true", help="show long lists in full")
     add_output_options(parser, FORMATS)
     exit_codes = (
@@ -62,9 +66,23 @@ def result(arguments: argparse.Namespace) -> Prediction:
     resolved = resolve(arguments.target, arguments.against, everything=True)
     # A pid says more than the view of its namespace: in which PID namespace it lives, whose processes proc will show.
     asked = arguments.target if arguments.target.isdecimal() else resolved.target
+    snapshot = resolved.snapshot
+    if arguments.kernel is not None:
+        snapshot = replace(snapshot, kernel=_release(arguments.kernel), kernel_version=None)
     follow = _links_of(resolved, arguments.target)
     here = _directory_of(arguments.target) if follow else None
-    return predict_commands(resolved.snapshot, asked, command, real_path=follow, directory=here)
+    return predict_commands(snapshot, asked, command, real_path=follow, directory=here)
+
+
+def _release(text: str) -> str:
+    """A kernel's release, as it was given."""
+    from mntscope.propagation.versions import Kernel
+
+    if Kernel.of(text).number is None:
+        raise UsageError(
+            f"--kernel {text}: it is no release of Linux", hint="give one such as 5.10, 6.1.192 or `uname -r`"
+        )
+    return text
 
 
 def _directory_of(target: str) -> str | None:

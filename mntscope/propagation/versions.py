@@ -146,7 +146,7 @@ class Kernel:
         if debian is not None and (int(debian[1]), int(debian[2])) == (major, minor):
             return cls(release, (major, minor, int(debian[3])), exact=True, vendor=vendor)
         # Debian and Ubuntu write 6.1.0 whatever the point release is; so does a first release, which has no other.
-        exact = vendor is None and (point > 0 or "-" not in (release or ""))
+        exact = vendor is None and found[3] is not None and (point > 0 or "-" not in (release or ""))
         return cls(release, (major, minor, point), exact=exact, vendor=vendor)
 
     def has(self, change: Change) -> bool:
@@ -176,11 +176,10 @@ class Kernel:
 
     def caveats(self) -> Iterator[str]:
         """Why a prediction for it may be wrong as a whole: nobody has compared the like of it with the model."""
-        if self.number is None:
-            yield "which kernel it is, is not known: the newest is taken"
-            return
         oldest, newest = TESTED
-        if self.number > newest:
+        if self.number is None:
+            pass
+        elif self.number > newest:
             yield f"Linux {self.release} is newer than any that was compared with the model ({newest[0]}.{newest[1]})"
         elif self.number < oldest:
             yield f"Linux {self.release} is older than any that was compared with the model ({oldest[0]}.{oldest[1]})"

@@ -440,3 +440,29 @@ def test_a_guard_lets_nothing_through_that_only_a_likely_lock_keeps_from_others(
     assert prediction.failed is not None
     assert not prediction.outside
     assert prediction.found
+
+
+@pytest.mark.parametrize(
+    ("kernel", "said"),
+    [
+        ("7.9.1", "Linux 7.9.1 is newer than any that was compared with the model (7.3)"),
+        ("5.14.0-570.el9.x86_64", "Linux 5.14.0-570.el9.x86_64 is Red Hat's, which may have changes of later kernels"),
+        ("6.18.0", None),
+        (None, None),
+    ],
+)
+def test_a_kernel_that_nobody_has_compared_is_a_doubt(kernel: str | None, said: str | None) -> None:
+    prediction = predict_commands(replace(machine(), kernel=kernel), "box", "mount -t tmpfs x /opt")
+    assert prediction.uncertain == ((said,) if said else ())
+
+
+def test_another_kernel_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A new namespace drops unbindable until 7.2, which a snapshot of any kernel can be asked."""
+    table = tmp_path / "table"
+    table.write_bytes(b"10 1 0:1 / / rw,relatime - tmpfs r rw\n11 10 0:2 / /a rw,relatime unbindable - tmpfs t rw\n")
+    bind = "unshare -m --propagation unchanged mount --bind /a /a"
+    for kernel, errno in (("6.16", "EINVAL"), ("6.18", None), ("7.2", "EINVAL")):
+        assert main(["predict", f"file:{table}", "--kernel", kernel, "--format", "json", "--", bind]) == 0
+        assert json.loads(capsys.readouterr().out)["errno"] == errno
+    assert main(["predict", f"file:{table}", "--kernel", "new", "--", bind]) == 2
+    assert "it is no release of Linux" in capsys.readouterr().err

@@ -40,7 +40,9 @@ def shown_by_what_is_made_of(context: int) -> int | None:
 def test_what_it_needs_is_imported_while_there_are_files() -> None:
     loaded = f"{Path(str(empty_handed.__file__)).read_text().partition('if __name__')[0]}\nsys.meta_path.clear()\n"
     sends = "ours, theirs = socket.socketpair()\nprint(socket.send_fds(ours, [b'+'], [0]))"
-    done = subprocess.run([sys.executable, "-I", "-S", "-c", loaded + sends], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", loaded + sends], capture_output=True, text=True, check=False
+    )
     assert (done.stdout, done.stderr) == ("1\n", "")
 
 
