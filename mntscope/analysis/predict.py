@@ -12,6 +12,7 @@ from mntscope.base.records import dataclass, replace
 from mntscope.errors import AccessError, NoAnswerError, UsageError
 from mntscope.model import Mount, Process, View
 from mntscope.parse.commands import Call, Entered, Step
+from mntscope.parse.mount_program import BEFORE_THE_NEW_CALLS, NEWEST, MountProgram
 from mntscope.parse.mountcmd import parse_commands
 from mntscope.propagation import (
     BUSY,
@@ -66,6 +67,10 @@ class Prediction(Framed, Shown):
     steps: tuple[StepPrediction, ...]
     """In the order in which they run; what a program runs follows it."""
     after: Snapshot
+    program: MountProgram = NEWEST
+    """Whose mount(8) carries it out."""
+    doubts: tuple[str, ...] = ()
+    """What is not known of the command as a whole."""
 
     @property
     def effects(self) -> Records[Effect]:
@@ -110,6 +115,7 @@ class Prediction(Framed, Shown):
         for step in self.steps:
             reasons |= dict.fromkeys(reason for outcome in step.outcomes for reason in outcome.uncertain)
             reasons |= dict.fromkeys(step.doubts)
+        reasons |= dict.fromkeys(self.doubts)
         if any(step.outcomes for step in self.steps):
             reasons |= dict.fromkeys(Kernel.of(self.before.kernel, self.before.kernel_version).caveats())
         busy = [reason for reason in reasons if reason.startswith(BUSY[0]) and reason.endswith(BUSY[1])]
@@ -157,26 +163,43 @@ def predict_commands(
     *,
     real_path: Callable[[str], str | None] | None = None,
     directory: str | None = None,
+    program: str | None = None,
 ) -> Prediction:
     """Like :func:`predict`, step by step.
 
     *real_path* follows symbolic links for the process that acts, and gives ``None`` for what does not exist; without
     it, paths are taken literally. What a link in ``/proc/PID/ns`` leads to has no path: it gives ``net:[4026531840]``.
-    Paths that are not absolute begin at *directory*, below the root directory of the process.
+    Paths that are not absolute begin at *directory*, below the root directory of the process. *program* is the mount(8)
+    that carries it out, such as ``util-linux 2.41``, if not the one that the namespace is known to have.
 
     :raises ParseError: a command line that is not understood, with its line and column.
     :raises TargetError: the snapshot has no such view.
     """
     view = snapshot.view(target)
-    run = _Run(snapshot, view, _process(view, str(target)), real_path)
     labels = [view.label for view in snapshot.views]
-    run.sequence(
-        parse_commands(
-            command, view.label, taken=labels, directory=directory, entered=lambda of: _entered(snapshot, of)
-        ),
-        0,
-    )
-    return Prediction(command, view.label, snapshot, tuple(run.predictions), run.snapshot)
+
+    def steps(carrying_out: MountProgram) -> list[Step]:
+        return parse_commands(
+            command,
+            view.label,
+            taken=labels,
+            directory=directory,
+            program=carrying_out,
+            entered=lambda of: _entered(snapshot, of),
+        )
+
+    def done(sequence: list[Step]) -> _Run:
+        run = _Run(snapshot, view, _process(view, str(target)), real_path)
+        run.sequence(sequence, 0)
+        return run
+
+    known = MountProgram.of(program or view.namespace.mount_program)
+    sequence = steps(known)
+    run = done(sequence)
+    doubts: tuple[str, ...] = ()
+    if known.version is None and (other := steps(BEFORE_THE_NEW_CALLS)) != sequence:
+        doubts = known.doubts(differs=done(other).snapshot != run.snapshot)
+    return Prediction(command, view.label, snapshot, tuple(run.predictions), run.snapshot, known, doubts)
 
 
 def _process(view: View, target: str) -> Process | None:
@@ -360,7 +383,7 @@ class _Run:
     def _operations(self, call: Call, doubts: list[str]) -> Iterator[Operation]:
         described = call.operation
         if described["op"] == "umount":
-            yield from self._umounts(described, whole_tree=call.whole_tree, all_targets=call.all_targets)
+            yield from self._umounts(described, call)
         elif call.if_mounted:
             mounted = {mount.mount_point for mount in self.snapshot.view(described["ns"]).mounts}
             if described["source"] in mounted and described["target"] in mounted:
@@ -372,7 +395,8 @@ class _Run:
         elif call.but_for is not None:
             shown = self._options(described["ns"], described["target"])
             added = (flag for flag in FLAGS if flag in shown and flag not in call.but_for)
-            yield operation({**described, "flags": tuple(dict.fromkeys((*described["flags"], *added)))})
+            ro = described["ro"] or ("ro" in shown and "ro" not in call.but_for)
+            yield operation({**described, "ro": ro, "flags": tuple(dict.fromkeys((*described["flags"], *added)))})
         else:
             yield operation(described)
 
@@ -381,7 +405,7 @@ class _Run:
         mounts = self.snapshot.view(ns).mounts
         return next((mount.options for mount in reversed(mounts) if mount.mount_point == target), ())
 
-    def _umounts(self, described: Mapping[str, Any], *, whole_tree: bool, all_targets: bool) -> list[Operation]:
+    def _umounts(self, described: Mapping[str, Any], call: Call) -> list[Operation]:
         """umount(8) reads the table once: for the mount points of a device, and for what is mounted below."""
         mounts = self.snapshot.view(described["ns"]).mounts
         target = described["target"]
@@ -389,8 +413,11 @@ class _Run:
         top = top or next((mount for mount in reversed(mounts) if mount.source == target), None)
         if top is None:
             return [operation(described)]
-        doomed = [mount for mount in reversed(mounts) if mount.device == top.device] if all_targets else [top]
-        if whole_tree:
+        doomed = [mount for mount in reversed(mounts) if mount.device == top.device] if call.all_targets else [top]
+        if call.every_layer:
+            # The lowest of the stack: the others are mounted on it.
+            doomed = [next((mount for mount in mounts if mount.mount_point == top.mount_point), top)]
+        if call.whole_tree:
             doomed = list(dict.fromkeys(mount for one in doomed for mount in _children_first(one, mounts)))
         return [operation({**described, "target": mount.mount_point}) for mount in doomed]
 

@@ -36,6 +36,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("command", metavar="COMMAND", nargs=argparse.PARSER, help="what would be run there")
     add_against(parser)
     parser.add_argument(
+        "--util-linux",
+        metavar="VERSION",
+        help="predict for the mount(8) of this version, as 2.38 (default: the one that TARGET has)",
+    )
+    parser.add_argument(
         "--kernel", metavar="RELEASE", help="predict for another kernel, as 5.10 or 6.1.192 (default: that of TARGET)"
     )
     parser.add_argument("--all", action="store_true", help="show long lists in full")
@@ -71,7 +76,22 @@ def result(arguments: argparse.Namespace) -> Prediction:
         snapshot = replace(snapshot, kernel=_release(arguments.kernel), kernel_version=None)
     follow = _links_of(resolved, arguments.target)
     here = _directory_of(arguments.target) if follow else None
-    return predict_commands(snapshot, asked, command, real_path=follow, directory=here)
+    program = _program(arguments.util_linux) if arguments.util_linux is not None else None
+    if program is None and follow:
+        from mntscope.live.mount_program import with_mount_programs
+
+        snapshot = with_mount_programs(snapshot, [resolved.target])
+    return predict_commands(snapshot, asked, command, real_path=follow, directory=here, program=program)
+
+
+def _program(text: str) -> str:
+    """The mount(8) of a version of util-linux."""
+    from mntscope.parse.mount_program import MountProgram
+
+    program = MountProgram.of(text)
+    if program.version is None:
+        raise UsageError(f"--util-linux {text}: it is no version of util-linux", hint="give one such as 2.38 or 2.41")
+    return program.name
 
 
 def _release(text: str) -> str:

@@ -21,6 +21,7 @@ from mntscope.output.document import (
     Entry,
     Heading,
     Items,
+    Paragraph,
     Verdict,
     Word,
     Words,
@@ -31,6 +32,7 @@ from mntscope.output.phrases import some, tags
 from mntscope.output.writers.json import effect_json, json_text, problems_json
 from mntscope.output.writers.page import Page
 from mntscope.propagation import Effect, Outcome
+from mntscope.propagation.operations import Bind
 
 STEPS = ("Outcome", "Command", "Why")
 CHANGES = ("Change", "Mounts")
@@ -46,6 +48,7 @@ def document(prediction: Prediction, page: Page) -> Document:
 
 def _blocks(prediction: Prediction, names: Mapping[str, str], page: Page) -> Iterator[Block]:
     yield _verdict(prediction, names)
+    yield from _set_elsewhere(prediction)
     if host := _on_the_host(prediction, page):
         kept = phrases.shown(host, page)
         yield Heading("On the host")
@@ -95,6 +98,22 @@ def _verdict(prediction: Prediction, names: Mapping[str, str]) -> Verdict:
         outcome = prediction.failed.failed
         return Verdict(f"FAILS WITH {outcome.errno}", "high", f"{failure(outcome)}; all mounts would stay as they are.")
     return Verdict("CHANGES NOTHING", "medium", "all mounts would stay as they are.")
+
+
+def _set_elsewhere(prediction: Prediction) -> Iterator[Block]:
+    """The warning that a bind's options are those of its copies as well."""
+    host = prediction.before.host_label
+    for outcome in (outcome for step in prediction.steps for outcome in step.outcomes):
+        if isinstance(outcome.operation, Bind) and outcome.operation.attributes:
+            reached = [effect for effect in outcome.effects if effect.crosses]
+            if reached:
+                where = "on the host, too" if any(one.namespace == host for one in reached) else "elsewhere, too"
+                options = ",".join(outcome.operation.attributes)
+                whose = prediction.program.name or "mount(8) of util-linux 2.39 or later"
+                yield Paragraph(
+                    f"{options} is set {where}: {whose} sets it before the bind is attached. To change the one mount"
+                    f" only, bind it first, then mount -o remount,bind,{options}."
+                )
 
 
 # ---- the host ----
@@ -295,6 +314,7 @@ def as_json(prediction: Prediction, page: Page) -> str:  # noqa: ARG001
             "host": prediction.before.host_label,
             "target": prediction.target,
             "command": prediction.command,
+            "mount_program": prediction.program.name or None,
             "outside": len(prediction.outside),
             "operation": outcome.operation.to_dict() if outcome else None,
             "errno": outcome.errno if outcome else None,

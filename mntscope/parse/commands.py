@@ -7,6 +7,7 @@ from typing import Any
 
 from mntscope.base.paths import normal
 from mntscope.base.records import NamedTuple, dataclass, replace
+from mntscope.parse.mount_program import NEWEST, MountProgram
 from mntscope.parse.shell import Joint, Text, quoted
 
 
@@ -18,6 +19,8 @@ class Call:
     """What it does, as the dict of an operation of :mod:`mntscope.propagation`: ``{"op": "mount", "ns": ..}``."""
     whole_tree: bool = False
     """``umount --recursive``: everything mounted below the target goes before it, a call each."""
+    every_layer: bool = False
+    """And the whole stack at the target."""
     excused: bool = False
     """The program goes on, and succeeds, where the call fails with EINVAL."""
     errno: str | None = None
@@ -86,6 +89,8 @@ class Actor:
     """For the detached trees to come."""
     entered: Callable[[str], Entered | None]
     """Where the namespace of a process is, or that of a file."""
+    program: MountProgram = NEWEST
+    """Of which version mount(8) and its like are."""
     directory: str | None = None
     """The working directory, as a path below the root directory; ``None`` where that is not known."""
     root: str = ""

@@ -1,8 +1,6 @@
 """mount(8): the system calls that its options and operands come to.
 
-The calls are those of util-linux 2.38, in its order. Since 2.39 its programs use the newer calls
-(open_tree(2), move_mount(2), mount_setattr(2)) with the same effect, but for one: a bind mount that is to be
-read-only becomes so before it is attached, and so do the copies it propagates.
+The calls are those of util-linux, in its order; where its versions differ, :mod:`mntscope.parse.mount_program` says.
 """
 
 from __future__ import annotations
@@ -14,6 +12,12 @@ from typing import TYPE_CHECKING, Any, cast
 from mntscope.base.records import replace
 from mntscope.parse.arguments import Argument, Arguments
 from mntscope.parse.commands import Actor, Call
+from mntscope.parse.mount_program import (
+    FLAGS_BEFORE_ATTACHING,
+    FLAGS_BEFORE_MOVING,
+    LATEST_ATIME_WINS,
+    SAME_TWICE,
+)
 from mntscope.parse.shell import Text, command_grammar, quoted, where_it_ended
 
 if TYPE_CHECKING:
@@ -44,7 +48,7 @@ def mount_calls(arguments: Arguments, actor: Actor) -> Iterator[Call]:
     names = {word.name for word in words}
     source, target = _source_and_target(arguments)
     kind = _kind(arguments, words)
-    flags = _flags(words)
+    flags = _flags(words, last_counts=actor.program.has(LATEST_ATIME_WINS) and kind != "remount")
     strange = [word for word in words if word.name == "of_filesystem"]
     beneath = arguments.has("beneath")
     if beneath and kind in ("remount", "make"):
@@ -63,6 +67,8 @@ def mount_calls(arguments: Arguments, actor: Actor) -> Iterator[Call]:
         raise target.error("mount of one name reads /etc/fstab, which is not predicted", hint=hint)
     elif kind == "bind":
         described = _bind(source, actor, recursive="rbind" in names)
+        if flags and actor.program.has(FLAGS_BEFORE_ATTACHING):
+            described["attributes"] = _attributes(flags)
         if beneath:
             handle = f"detached:{next(actor.numbers)}"
             yield actor.does("open_tree", source=described["source"], recursive=described["recursive"], handle=handle)
@@ -71,6 +77,9 @@ def mount_calls(arguments: Arguments, actor: Actor) -> Iterator[Call]:
             yield replace(actor.does("bind", target=actor.path(target), **described), makes_target=makes)
     elif kind == "move":
         op = "move_beneath" if beneath else "move"
+        if flags and actor.program.has(FLAGS_BEFORE_MOVING):
+            # Beside what it has: nothing is cleared.
+            yield replace(_set_flags(actor.path(source), flags, actor), but_for=frozenset())
         yield replace(actor.does(op, source=actor.path(source), target=actor.path(target)), makes_target=makes)
     else:
         fs_type = _fs_type(arguments, source)
@@ -83,7 +92,7 @@ def mount_calls(arguments: Arguments, actor: Actor) -> Iterator[Call]:
             yield replace(new, makes_target=makes)
 
     yield from _propagation(words, actor.path(target), actor)
-    if kind == "bind" and flags:
+    if kind == "bind" and flags and not actor.program.has(FLAGS_BEFORE_ATTACHING):
         # The kernel ignores the flags of a bind: a second call sets them, and clears the others.
         yield _set_flags(actor.path(target), flags, actor)
 
@@ -160,10 +169,19 @@ def _source_and_target(arguments: Arguments) -> tuple[Text | None, Text]:
     return source, target
 
 
-def _flags(words: Sequence[Argument]) -> frozenset[str]:
-    """The flags of mount(2) that are set after all words."""
+_ATIMES = frozenset(("noatime", "relatime", "strictatime"))
+
+
+def _attributes(flags: frozenset[str]) -> tuple[str, ...]:
+    return tuple(flag for flag in ("ro", *_OF_A_MOUNT) if flag in flags)
+
+
+def _flags(words: Sequence[Argument], *, last_counts: bool = False) -> frozenset[str]:
+    """The flags of mount(2) that are set after all words; of those of atime, the last where *last_counts*."""
     flags: set[str] = set()
     for flag in filter(None, map(_flag, words)):
+        if last_counts and flag in _ATIMES:
+            flags -= _ATIMES
         if flag in _TAKES_BACK:
             flags.discard(_TAKES_BACK[flag])
         else:
@@ -239,6 +257,8 @@ def new_filesystem(
 ) -> Call:
     """The call that mounts a filesystem; *strange* are the options that it is given itself."""
     call = actor.does("mount", fstype=fs_type, source=source, target=target, options=_printed(flags))
+    if actor.program.has(SAME_TWICE):
+        call = replace(call, operation={**call.operation, "again": True})
     doubts = [
         f"{target}: what {fs_type} makes of the option {quoted(word.text.chars)}"
         for word in strange

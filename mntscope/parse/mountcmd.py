@@ -10,6 +10,7 @@ from mntscope.base.records import replace
 from mntscope.parse.arguments import Arguments
 from mntscope.parse.commands import Actor, Call, Entered, Step
 from mntscope.parse.mount_calls import mount_calls, new_filesystem
+from mntscope.parse.mount_program import EVERY_LAYER, NEWEST, MountProgram
 from mntscope.parse.shell import Text, commands, quoted
 
 
@@ -19,20 +20,22 @@ def parse_commands(
     *,
     taken: Collection[str] = (),
     directory: str | None = None,
+    program: MountProgram = NEWEST,
     entered: Callable[[str], Entered | None] = lambda _: None,
 ) -> list[Step]:
     """The steps of the command lines in *text*, carried out by a process of the mount namespace labelled *ns*.
 
     A namespace that ``unshare`` makes is labelled ``unshare:1``, ``unshare:2`` and so on, without the labels that
-    are *taken*. Paths that are not absolute begin at *directory*, where that is known. *entered* tells of a pid, or of
-    the path of a namespace's file, where ``nsenter`` leads; ``None`` where that is not known.
+    are *taken*. Paths that are not absolute begin at *directory*, where that is known. *program* is the mount(8) that
+    would run. *entered* tells of a pid, or of the path of a namespace's file, where ``nsenter`` leads; ``None`` where
+    that is not known.
 
     :raises ParseError: something that is not understood, with its line and column.
     :raises UsageError: a text that cannot be a command line.
     """
     whole = Text.of(text)
     labels = (label for number in itertools.count(1) if (label := f"unshare:{number}") not in taken)
-    steps = _steps(whole, Actor(ns, labels, itertools.count(1), entered, directory=directory))
+    steps = _steps(whole, Actor(ns, labels, itertools.count(1), entered, program=program, directory=directory))
     if not steps:
         raise whole.error(
             "no command", hint="what follows a # is a comment" if "#" in text else "give mount, umount or unshare"
@@ -113,6 +116,7 @@ def _umount(arguments: Arguments, actor: Actor, step: Step) -> Step:
         replace(
             actor.does("umount", target=actor.path(target), lazy=arguments.has("lazy")),
             whole_tree=arguments.has("recursive"),
+            every_layer=arguments.has("recursive") and actor.program.has(EVERY_LAYER),
             all_targets=arguments.has("all_targets"),
         )
         for target in arguments.operands

@@ -42,6 +42,15 @@ class MountNew(Operation):
     """Field 6 in full and in the kernel's order; none: ``rw,relatime``."""
     device: str | None = None
     """The superblock it will show, where known (``proc`` of a known PID namespace); else a new one."""
+    again: bool = False
+    """By fsmount(2) and move_mount(2), which do not ask whether the same filesystem is mounted there already."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plain dict; ``again`` only where it is so."""
+        described = Operation.to_dict(self)
+        if not self.again:
+            del described["again"]
+        return described
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +64,15 @@ class Bind(Operation):
     nsfs: str | None = None
     """Where *source* is the file of a namespace in procfs, which no mount of a table shows: which, as the link says
     (``net:[4026531840]``). One that a command makes has its view's label, or ``?``, in the place of the number."""
+    attributes: tuple[str, ...] = ()
+    """Options that mount_setattr(2) sets on the copy (of open_tree(2)) before move_mount(2) attaches it."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The plain dict; ``nsfs`` only where it is one."""
+        """The plain dict; ``nsfs`` and ``attributes`` only where there are some."""
         described = Operation.to_dict(self)
-        if self.nsfs is None:
-            del described["nsfs"]
+        for name in ("nsfs", "attributes"):
+            if not described[name]:
+                del described[name]
         return described
 
 

@@ -39,6 +39,8 @@ BUSY = ("whether ", f" is busy cannot be seen in mountinfo: {_EBUSY}")
 """What stands before and behind the mount point in the doubt of an umount that is not lazy."""
 
 ATIME = {"noatime", "nodiratime", "relatime"}
+_TIMES = frozenset(("noatime", "relatime", "strictatime"))
+"""MOUNT_ATTR__ATIME."""
 
 
 @singledispatch
@@ -60,7 +62,7 @@ def _mount(operation: ops.MountNew, world: World, actor: FsRoot) -> None:
     require(not is_deleted(target), "ENOENT")
     require(check_mnt(target.mount, actor.namespace), "EINVAL")
     new = new_mount(world, operation.fstype, operation.source, operation.options, operation.device)
-    require(not (target.mount.device == new.device and target.is_mount_root), "EBUSY")
+    require(operation.again or not (target.mount.device == new.device and target.is_mount_root), "EBUSY")
     require(not is_file(world, target.dentry), "ENOTDIR")
     attach_recursive_mnt(world, new, target.mount, target.dentry, actor.namespace)
 
@@ -77,6 +79,7 @@ def _bind(operation: ops.Bind, world: World, actor: FsRoot) -> None:
     require(not is_deleted(target), "ENOENT")
     require(check_mnt(target.mount, actor.namespace), "EINVAL")
     tree = copy_for_bind(world, source, actor.namespace, recursive=operation.recursive)
+    tree.options = with_attributes(tree.options, operation.attributes)
     with discarded_on_failure(world, [tree]):
         require(not is_deleted(source), "ENOENT")
         require(is_file(world, source.dentry) == is_file(world, target.dentry), "ENOTDIR")
@@ -434,6 +437,14 @@ def remounted(options: tuple[str, ...], operation: ops.Remount) -> tuple[str, ..
         flags = flags - {"relatime"} if "noatime" in flags else flags | {"relatime"}
     kept = (option for option in options if option not in (*ops.FLAGS, "ro", "rw"))
     return ("ro" if operation.ro else "rw", *(flag for flag in ops.FLAGS if flag in flags), *kept)
+
+
+def with_attributes(options: tuple[str, ...], attributes: tuple[str, ...]) -> tuple[str, ...]:
+    """*options* with those that mount_setattr(2) sets; of atime there is one."""
+    times = _TIMES if _TIMES & {*attributes} else frozenset[str]()
+    flags = {*(option for option in options if option not in times), *attributes}
+    others = (option for option in options if option not in (*ops.FLAGS, "ro", "rw"))
+    return ("ro" if "ro" in flags else "rw", *(flag for flag in ops.FLAGS if flag in flags), *others)
 
 
 def with_access(options: tuple[str, ...], *, ro: bool) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from mntscope.analysis.predict import _ONE_PER_NAMESPACE, _ONLY_ONE, Prediction,
 from mntscope.kernel import syscalls
 from mntscope.model import Mount
 from mntscope.selftest.compare import Renaming, compare, tables
-from tests.support.commands import FORMS
+from tests.support.commands import FORMS, installed_program
 from tests.support.throwaway import Actor, Host, Scratch
 
 MORE = [
@@ -119,7 +119,7 @@ def scene(one_processor: None, host: Host) -> Scene:
 @pytest.mark.parametrize("command", [*(command for command, _ in FORMS), *MORE])
 def test_what_is_predicted_comes_true(scene: Scene, command: str) -> None:
     before = scene.snapshot()
-    prediction = predict_commands(before, "box", command)
+    prediction = predict_commands(before, "box", command, program=installed_program(os.environ["PATH"]))
     done = scene.run(command, LIBMOUNT_FORCE_MOUNT2="always")  # the system calls of mount(2)
     differences = mismatches(before, prediction, scene.snapshot())
     # That flags other than ro change is said, and their change is not predicted.

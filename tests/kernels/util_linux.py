@@ -20,7 +20,7 @@ from pathlib import Path
 from mntscope.analysis.predict import predict_commands
 from tests.analysis.test_predict_kernel import MORE, Scene, mismatches
 from tests.kernels.debian import Debian, Unavailable
-from tests.support.commands import FORMS
+from tests.support.commands import FORMS, installed_program
 from tests.support.repository import ROOT
 from tests.support.throwaway import Host
 
@@ -78,13 +78,13 @@ def _command(root: Path, program: str) -> str:
     return f"{loader} --library-path {':'.join(libraries)} {executable}"
 
 
-def differences(path: str, commands: tuple[str, ...], **environment: str) -> Iterator[Difference]:
-    """Those of *commands* that do otherwise than predicted, with *path* as PATH."""
+def differences(path: str, program: str | None, commands: tuple[str, ...], **environment: str) -> Iterator[Difference]:
+    """Those of *commands* that do otherwise than predicted for *program*, with *path* as PATH."""
     for command in commands:
         with closing(Host()) as host:
             scene = Scene.on(host)
             before = scene.snapshot()
-            prediction = predict_commands(before, "box", command)
+            prediction = predict_commands(before, "box", command, program=program)
             done = scene.run(command, PATH=path, **environment)
             lines = mismatches(before, prediction, scene.snapshot())
             said = [line for line in done.stderr.decode("utf-8", "replace").splitlines() if line.strip()][:1]
@@ -129,7 +129,8 @@ def main() -> int:
         if arguments.where:
             sys.stdout.write(f"{version}: {path.partition(':')[0]}\n")
             continue
-        found = list(differences(path, commands, **environment))
+        program = installed_program(path) if not arguments.mount2 else "util-linux 2.38"
+        found = list(differences(path, program, commands, **environment))
         for difference in found:
             sys.stdout.write(f"{version}: {difference.command!r}\n")
             sys.stdout.writelines(f"    {line}\n" for line in difference.lines[:8])

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from mntscope.errors import MntscopeError, ParseError, UsageError
 from mntscope.parse.commands import Call, Step
+from mntscope.parse.mount_program import BEFORE_THE_NEW_CALLS, CHANGES, NEWEST, MountProgram
 from mntscope.parse.mountcmd import DEEPEST, parse_commands
 from mntscope.parse.shell import LONGEST, Text, commands
 from tests.support.commands import FORMS, brief
@@ -36,7 +37,8 @@ def in_words(call: Call) -> str:
 
 @pytest.mark.parametrize(("command", "calls"), FORMS, ids=[command for command, _ in FORMS])
 def test_a_command_is_the_calls_it_makes(command: str, calls: list[str]) -> None:
-    assert [in_words(call) for call in calls_of(parse_commands(command, "A"))] == [call.strip("()") for call in calls]
+    steps = parse_commands(command, "A", program=BEFORE_THE_NEW_CALLS)
+    assert [in_words(call) for call in calls_of(steps)] == [call.strip("()") for call in calls]
 
 
 @pytest.mark.parametrize("program", ["sudo ", "sudo -nE -- ", "/usr/bin/", "sh -c ", "sudo bash -c "])
@@ -277,3 +279,49 @@ def test_words_are_those_of_a_real_shell(text: str) -> None:
             shell = subprocess.run(["sh", "-c", f"printf '%s\\0' {text}"], capture_output=True, check=True)
             # printf prints its format once where it is given nothing to print.
             assert ([word.chars for word in found[0].words[2:]] or [""]) == shell.stdout.decode().split("\0")[:-1]
+
+
+# Since util-linux 2.39
+
+NEWER = [
+    ("mount -o bind,ro /a /b", [{"op": "bind", "source": "/a", "target": "/b", "attributes": ("ro",)}]),
+    ("mount -o rbind,nodev,nosuid /a /b", [{"op": "bind", "recursive": True, "attributes": ("nosuid", "nodev")}]),
+    ("mount -o bind,noatime,relatime /a /b", [{"op": "bind", "attributes": ("relatime",)}]),
+    ("mount -o bind,rw /a /b", [{"op": "bind", "attributes": None}]),
+    ("mount --bind /a /b", [{"op": "bind", "attributes": None}]),
+    ("mount -o bind,ro,private /a /b", [{"op": "bind", "attributes": ("ro",)}, {"op": "propagation"}]),
+    ("mount -o move,ro /a /b", [{"op": "remount", "target": "/a", "ro": True}, {"op": "move"}]),
+    ("mount -t tmpfs -o noatime,strictatime x /b", [{"op": "mount", "options": ("rw",), "again": True}]),
+    ("mount -o remount,bind,ro /a", [{"op": "remount", "ro": True}]),
+]
+
+
+@pytest.mark.parametrize(("command", "calls"), NEWER, ids=[command for command, _ in NEWER])
+def test_what_newer_programs_do_otherwise(command: str, calls: list[dict[str, object]]) -> None:
+    found = calls_of(parse_commands(command, "A", program=MountProgram.of("util-linux 2.41.1")))
+    assert [
+        {key: call.operation.get(key) for key in wanted} for call, wanted in zip(found, calls, strict=True)
+    ] == calls
+
+
+@pytest.mark.parametrize(
+    ("name", "version"),
+    [
+        ("util-linux 2.38.1", (2, 38)),
+        ("2.41", (2, 41)),
+        ("util-linux 2.42-rc1", None),
+        ("BusyBox 1.36.1", None),
+        ("2", None),
+        (None, None),
+    ],
+)
+def test_the_version_of_a_program(name: str | None, version: tuple[int, int] | None) -> None:
+    assert MountProgram.of(name).version == version
+
+
+def test_programs_that_are_not_known_are_taken_for_the_newest_and_doubted_where_they_differ() -> None:
+    assert all(NEWEST.has(change) for change in CHANGES)
+    assert not any(BEFORE_THE_NEW_CALLS.has(change) for change in CHANGES)
+    assert NEWEST.doubts(differs=False) == ()
+    assert "util-linux 2.39 or later" in NEWEST.doubts(differs=True)[0]
+    assert "BusyBox 1.36.1" in MountProgram.of("BusyBox 1.36.1").doubts(differs=True)[0]

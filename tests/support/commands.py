@@ -7,6 +7,9 @@ mount has already.
 
 from __future__ import annotations
 
+import re
+import shutil
+import subprocess
 from collections.abc import Mapping
 from typing import Any
 
@@ -126,6 +129,16 @@ FORMS: list[tuple[str, list[str]]] = [
     ('mount -t tmpfs it\\\'s" a \\"name\\" #1" /mnt/b', ['new tmpfs it\'s a "name" #1 /mnt/b rw,relatime']),
 ]
 """What stands in parentheses is not carried out: what stands before it fails."""
+
+
+def installed_program(path: str) -> str | None:
+    """The mount(8) that is found along *path*, as mntscope names it: ``util-linux 2.38.1``; ``None`` for another."""
+    program = shutil.which("mount", path=path)
+    if program is None:
+        return None
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
+    found = re.search(r"util-linux \d+\.\d+(?:\.\d+)?", said)
+    return found[0] if found else None
 
 
 def brief(operation: Mapping[str, Any]) -> str:
