@@ -415,8 +415,9 @@ class _Run:
             return [operation(described)]
         doomed = [mount for mount in reversed(mounts) if mount.device == top.device] if call.all_targets else [top]
         if call.every_layer:
-            # The lowest of the stack: the others are mounted on it.
-            doomed = [next((mount for mount in mounts if mount.mount_point == top.mount_point), top)]
+            # The lowest of each stack: the others are mounted on it.
+            lowest = {mount.mount_point: mount for mount in reversed(mounts)}
+            doomed = list(dict.fromkeys(lowest[mount.mount_point] for mount in doomed))
         if call.whole_tree:
             doomed = list(dict.fromkeys(mount for one in doomed for mount in _children_first(one, mounts)))
         return [operation({**described, "target": mount.mount_point}) for mount in doomed]

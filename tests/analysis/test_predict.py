@@ -470,3 +470,37 @@ def test_another_kernel_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixtu
         assert json.loads(capsys.readouterr().out)["errno"] == errno
     assert main(["predict", f"file:{table}", "--kernel", "new", "--", bind]) == 2
     assert "it is no release of Linux" in capsys.readouterr().err
+
+
+STACKED = b"""\
+10 1 0:1 / / rw,relatime - tmpfs r rw
+11 10 0:2 / /a rw,relatime - tmpfs one rw
+12 11 0:3 / /a rw,relatime - tmpfs two rw
+13 12 0:4 / /a/in rw,relatime - tmpfs in rw
+"""
+
+
+@pytest.mark.parametrize(("version", "left"), [("2.38", [10, 11]), ("2.39", [10])])
+@pytest.mark.parametrize("options", ["-R", "-RA"])
+def test_newer_programs_take_every_layer_of_a_stack(version: str, left: list[int], options: str) -> None:
+    snapshot = Snapshot.from_mountinfo({"A": STACKED})
+    prediction = predict_commands(snapshot, "A", f"umount {options} /a", program=f"util-linux {version}")
+    assert [mount.mount_id for mount in prediction.after.view("A").mounts] == left
+
+
+def test_options_of_a_bind_that_reach_the_host_are_warned_of() -> None:
+    """In words: whoever upgrades util-linux makes the host's copy read-only as well."""
+    prediction = predict_commands(machine(), "box", "mount -o bind,ro /mnt /opt", program="util-linux 2.41")
+    shown = FORMATS["table"](prediction, Page(width=1000))
+    assert "ro is set on the host, too: util-linux 2.41 sets it before the bind is attached." in shown
+    (host,) = [mount for mount in prediction.after.host.mounts if mount.mount_point == "/opt"]
+    assert "ro" in host.options
+    older = predict_commands(machine(), "box", "mount -o bind,ro /mnt /opt", program="util-linux 2.38")
+    assert "on the host, too" not in FORMATS["table"](older, Page(width=1000))
+    assert older.uncertain == ()
+
+
+def test_which_program_it_is_is_doubted_only_where_that_matters() -> None:
+    assert predict_commands(machine(), "box", "mount --bind /mnt /opt").uncertain == ()
+    (doubt,) = predict_commands(machine(), "box", "mount -o bind,ro /mnt /opt").uncertain
+    assert "util-linux 2.39 or later" in doubt
