@@ -9,8 +9,10 @@ from mntscope.output.document import Block, Document, Paragraph, Table, name
 from mntscope.output.formats import Format, documents, table
 from mntscope.output.writers.json import json_text
 from mntscope.output.writers.page import Page
+from mntscope.parse import mount_program
 from mntscope.propagation.versions import CHANGES, TESTED, Change, Kernel, Release
 
+PROGRAMS = ("Since", "What mount(8) and umount(8) of util-linux do", "File")
 COLUMNS = ("Since", "Here", "What kernels do", "Function", "Commit")
 
 
@@ -30,6 +32,8 @@ def _blocks(kernel: Kernel) -> Iterator[Block]:
         for change in CHANGES
     )
     yield Table(COLUMNS, rows)
+    programs = ((_number(change.since), change.name, name(change.source)) for change in mount_program.CHANGES)
+    yield Table(PROGRAMS, tuple(programs))
     stable = [change for change in CHANGES if change.stable]
     for change in stable:
         releases = ", ".join(".".join(map(str, release)) for release in change.stable)
@@ -42,7 +46,11 @@ def _range(change: Change) -> str:
 
 
 def _release(release: Release) -> str:
-    return f"{release[0]}.{release[1]}"
+    return _number(release[:2])
+
+
+def _number(version: tuple[int, int]) -> str:
+    return f"{version[0]}.{version[1]}"
 
 
 def _here(kernel: Kernel, change: Change) -> str:
@@ -63,6 +71,10 @@ def as_json(kernel: Kernel, page: Page) -> str:  # noqa: ARG001
             "tested": [_release(release) for release in TESTED],
             "caveats": list(kernel.caveats()),
             "changes": [_change_json(kernel, change) for change in CHANGES],
+            "mount_programs": [
+                {"name": change.name, "since": _number(change.since), "source": change.source}
+                for change in mount_program.CHANGES
+            ],
         },
     )
 

@@ -25,7 +25,7 @@ class Change:
 
 
 FLAGS_BEFORE_ATTACHING = Change(
-    "what -o sets on a bind is set before it is attached: its propagated copies, on the host, too, have it",
+    "what -o sets on a bind is set on its propagated copies, on the host, too",
     "libmount/src/hook_mount.c",
     (2, 39),
 )
@@ -35,12 +35,12 @@ LATEST_ATIME_WINS = Change(
     (2, 39),
 )
 SAME_TWICE = Change(
-    "the same filesystem may be mounted twice at one place (move_mount(2) does not ask)",
+    "the same filesystem may be mounted twice at one place",
     "libmount/src/hook_mount.c",
     (2, 39),
 )
 FLAGS_BEFORE_MOVING = Change(
-    "what -o sets on what is moved is set where it is, before it is moved",
+    "what -o sets on what is moved is set before it is moved",
     "libmount/src/hook_mount.c",
     (2, 39),
 )
