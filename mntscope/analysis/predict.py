@@ -197,7 +197,9 @@ def predict_commands(
     sequence = steps(known)
     run = done(sequence)
     doubts: tuple[str, ...] = ()
-    if known.version is None and (other := steps(BEFORE_THE_NEW_CALLS)) != sequence:
+    if known.busybox:
+        doubts = known.doubts(differs=True)
+    elif known.version is None and (other := steps(BEFORE_THE_NEW_CALLS)) != sequence:
         doubts = known.doubts(differs=done(other).snapshot != run.snapshot)
     return Prediction(command, view.label, snapshot, tuple(run.predictions), run.snapshot, known, doubts)
 

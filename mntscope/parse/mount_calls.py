@@ -17,6 +17,7 @@ from mntscope.parse.mount_program import (
     FLAGS_BEFORE_MOVING,
     LATEST_ATIME_WINS,
     SAME_TWICE,
+    MountProgram,
 )
 from mntscope.parse.shell import Text, command_grammar, quoted, where_it_ended
 
@@ -48,7 +49,7 @@ def mount_calls(arguments: Arguments, actor: Actor) -> Iterator[Call]:
     names = {word.name for word in words}
     source, target = _source_and_target(arguments)
     kind = _kind(arguments, words)
-    flags = _flags(words, last_counts=actor.program.has(LATEST_ATIME_WINS) and kind != "remount")
+    flags = _heeded_flags(words, kind, actor.program)
     strange = [word for word in words if word.name == "of_filesystem"]
     beneath = arguments.has("beneath")
     if beneath and kind in ("remount", "make"):
@@ -91,7 +92,7 @@ def mount_calls(arguments: Arguments, actor: Actor) -> Iterator[Call]:
         else:
             yield replace(new, makes_target=makes)
 
-    yield from _propagation(words, actor.path(target), actor)
+    yield from _propagation(_heeded(words, kind, actor.program), actor.path(target), actor)
     if kind == "bind" and flags and not actor.program.has(FLAGS_BEFORE_ATTACHING):
         # The kernel ignores the flags of a bind: a second call sets them, and clears the others.
         yield _set_flags(actor.path(target), flags, actor)
@@ -187,6 +188,21 @@ def _flags(words: Sequence[Argument], *, last_counts: bool = False) -> frozenset
         else:
             flags.add(flag)
     return frozenset(flags)
+
+
+def _heeded_flags(words: Sequence[Argument], kind: str, program: MountProgram) -> frozenset[str]:
+    """The flags that *program* has set in the end."""
+    flags = _flags(words, last_counts=program.has(LATEST_ATIME_WINS) and kind != "remount")
+    if not program.busybox:
+        return flags
+    if kind == "bind":
+        return frozenset()
+    return flags | {"ro"} if kind == "remount" and any(_flag(word) == "ro" for word in words) else flags
+
+
+def _heeded(words: Sequence[Argument], kind: str, program: MountProgram) -> Sequence[Argument]:
+    """The words of which the propagation is changed: beside a bind, a single mount(2) changes none."""
+    return () if program.busybox and kind in ("bind", "remount") else words
 
 
 def _flag(word: Argument) -> str | None:

@@ -50,7 +50,14 @@ EVERY_LAYER = Change(
     (2, 39),
 )
 
-CHANGES = (FLAGS_BEFORE_ATTACHING, LATEST_ATIME_WINS, SAME_TWICE, FLAGS_BEFORE_MOVING, EVERY_LAYER)
+PRIVATE_EXCUSED = Change(
+    "unshare --mount-proc=DIR goes on where DIR is no mount point",
+    "sys-utils/unshare.c",
+    # 2.36 does not, 2.38 does; 2.37 was not tried.
+    (2, 37),
+)
+
+CHANGES = (PRIVATE_EXCUSED, FLAGS_BEFORE_ATTACHING, LATEST_ATIME_WINS, SAME_TWICE, FLAGS_BEFORE_MOVING, EVERY_LAYER)
 
 _NAME = re.compile(r"util-linux (\d{1,3})\.(\d{1,4})(?:\.\d{1,4})?|(\d{1,3})\.(\d{1,4})(?:\.\d{1,4})?")
 
@@ -75,10 +82,23 @@ class MountProgram:
 
     def has(self, change: Change) -> bool:
         """Whether they do it."""
+        if self.busybox:
+            return False
         return self.version is None or self.version >= change.since
+
+    @property
+    def busybox(self) -> bool:
+        """Whether they are BusyBox's: one mount(2) with all flags, of which the kernel heeds some.
+
+        A bind ignores options and propagation, ``remount,bind`` ignores propagation and never takes ``ro`` back.
+        Seen in 1.35.
+        """
+        return self.name.startswith("BusyBox")
 
     def doubts(self, *, differs: bool) -> tuple[str, ...]:
         """What is not known where these are not; *differs*: versions of util-linux do something else here."""
+        if self.busybox:
+            return (f"which options {self.name} knows: it refuses some that util-linux has",)
         if not differs:
             return ()
         if self.name:

@@ -10,7 +10,7 @@ from mntscope.base.records import replace
 from mntscope.parse.arguments import Arguments
 from mntscope.parse.commands import Actor, Call, Entered, Step
 from mntscope.parse.mount_calls import mount_calls, new_filesystem
-from mntscope.parse.mount_program import EVERY_LAYER, NEWEST, MountProgram
+from mntscope.parse.mount_program import EVERY_LAYER, NEWEST, PRIVATE_EXCUSED, MountProgram
 from mntscope.parse.shell import Text, commands, quoted
 
 
@@ -158,10 +158,11 @@ def _unshare(arguments: Arguments, actor: Actor, step: Step) -> Step:
     child = child.chrooted(root) if root else child
     if proc is not None:
         directory = child.path(proc) if proc.chars else child.path_of("/proc")
-        if kind != "private":
+        excused = actor.program.has(PRIVATE_EXCUSED)
+        if kind != "private" or not (excused or root):
             # Where the directory is no mount point this fails, and the mount that contains it stays shared.
             private = child.does("propagation", target=directory, type="private", recursive=True)
-            calls.append(replace(private, excused=True))
+            calls.append(replace(private, excused=excused))
         flags = frozenset(("nosuid", "nodev", "noexec"))
         calls.append(new_filesystem("proc", "proc", directory, flags, (), child))
     return _with_program(replace(step, calls=tuple(calls), ends=label), arguments, child)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mntscope.errors import MntscopeError, ParseError, UsageError
 from mntscope.parse.commands import Call, Step
-from mntscope.parse.mount_program import BEFORE_THE_NEW_CALLS, CHANGES, NEWEST, MountProgram
+from mntscope.parse.mount_program import BEFORE_THE_NEW_CALLS, CHANGES, NEWEST, PRIVATE_EXCUSED, MountProgram
 from mntscope.parse.mountcmd import DEEPEST, parse_commands
 from mntscope.parse.shell import LONGEST, Text, commands
 from tests.support.commands import FORMS, brief
@@ -321,7 +321,34 @@ def test_the_version_of_a_program(name: str | None, version: tuple[int, int] | N
 
 def test_programs_that_are_not_known_are_taken_for_the_newest_and_doubted_where_they_differ() -> None:
     assert all(NEWEST.has(change) for change in CHANGES)
-    assert not any(BEFORE_THE_NEW_CALLS.has(change) for change in CHANGES)
+    assert [change for change in CHANGES if BEFORE_THE_NEW_CALLS.has(change)] == [PRIVATE_EXCUSED]
     assert NEWEST.doubts(differs=False) == ()
     assert "util-linux 2.39 or later" in NEWEST.doubts(differs=True)[0]
     assert "BusyBox 1.36.1" in MountProgram.of("BusyBox 1.36.1").doubts(differs=True)[0]
+
+
+@pytest.mark.parametrize(
+    ("command", "calls"),
+    [
+        ("mount -o bind,ro /a /b", ["bind"]),
+        ("mount --rbind --make-rslave /a /b", ["bind"]),
+        ("mount -o remount,bind,private,ro /a", ["remount"]),
+        ("mount --make-rslave /a", ["propagation"]),
+    ],
+)
+def test_busybox_leaves_to_the_kernel_what_a_bind_ignores(command: str, calls: list[str]) -> None:
+    steps = parse_commands(command, "A", program=MountProgram.of("BusyBox 1.35.0"))
+    assert [call.operation["op"] for call in calls_of(steps)] == calls
+    assert not any("attributes" in call.operation for call in calls_of(steps))
+
+
+def test_busybox_never_takes_back_what_makes_a_remount_read_only() -> None:
+    (call,) = calls_of(parse_commands("mount -o remount,bind,ro,rw /a", "A", program=MountProgram.of("BusyBox 1.35.0")))
+    assert call.operation["ro"] is True
+
+
+@pytest.mark.parametrize(("program", "excused"), [("util-linux 2.36.1", [False]), ("util-linux 2.38.1", [])])
+def test_an_older_unshare_fails_where_proc_has_no_mount_point(program: str, excused: list[bool]) -> None:
+    steps = parse_commands("unshare -fp --mount-proc=/x true", "A", program=MountProgram.of(program))
+    private = [call for call in calls_of(steps) if call.operation["op"] == "propagation"]
+    assert [call.excused for call in private if call.operation["target"] == "/x"] == excused
