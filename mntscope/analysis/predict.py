@@ -6,12 +6,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
+from mntscope.analysis.acting import NAMESPACE, NAMESPACE_FILE, entered, pids_of_the_host, process_of, root_of
 from mntscope.base.display import Framed, Records, Shown
-from mntscope.base.paths import normal, relative, under
+from mntscope.base.paths import normal
 from mntscope.base.records import dataclass, replace
 from mntscope.errors import AccessError, NoAnswerError, UsageError
 from mntscope.model import Mount, Process, View
-from mntscope.parse.commands import Call, Entered, Step
+from mntscope.parse.commands import Call, Step
 from mntscope.parse.mount_program import BEFORE_THE_NEW_CALLS, NEWEST, MountProgram
 from mntscope.parse.mountcmd import parse_commands
 from mntscope.propagation import (
@@ -185,11 +186,11 @@ def predict_commands(
             taken=labels,
             directory=directory,
             program=carrying_out,
-            entered=lambda of: _entered(snapshot, of),
+            entered=lambda of: entered(snapshot, of),
         )
 
     def done(sequence: list[Step]) -> _Run:
-        run = _Run(snapshot, view, _process(view, str(target)), real_path)
+        run = _Run(snapshot, view, process_of(view, str(target)), real_path)
         run.sequence(sequence, 0)
         return run
 
@@ -204,48 +205,6 @@ def predict_commands(
     return Prediction(command, view.label, snapshot, tuple(run.predictions), run.snapshot, known, doubts)
 
 
-def _process(view: View, target: str) -> Process | None:
-    """The process that acts, if it is known: the one asked for, or the one whose view it is."""
-    return next((process for process in view.namespace.processes if str(process.pid) == target), view.process)
-
-
-def _root_of(process: Process | None, view: View) -> str:
-    """The root directory of a process as a path of the view of its namespace; empty where they have the same."""
-    if process is None or not process.root.startswith("/"):
-        return ""
-    seen_from = view.process.root if view.process and view.process.root.startswith("/") else "/"
-    return relative(process.root, seen_from).rstrip("/") if under(process.root, seen_from) else ""
-
-
-_NAMESPACE_FILE = re.compile(r"/proc/([0-9]+|self|thread-self)/ns/([a-z]+?)(?:_for_children)?")
-_NAMESPACE = re.compile(r"[a-z]+:\[[0-9]+\]")
-
-
-def _entered(snapshot: Snapshot, of: str) -> Entered | None:
-    """The namespace of a pid, or of the file at a path: in procfs, or where a mount keeps it."""
-    file = _NAMESPACE_FILE.fullmatch(of)
-    pid = file[1] if file and file[2] == "mnt" else of
-    if pid.isdecimal():
-        for view in snapshot.views:
-            process = next((one for one in view.namespace.processes if str(one.pid) == pid), None)
-            if process is not None:
-                return Entered(view.label, _root_of(process, view) or "/")
-            if pid == view.label:
-                return Entered(view.label, "/")
-        return None
-    kept = next((mount.root for mount in snapshot.mounts if mount.mount_point == of and mount.fs_type == "nsfs"), "")
-    labels = (view.label for view in snapshot.views if kept == f"mnt:[{view.namespace.inode}]")
-    return next((Entered(label, "/") for label in labels), None)
-
-
-def _pids_of_the_host(host: View, process: Process | None) -> int | None:
-    """The PID namespace whose processes the host knows itself by."""
-    if host.process is None or host.process == process:
-        # The host's only known process is the one that acts, which may live in another: its /proc tells.
-        return host.proc_pid_namespace
-    return host.process.pid_namespace
-
-
 class _Run:
     """A sequence being carried out, from snapshot to snapshot."""
 
@@ -258,14 +217,14 @@ class _Run:
     ) -> None:
         self.snapshot = snapshot
         self._process = process
-        self._root = _root_of(process, view)
+        self._root = root_of(process, view)
         self._own = own_labels(snapshot, view.label)
         self._others = {one.label for one in snapshot.views} - self._own
         self._handles: set[str] = set()
         self._real_path = real_path
         self.predictions: list[StepPrediction] = []
         self._own_pids = process.pid_namespace if process else None
-        self._host_pids = _pids_of_the_host(snapshot.host, process)
+        self._host_pids = pids_of_the_host(snapshot.host, process)
 
     def sequence(self, steps: list[Step] | tuple[Step, ...], depth: int) -> bool:
         """Carry out the steps; whether the last that ran succeeded, as a shell sees it."""
@@ -345,10 +304,10 @@ class _Run:
             path = followed.get(name)
             if isinstance(path, str) and path.startswith("/") and not ("nsfs" in followed and name == "source"):
                 real = self._real(path, call, doubts)
-                file = _NAMESPACE_FILE.fullmatch(path) if (followed["op"], name) == ("bind", "source") else None
+                file = NAMESPACE_FILE.fullmatch(path) if (followed["op"], name) == ("bind", "source") else None
                 if file and real in (path, None):
                     followed["nsfs"] = self._namespace_file(file, path, doubts)
-                elif real is not None and _NAMESPACE.fullmatch(real):
+                elif real is not None and NAMESPACE.fullmatch(real):
                     followed["nsfs"] = real
                 else:
                     if real is None and not (call.makes_target and name == "target"):
