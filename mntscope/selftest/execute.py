@@ -226,7 +226,7 @@ class _Performer:
     def carry_out(self, request: dict[str, Any]) -> Message:
         """Perform an operation, or list the 64-bit ids of the mounts below the root, in the order of mountinfo."""
         if request["do"] == "list":
-            return Message({"ids": syscalls.listmount(syscalls.LSMT_ROOT, count=4096)})
+            return Message({"ids": _unique_ids()})
         self.perform(operation(request["operation"]))
         return Message()
 
@@ -376,6 +376,16 @@ def _root_is_locked() -> bool:
 def _name(error: OSError) -> str:
     """The errno as the kernel names it: ``EINVAL``."""
     return errno.errorcode.get(error.errno or 0, str(error.errno))
+
+
+def _unique_ids() -> list[int]:
+    """The 64-bit ids of the mounts below the root directory; none where the kernel has no listmount(2) (6.8)."""
+    try:
+        return syscalls.listmount(syscalls.LSMT_ROOT, count=4096)
+    except KernelError as error:
+        if error.errno != errno.ENOSYS:
+            raise
+        return []
 
 
 def _namespace_id(pid: int) -> int | None:

@@ -15,7 +15,7 @@ from tests.support.recordings import first_mistake, recorded
 from tests.support.repository import DATA
 
 RECORDINGS = [
-    pytest.param(path, id=path.name.partition(".")[0])
+    pytest.param(path, id=path.name.removesuffix(".jsonl.gz"))
     for folder in ("conformance", "recordings")
     for path in sorted((DATA / folder).glob("*.jsonl.gz"))
 ]
