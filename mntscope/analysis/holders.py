@@ -249,9 +249,7 @@ class _Finder:
         elif not self.sought.has(mount):
             via, chain = "overlay", ()
         receives = via == "host" or not self.left.stays(view, mount)
-        along = not receives and (
-            view.label in self.ended or not self.left.in_turn.is_mounted(view.label, mount.mount_id)
-        )
+        along = not receives and self.is_gone(view, mount)
         return Holder(
             view=view,
             mount=mount,

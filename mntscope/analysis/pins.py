@@ -16,7 +16,7 @@ from itertools import islice
 
 from mntscope.base.paths import below, relative
 from mntscope.base.records import dataclass
-from mntscope.graph import MountTree, PeerGraph, Place, by_namespace, path_at
+from mntscope.graph import MountTree, PeerGraph, Place, host_first, path_at
 from mntscope.graph.peers import Reach
 from mntscope.model import Mount, View
 
@@ -89,9 +89,7 @@ class Pins:
 
     def given_back(self) -> Iterator[tuple[View, Pinned]]:
         """What the host does not have mounted any more, and others keep."""
-        host = self._host.view
-        views = [host, *(view for view in self._graph.views if view is not host and not view.detached)]
-        _, *others = by_namespace(views)
+        _, *others = host_first(self._host.view, self._graph.views)
         for first, *_ in others:
             yield from ((first, pinned) for pinned in self.of(first) if pinned.host is None)
 
@@ -182,7 +180,7 @@ class Pins:
 
         ``None`` if nothing speaks for that: it was mounted in its namespace, or given to a container as its own.
         """
-        own_root = self._has_own_root(tree)
+        own_root = tree.has_other_root(self._host)
         in_memory = not occupies(mount)
         if self._may_be_its_own(tree, mount) or (in_memory and (own_root or self._hosts_at(tree, mount))):
             return None
@@ -229,10 +227,6 @@ class Pins:
         theirs, hosts = tree.view.namespace.user_namespace, self._host.view.namespace.user_namespace
         return _is_fuse(mount) and None not in (theirs, hosts) and theirs != hosts
 
-    def _has_own_root(self, tree: MountTree) -> bool:
-        mine, hosts = _lowest_root(tree), _lowest_root(self._host)
-        return mine is not None and hosts is not None and (mine.device, mine.root) != (hosts.device, hosts.root)
-
 
 def occupies(mount: Mount) -> bool:
     """Whether somebody is to unmount it before a device, a server, a pool or a network namespace can go."""
@@ -262,7 +256,3 @@ def _outwards(tree: MountTree, mount: Mount) -> Iterator[Mount]:
     while here is not None:
         yield here
         here = tree.parent(here)
-
-
-def _lowest_root(tree: MountTree) -> Mount | None:
-    return next((mount for mount in tree.roots if mount.mount_point == "/"), None)

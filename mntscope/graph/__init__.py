@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mntscope.graph.leaks import Leak, leaks, leaks_in, leaks_to
 from mntscope.graph.names import GroupNames
-from mntscope.graph.namespaces import by_namespace, first_of_namespace, same_namespace
+from mntscope.graph.namespaces import by_namespace, first_of_namespace, host_first, same_namespace
 from mntscope.graph.peers import Member, PeerGraph, PeerGroup, Receiver
 from mntscope.graph.severity import Remedy, Severity
 from mntscope.graph.tree import MountTree, PathNode, Place, path_at, place_at
@@ -23,6 +23,7 @@ __all__ = [
     "Severity",
     "by_namespace",
     "first_of_namespace",
+    "host_first",
     "leaks",
     "leaks_in",
     "leaks_to",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 
 from mntscope.model import View
@@ -78,6 +78,11 @@ def by_namespace(views: Sequence[View]) -> list[list[View]]:
     for view, first in zip(views, first_of_namespace(views), strict=True):
         together.setdefault(first, []).append(view)
     return list(together.values())
+
+
+def host_first(host: View, views: Iterable[View]) -> list[list[View]]:
+    """The *views* of each mount namespace together, those of the *host*'s first; detached trees are in none."""
+    return by_namespace([host, *(view for view in views if view is not host and not view.detached)])
 
 
 def _first_of_equals(names: Sequence[int | None]) -> list[int]:

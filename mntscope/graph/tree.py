@@ -108,6 +108,16 @@ class MountTree:
         """The mounts without a parent: it is not shown, or the mount names itself. In a circle, its first mount."""
         return self._named(self._forest.roots)
 
+    @property
+    def root_directory(self) -> Mount | None:
+        """The lowest mount at ``/``; ``None`` where the table shows none without a parent."""
+        return next((mount for mount in self.roots if mount.mount_point == "/"), None)
+
+    def has_other_root(self, other: MountTree) -> bool:
+        """Whether its ``/`` is known to be another directory than that of *other*: a container's, not a copy of it."""
+        mine, its = self.root_directory, other.root_directory
+        return mine is not None and its is not None and (mine.device, mine.root) != (its.device, its.root)
+
     def parent(self, mount: Mount) -> Mount | None:
         """The mount in which *mount* is mounted; ``None`` for a root."""
         parent = self._forest.above[self._index(mount)]

@@ -24,14 +24,14 @@ from mntscope.isolate.actions import Change, ChangedMount, Hook, NewMount, let_g
 from mntscope.isolate.journal import Changed, Entry, Journal, Member, State
 from mntscope.isolate.outcome import InterruptedIsolationError, RolledBackError, TerminatedIsolationError
 from mntscope.isolate.target import NamespaceFds, Target
-from mntscope.isolate.undo import boot_id, put_back_entries
+from mntscope.isolate.undo import put_back_entries
 from mntscope.isolate.verify import Verifier
 from mntscope.kernel.channel import Worker
 from mntscope.kernel.mount_ids import unique_id_of, unique_ids
 from mntscope.kernel.proc_context import proc_context
 from mntscope.kernel.worker import WorkerLostError, in_child
 from mntscope.live.foreign import pid_namespace_of
-from mntscope.live.procfs import Proc
+from mntscope.live.procfs import Proc, boot_id
 from mntscope.model import Mount
 from mntscope.parse import format_mountinfo
 from mntscope.propagation import simulate

@@ -6,15 +6,16 @@ beforehand is what undo would say, as long as nothing else changes.
 
 from __future__ import annotations
 
+from functools import cache
+
 from mntscope.analysis.plan import Plan
 from mntscope.isolate.journal import Journal
 from mntscope.isolate.sources import Prepared, Sources
-from mntscope.isolate.steps import Ids, Rejoin, Steps
+from mntscope.isolate.steps import Rejoin, Steps
 from mntscope.isolate.target import Target
 from mntscope.kernel.mount_ids import unique_ids
 from mntscope.live.namespaces import lists_all
 from mntscope.live.procfs import Proc
-from mntscope.model import View
 
 
 def irreversible(proc: Proc, at: Target, plan: Plan, journal: Journal) -> tuple[str, ...]:
@@ -28,15 +29,7 @@ def irreversible(proc: Proc, at: Target, plan: Plan, journal: Journal) -> tuple[
     now = {mount.mount_id: mount for mount in plan.after.view(label).mounts if mount.mount_id in before}
     for entry in journal.entries:
         entry.state = "done"
-    ids: dict[int | None, Ids] = {}
-
-    def ids_of(view: View) -> Ids:
-        number = view.namespace.id
-        if number not in ids:
-            ids[number] = unique_ids(number)
-        return ids[number]
-
-    steps = Steps(journal, plan.after, label, ids_of)
+    steps = Steps(journal, plan.after, label, cache(unique_ids))
     sources = Sources(proc, {view.label: view for view in plan.snapshot.views}, at.fds.mnt)
     # Where all namespaces are listed, a group without another member has none.
     unseen = "" if lists_all(proc) else "; ".join(map(str, plan.snapshot.not_seen[:1]))

@@ -62,9 +62,12 @@ _DELETE = "no isolate wrote that here: delete the journal"
 
 
 class Steps:
-    """The steps back of a journal's entries, and what stands in their way."""
+    """The steps back of a journal's entries, and what stands in their way.
 
-    def __init__(self, journal: Journal, snapshot: Snapshot, label: str, ids_of: Callable[[View], Ids]) -> None:
+    *ids_of* is given the 64-bit id of a namespace.
+    """
+
+    def __init__(self, journal: Journal, snapshot: Snapshot, label: str, ids_of: Callable[[int | None], Ids]) -> None:
         self.journal = journal
         self.notes: list[str] = []
         """What will not be quite as before, and why."""
@@ -73,7 +76,7 @@ class Steps:
         self._snapshot = snapshot
         self._view = snapshot.view(label)
         self._ids_of = ids_of
-        self._ids = ids_of(self._view)
+        self._ids = ids_of(journal.namespace_id)
 
     def find(self, now: Mapping[int, Mount]) -> list[tuple[Entry, list[Step | Problem]]]:
         """What to do for each entry, in order. *now* are the mounts of the journal's namespace, by mount ID."""
@@ -183,8 +186,12 @@ class Steps:
             what = f"the journal does not tell the unique ids of the mounts in peer group {group}"
             return Problem(f"{what}: it may be another group by now", _DELETE)
         else:
-            then = any((mount.mount_id, self._ids_of(view).get(mount.mount_id, 0)) in told for view, mount in members)
+            then = any((mount.mount_id, self._unique_id(view, mount)) in told for view, mount in members)
         return members if then else ()
+
+    def _unique_id(self, view: View, mount: Mount) -> int:
+        ids = self._ids if view.label == self._view.label else self._ids_of(view.namespace.id)
+        return ids.get(mount.mount_id, 0)
 
 
 def _line(changed: Changed) -> Mount | None:

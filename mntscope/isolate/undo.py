@@ -24,15 +24,14 @@ from mntscope.isolate.actions import Hook, let_go, start_worker
 from mntscope.isolate.journal import Entry, Journal, State, default_directory, locked
 from mntscope.isolate.outcome import Undoing
 from mntscope.isolate.sources import Prepared, Sources
-from mntscope.isolate.steps import Ids, Problem, Steps
+from mntscope.isolate.steps import Problem, Steps
 from mntscope.isolate.target import Capture, Captured, NamespaceFds
 from mntscope.isolate.trust import open_directory
 from mntscope.isolate.verify import Verifier
 from mntscope.kernel.mount_ids import unique_ids
 from mntscope.live.namespaces import every_namespace, identify, lists_all
 from mntscope.live.paths import absolute
-from mntscope.live.procfs import Proc, open_proc, read
-from mntscope.model import View
+from mntscope.live.procfs import Proc, boot_id, open_proc
 from mntscope.snapshot import Snapshot
 
 _OPEN = os.O_RDONLY | os.O_CLOEXEC
@@ -121,11 +120,6 @@ def journals() -> tuple[Listed, ...]:
         os.close(fd)
 
 
-def boot_id(proc: Proc) -> str:
-    """The random id of this boot (``/proc/sys/kernel/random/boot_id``): mount ids mean nothing in another one."""
-    return read("sys/kernel/random/boot_id", dir_fd=proc.fd).decode().strip()
-
-
 def _listed(proc: Proc, directory: int, path: str) -> Listed:
     try:
         journal = Journal.read(path, directory)
@@ -184,14 +178,6 @@ def _put_all_back(
     all_or_nothing: bool,
 ) -> tuple[list[str], list[Problem]]:
     """What has been put back, one line each, and what could not be; the *notes* are added to."""
-
-    @cache
-    def ids(namespace: int | None) -> Ids:
-        return unique_ids(namespace)
-
-    def ids_of(view: View) -> Ids:
-        return ids(journal.namespace_id if view.label == label else view.namespace.id)
-
     # Not in the user namespace that owns the mounts: a member of the old group may belong to another.
     worker = start_worker(NamespaceFds(proc.fd, mnt), hook=hook)
     verifier = Verifier(proc, snapshot, label, worker.pid)
@@ -199,7 +185,7 @@ def _put_all_back(
     found: list[tuple[Entry, list[Prepared | Problem]]] = []
     try:
         now = verifier.table(label) or {mount.mount_id: mount for mount in snapshot.view(label).mounts}
-        steps = Steps(journal, snapshot, label, ids_of)
+        steps = Steps(journal, snapshot, label, cache(unique_ids))
         sources = Sources(proc, {view.label: view for view in snapshot.views}, mnt, hook)
         # All of them are looked at, and what they take is in hand, before the first is taken.
         for entry, needed in steps.find(now):

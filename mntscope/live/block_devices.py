@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
 
 from mntscope.analysis.references import KernelFile
+from mntscope.parse.escapes import unescape
 
 MOST_LOOPS = 1 << 12
 """Loop devices that are looked at."""
 
 _DELETED = " (deleted)"
-_DELETED_SWAP = rb"\040(deleted)"
-_ESCAPED = re.compile(rb"\\([0-7]{3})")
 
 
 def is_there(device: str) -> bool:
@@ -44,8 +42,7 @@ def swap_files(table: Iterable[bytes]) -> Iterator[KernelFile]:
     for line in table:
         words = line.rsplit(maxsplit=4)
         if len(words) == 5 and words[1] == b"file":
-            path = _ESCAPED.sub(lambda found: bytes([int(found[1], 8)]), words[0].removesuffix(_DELETED_SWAP))
-            yield KernelFile("", os.fsdecode(path))
+            yield KernelFile("", unescape(os.fsdecode(words[0])).removesuffix(_DELETED))
 
 
 def _loops() -> Iterator[tuple[str, str]]:

@@ -27,7 +27,7 @@ from mntscope.live.namespaces import (
     read_through,
 )
 from mntscope.live.not_seen import NotSeen
-from mntscope.live.procfs import Proc, namespace_link, open_proc, read, read_process
+from mntscope.live.procfs import Proc, boot_id, namespace_link, open_proc, read, read_process
 from mntscope.model import Hold, Problem, Process, View
 from mntscope.snapshot import Snapshot
 
@@ -416,7 +416,7 @@ def _mount_max(proc: Proc) -> int | None:
 
 def _boot_id(proc: Proc) -> str | None:
     with suppress(OSError):
-        return os.fsdecode(read("sys/kernel/random/boot_id", dir_fd=proc.fd)).strip() or None
+        return boot_id(proc) or None
     return None
 
 

@@ -18,7 +18,7 @@ from mntscope.base.records import replace
 from mntscope.errors import MntscopeError
 from mntscope.kernel.worker import in_child
 from mntscope.live.foreign import closing, follow
-from mntscope.live.procfs import open_proc
+from mntscope.live.procfs import namespace_link, open_proc
 from mntscope.model import View
 from mntscope.snapshot import Snapshot
 
@@ -42,15 +42,14 @@ def with_mount_programs(snapshot: Snapshot, labels: Sequence[str] | None = None)
     What cannot be looked at in time stays unknown.
     """
     wanted = [view for view in snapshot.views if labels is None or view.label in labels][:MOST]
-    pids = {view.label: tuple(_some_of(view)) for view in wanted}
     try:
-        found = _found(pids)
+        found = _found(wanted)
     except (MntscopeError, OSError):
         # Somewhere a filesystem does not answer: whom the command is about is asked again, alone.
         found = {}
-        for label in list(pids)[:2]:
+        for view in wanted[:2]:
             with suppress(MntscopeError, OSError):
-                found |= _found({label: pids[label]})
+                found |= _found([view])
     return snapshot.with_views(
         replace(view, namespace=replace(view.namespace, mount_program=found[view.label]))
         if view.label in found
@@ -59,19 +58,19 @@ def with_mount_programs(snapshot: Snapshot, labels: Sequence[str] | None = None)
     )
 
 
-def _some_of(view: View) -> Iterator[int]:
+def _some_of(view: View, own: int) -> Iterator[int]:
     """Processes of a namespace, of which some may not be looked into: first of all the one that shows it."""
     if view.process is not None:
         yield view.process.pid
-    own = os.getpid()
-    with suppress(OSError):
-        if os.stat("/proc/self/ns/mnt").st_ino == view.namespace.inode:
-            yield own
+    if view.namespace.inode == own:
+        yield os.getpid()
     yield from (process.pid for process in view.namespace.processes[:MOST_ASKED])
 
 
-def _found(pids: Mapping[str, Sequence[int]]) -> dict[str, str]:
+def _found(views: Sequence[View]) -> dict[str, str]:
     with open_proc() as proc:
+        own = namespace_link("mnt", "self", dir_fd=proc.fd)
+        pids = {view.label: tuple(_some_of(view, own)) for view in views}
         told = in_child(lambda: json.dumps(dict(_programs(proc.fd, pids))).encode(), where="mount(8)")
     return dict(json.loads(told))
 

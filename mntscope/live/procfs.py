@@ -169,6 +169,14 @@ def mount_id_of(fd: int, *, dir_fd: int | None = None) -> int:
     raise KernelError("open", errno.ENOSYS, where="fdinfo")
 
 
+def boot_id(proc: Proc) -> str:
+    """The random id of this boot: mount IDs and numbers of peer groups mean nothing in another one.
+
+    :raises OSError: the kernel does not tell.
+    """
+    return os.fsdecode(read("sys/kernel/random/boot_id", dir_fd=proc.fd)).strip()
+
+
 def own_pids(dir_fd: int, process: str = ".") -> list[int]:
     """A process's pids, from the PID namespace that the proc shows down to its own (NSpid of proc_pid_status(5))."""
     for line in read(f"{process}/status", dir_fd=dir_fd).split(b"\n"):

@@ -16,7 +16,7 @@ from mntscope.output.document import Block, Document, Entries, Entry, Heading, V
 from mntscope.output.formats import Format, documents, table
 from mntscope.output.namespaces import HEADINGS, row
 from mntscope.output.phrases import places
-from mntscope.output.writers.json import json_text, problems_json
+from mntscope.output.writers.json import json_text, leak_json, problems_json
 from mntscope.output.writers.page import Page
 from mntscope.snapshot import Snapshot
 
@@ -142,12 +142,7 @@ def _leak_json(change: LeakChange) -> dict[str, Any]:
     return {
         "namespace": change.namespace.name,
         "label": change.namespace.view.label,
-        "direction": leak.direction,
-        "path": leak.path,
-        "lands_at": list(leak.lands_at),
-        "via": leak.via,
-        "peer_group": leak.peer_group,
-        "severity": leak.severity,
+        **leak_json(leak),
         "why": leak.why,
     }
 

@@ -14,7 +14,7 @@ from mntscope.graph import Leak
 from mntscope.model import Mount, View
 from mntscope.output.diff import problems
 from mntscope.output.shell import command
-from mntscope.output.writers.json import effect_json, json_text, mount_json, problems_json
+from mntscope.output.writers.json import effect_json, json_text, leak_json, mount_json, problems_json
 from mntscope.output.writers.page import Page
 from mntscope.parse import format_mountinfo
 
@@ -118,12 +118,7 @@ def change_json(change: Change) -> dict[str, Any]:
 
 def _leak_json(leak: Leak, diff: Diff) -> dict[str, Any]:
     return {
-        "direction": leak.direction,
-        "path": leak.path,
-        "lands_at": list(leak.lands_at),
-        "via": leak.via,
-        "peer_group": leak.peer_group,
-        "severity": leak.severity,
+        **leak_json(leak),
         "remedy": leak.remedy,
         "why": leak.why,
         "command": command(leak, diff),

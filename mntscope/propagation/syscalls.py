@@ -7,7 +7,7 @@ Each looks up its paths, makes the checks of fs/namespace.c (Linux 6.18) in the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from functools import singledispatch
 
@@ -435,16 +435,20 @@ def remounted(options: tuple[str, ...], operation: ops.Remount) -> tuple[str, ..
         flags -= {"noatime", "relatime"}
     else:
         flags = flags - {"relatime"} if "noatime" in flags else flags | {"relatime"}
-    kept = (option for option in options if option not in (*ops.FLAGS, "ro", "rw"))
-    return ("ro" if operation.ro else "rw", *(flag for flag in ops.FLAGS if flag in flags), *kept)
+    return _in_order(options, flags, ro=operation.ro)
 
 
 def with_attributes(options: tuple[str, ...], attributes: tuple[str, ...]) -> tuple[str, ...]:
     """*options* with those that mount_setattr(2) sets; of atime there is one."""
     times = _TIMES if _TIMES & {*attributes} else frozenset[str]()
     flags = {*(option for option in options if option not in times), *attributes}
+    return _in_order(options, flags, ro="ro" in flags)
+
+
+def _in_order(options: tuple[str, ...], flags: Collection[str], *, ro: bool) -> tuple[str, ...]:
+    """Field 6 with these *flags*, and what else is in *options*: no call sets that."""
     others = (option for option in options if option not in (*ops.FLAGS, "ro", "rw"))
-    return ("ro" if "ro" in flags else "rw", *(flag for flag in ops.FLAGS if flag in flags), *others)
+    return ("ro" if ro else "rw", *(flag for flag in ops.FLAGS if flag in flags), *others)
 
 
 def with_access(options: tuple[str, ...], *, ro: bool) -> tuple[str, ...]:

@@ -12,9 +12,9 @@ from mntscope.analysis.pins import Pins
 from mntscope.analysis.remedies import Command, run_in
 from mntscope.base.records import replace
 from mntscope.errors import MntscopeError
-from mntscope.graph import Leak, MountTree, PeerGraph, by_namespace, leaks_to
+from mntscope.graph import Leak, MountTree, PeerGraph, host_first, leaks_to
 from mntscope.graph.names import THE_HOST, GroupNames
-from mntscope.model import Mount, Process, View
+from mntscope.model import Process, View
 from mntscope.propagation import Effect, Operation, Simulation, simulate, simulate_all
 from mntscope.rules.roles import Role, role_of
 from mntscope.snapshot import Snapshot
@@ -103,8 +103,7 @@ class Machine:
 
     def own_root(self, label: str) -> bool:
         """Whether its ``/`` is another directory than the host's: it is a container, not a copy of the host."""
-        mine, hosts = _lowest_root(self.tree(label)), _lowest_root(self.tree(self.host.label))
-        return mine is not None and hosts is not None and (mine.device, mine.root) != (hosts.device, hosts.root)
+        return self.tree(label).has_other_root(self.tree(self.host.label))
 
     def residents(self, label: str) -> Iterator[Process]:
         """Its processes that are at home there: of its user namespace, as far as known, and with its own ``/`` as root.
@@ -251,8 +250,7 @@ class Machine:
     @cached_property
     def _namespaces(self) -> list[list[View]]:
         """The views of each namespace, the host's first."""
-        others = (view for view in self.snapshot.views if view is not self.host and not view.detached)
-        return by_namespace([self.host, *others])
+        return host_first(self.host, self.snapshot.views)
 
     @cached_property
     def _mounts(self) -> int:
@@ -275,7 +273,3 @@ class Machine:
             if any(fnmatchcase(name, glob) for name in names):
                 return role
         return role_of(view)
-
-
-def _lowest_root(tree: MountTree) -> Mount | None:
-    return next((mount for mount in tree.roots if mount.mount_point == "/"), None)

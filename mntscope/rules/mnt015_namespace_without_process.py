@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from mntscope.analysis.pins import Pinned
 from mntscope.analysis.remedies import Command
 from mntscope.base.counting import counted
-from mntscope.graph import Member, Severity
+from mntscope.graph import Severity
 from mntscope.graph.names import process_name
 from mntscope.model import Hold, View
 from mntscope.rules.machine import Machine
+from mntscope.rules.mnt008_pinned_host_mount import evidence
 from mntscope.rules.rule import Confidence, Evidence, Finding, Reference, Rule
 
 MOST = 8
@@ -55,12 +56,7 @@ def _finding(machine: Machine, view: View, pinned: list[Pinned]) -> Finding:
         confidence=confidence,
         path=pinned[0].mount.mount_point if pinned else None,
         evidence=Evidence(
-            mounts=tuple(
-                Member(label, mount)
-                for pin in pinned[:MOST]
-                for label, mount in ((view.label, pin.mount), (machine.host.label, pin.host))
-                if mount is not None
-            ),
+            mounts=tuple(member for pin in pinned[:MOST] for member in evidence(machine, view, pin)),
             facts=(
                 ("mounts", str(len(view.mounts))),
                 ("mounts of the host that it keeps", str(len(pinned))),

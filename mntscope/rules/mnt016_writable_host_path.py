@@ -63,7 +63,7 @@ def _own_users(machine: Machine, view: View) -> bool:
 def _exposed(machine: Machine, view: View, host_paths: HostPaths) -> dict[Mount, Exposed]:
     hosts, tree = machine.tree(machine.host.label), machine.tree(view.label)
     devices = kernels_own(hosts)
-    root = next((mount for mount in hosts.roots if mount.mount_point == "/"), None)
+    root = hosts.root_directory
     plugin = machine.roles[view.label] == "node-plugin"
     mapped = _own_users(machine, view)
     found = {}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mntscope.model import Mount, Problem
 
 if TYPE_CHECKING:
+    from mntscope.graph import Leak
     from mntscope.propagation import Effect
 
 
@@ -44,6 +45,18 @@ def effect_json(effect: Effect) -> dict[str, Any]:
         "before": None if effect.before is None else mount_json(effect.before),
         "after": None if effect.after is None else mount_json(effect.after),
         "crosses": effect.crosses,
+    }
+
+
+def leak_json(leak: Leak) -> dict[str, Any]:
+    """What every document tells of a leak, before what it tells beside."""
+    return {
+        "direction": leak.direction,
+        "path": leak.path,
+        "lands_at": list(leak.lands_at),
+        "via": leak.via,
+        "peer_group": leak.peer_group,
+        "severity": leak.severity,
     }
 
 
