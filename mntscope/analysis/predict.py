@@ -13,11 +13,11 @@ from mntscope.base.records import dataclass, replace
 from mntscope.errors import AccessError, NoAnswerError, UsageError
 from mntscope.model import Mount, Process, View
 from mntscope.parse.commands import Call, Step
+from mntscope.parse.mount_flags import flags_after, of_a_mount
 from mntscope.parse.mount_program import BEFORE_THE_NEW_CALLS, NEWEST, MountProgram
 from mntscope.parse.mountcmd import parse_commands
 from mntscope.propagation import (
     BUSY,
-    FLAGS,
     Effect,
     Operation,
     Outcome,
@@ -50,6 +50,11 @@ class StepPrediction:
     """What the command line cannot tell and the result depends on."""
     proc_of: Whose | None = None
     """Of which PID namespace the proc shows the processes that it mounts; ``None`` if it mounts none."""
+
+    @property
+    def fails(self) -> bool:
+        """Whether it is run, and fails."""
+        return self.failed is not None or (self.step.refused is not None and not self.skipped)
 
     @property
     def effects(self) -> Records[Effect]:
@@ -107,7 +112,7 @@ class Prediction(Framed, Shown):
     @property
     def failed(self) -> StepPrediction | None:
         """The first step that fails."""
-        return next((step for step in self.steps if step.failed), None)
+        return next((step for step in self.steps if step.fails), None)
 
     @property
     def uncertain(self) -> tuple[str, ...]:
@@ -265,7 +270,7 @@ class _Run:
                 proc_of=self._proc_of(proc) if proc else None,
             )
         )
-        if failed:
+        if failed or step.refused:
             for inside in step.inside:
                 self._skip(inside, depth + 1)
             return False
@@ -353,11 +358,11 @@ class _Run:
                 yield operation(described)
         elif described["op"] == "mount":
             yield self._mount(call, doubts)
-        elif call.but_for is not None:
+        elif call.after_shown is not None:
             shown = self._options(described["ns"], described["target"])
-            added = (flag for flag in FLAGS if flag in shown and flag not in call.but_for)
-            ro = described["ro"] or ("ro" in shown and "ro" not in call.but_for)
-            yield operation({**described, "ro": ro, "flags": tuple(dict.fromkeys((*described["flags"], *added)))})
+            added = (word for word in call.after_shown if not (call.each_once and word in shown))
+            flags = flags_after((*shown, *added))
+            yield operation({**described, "ro": "ro" in flags, "flags": of_a_mount(flags)})
         else:
             yield operation(described)
 

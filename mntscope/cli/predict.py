@@ -38,7 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--util-linux",
         metavar="VERSION",
-        help="predict for the mount(8) of this version, as 2.38 (default: the one that TARGET has)",
+        help="predict for the mount(8) of this version, as 2.38, or for busybox (default: the one that TARGET has)",
     )
     parser.add_argument(
         "--kernel", metavar="RELEASE", help="predict for another kernel, as 5.10 or 6.1.192 (default: that of TARGET)"
@@ -85,12 +85,13 @@ def result(arguments: argparse.Namespace) -> Prediction:
 
 
 def _program(text: str) -> str:
-    """The mount(8) of a version of util-linux."""
+    """The mount(8) of a version of util-linux, or BusyBox's."""
     from mntscope.parse.mount_program import MountProgram
 
     program = MountProgram.of(text)
-    if program.version is None:
-        raise UsageError(f"--util-linux {text}: it is no version of util-linux", hint="give one such as 2.38 or 2.41")
+    if program.version is None and not program.busybox:
+        hint = "give one such as 2.38 or 2.41, or busybox"
+        raise UsageError(f"--util-linux {text}: it is no version of util-linux", hint=hint)
     return program.name
 
 

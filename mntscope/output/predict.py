@@ -94,6 +94,9 @@ def _verdict(prediction: Prediction, names: Mapping[str, str]) -> Verdict:
     if prediction.effects:
         who = names[prediction.target]
         return Verdict("STAYS INSIDE", "good", f"nothing outside the mount namespace of {who} would change.")
+    if prediction.failed and prediction.failed.step.refused:
+        why = prediction.failed.step.refused
+        return Verdict("REFUSED", "high", f"{why}; all mounts would stay as they are.")
     if prediction.failed and prediction.failed.failed:
         outcome = prediction.failed.failed
         return Verdict(f"FAILS WITH {outcome.errno}", "high", f"{failure(outcome)}; all mounts would stay as they are.")
@@ -186,6 +189,8 @@ def _step(step: StepPrediction) -> Entry:
     command = ("  " * step.depth, name(step.step.text))
     if step.skipped:
         return Entry(Word("not run", "dim"), command)
+    if step.step.refused:
+        return Entry(Word("refused", "high"), command, step.step.refused)
     if step.failed:
         return Entry(Word(step.failed.errno or "", "high"), command, failure(step.failed))
     return Entry(Word("succeeds", "good"), command)
@@ -337,6 +342,7 @@ def _step_json(step: StepPrediction) -> dict[str, Any]:
         "depth": step.depth,
         "skipped": step.skipped,
         "errno": step.failed.errno if step.failed else None,
+        "refused": step.step.refused,
         "operations": [{**outcome.operation.to_dict(), "errno": outcome.errno} for outcome in step.outcomes],
         "effects": [effect_json(effect) for effect in step.effects],
     }

@@ -9,10 +9,15 @@ from typing import TYPE_CHECKING, cast
 
 from mntscope.base.records import dataclass
 from mntscope.errors import ParseError
-from mntscope.parse.shell import Text, command_grammar, quoted, where_it_ended
+from mntscope.parse.mount_program import NEWEST, MountProgram
+from mntscope.parse.shell import OF_BUSYBOX, Text, command_grammar, quoted, where_it_ended
 
 if TYPE_CHECKING:
     from lark import Token, Tree
+
+
+class Refused(Exception):
+    """A command line that other versions of its program accept, and this one refuses; why, in one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,11 @@ class Argument:
         token = cast("Token", tree.children[0])
         return cls(tree.data, within.part(cast("int", token.start_pos), cast("int", token.end_pos)), text)
 
+    @property
+    def option(self) -> str:
+        """The option alone, as its manual has it: ``--mkdir``, ``-m``."""
+        return _option(self.text.chars) if self.text.chars.startswith("-") else f"-{self.text.chars[0]}"
+
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
@@ -49,29 +59,39 @@ class Arguments:
     """The words of the program that this one runs; none where it runs none."""
 
     @classmethod
-    def read(cls, name: str, words: Sequence[Text]) -> Arguments:
-        """The *words* of a command (its name first), read as the program *name* reads them.
+    def read(cls, name: str, words: Sequence[Text], program: MountProgram = NEWEST) -> Arguments:
+        """The *words* of a command (its name first), read as the program *name* of *program* reads them.
 
+        :raises Refused: an option that *program* has not, and another has.
         :raises ParseError: an option that is not understood, or one that lacks its value.
         """
         from lark.exceptions import UnexpectedInput
 
         text = Text.arguments(words)
+        busybox = program.busybox and name in OF_BUSYBOX
         try:
-            tree = command_grammar().parse(text.chars, start=name)
+            tree = command_grammar().parse(text.chars, start=f"busybox_{name}" if busybox else name)
         except UnexpectedInput as error:
-            raise _misunderstood(name, words, text, where_it_ended(error, text)) from None
+            at = where_it_ended(error, text)
+            if not busybox:
+                raise _misunderstood(name, words, text, at) from None
+            # What nobody understands is a fault in what was given, and no answer.
+            cls.read(name, words)
+            raise _refused(program, name, _word_at(words, text, at)) from None
         options: list[Argument] = []
         operands: list[Text] = []
-        program: tuple[Text, ...] = ()
+        run: tuple[Text, ...] = ()
         for child in cast("list[Tree[Token]]", tree.children):
             if child.data == "program":
-                program = tuple(words[1 + text.chars.count("\0", 0, child.meta.start_pos) :])
+                run = tuple(words[1 + text.chars.count("\0", 0, child.meta.start_pos) :])
             elif child.data in ("operand", "argument", "directory"):
                 operands.append(Argument.of(child, text).value)
             else:
                 options.append(Argument.of(child, text))
-        return cls(words, tuple(options), tuple(operands), program)
+        for option in options:
+            if not program.accepts(name, option.option):
+                raise _refused(program, name, option.option)
+        return cls(words, tuple(options), tuple(operands), run)
 
     def has(self, name: str) -> bool:
         """Whether an option is given, by its name in the grammar (``bind`` for ``--bind`` and ``-B``)."""
@@ -80,6 +100,20 @@ class Arguments:
     def last(self, name: str) -> Text | None:
         """The value of an option, the last where it is given several times."""
         return next((option.value for option in reversed(self.options) if option.name == name), None)
+
+
+def _refused(program: MountProgram, name: str, option: str) -> Refused:
+    return Refused(f"{name} of {program.name} does not take {quoted(option)}")
+
+
+def _option(word: str) -> str:
+    return word.partition("\0")[0].partition("=")[0]
+
+
+def _word_at(words: Sequence[Text], text: Text, at: int) -> str:
+    """The option, or the letter of several, at which the *text* of the arguments ceased to be understood."""
+    word = words[min(1 + text.chars.count("\0", 0, at), len(words) - 1)].chars
+    return _option(word) if word.startswith("--") or not word.startswith("-") else f"-{text.chars[at]}"
 
 
 def _misunderstood(name: str, words: Sequence[Text], text: Text, at: int) -> ParseError:

@@ -33,8 +33,11 @@ class Call:
     """The directory is made where it does not exist."""
     own_root: bool = True
     """Paths begin at the root directory of the process that was asked for, not at that of the namespace."""
-    but_for: frozenset[str] | None = None
-    """Of a remount to which mount(8) adds the options that mountinfo shows: those it does not; ``None`` of others."""
+    after_shown: tuple[str, ...] | None = None
+    """Of a remount for which mount(8) reads what mountinfo shows: the words that it reads after that; ``None`` of
+    others."""
+    each_once: bool = False
+    """And of these it leaves out any that is shown already."""
     new_namespaces: frozenset[str] = frozenset()
     """Which new namespaces (``pid``, ``net``, ``ipc``, ``user``) the process is in that makes it."""
     doubts: tuple[str, ...] = ()
@@ -62,6 +65,8 @@ class Step:
     """The label of the namespace that ends with the command, unless its file is mounted by then."""
     unpredicted: str | None = None
     """A program it runs whose doings are not predicted."""
+    refused: str | None = None
+    """Why the program refuses its command line, and does nothing; ``None`` where it does not."""
 
     @property
     def operations(self) -> tuple[Mapping[str, Any], ...]:

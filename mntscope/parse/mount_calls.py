@@ -12,35 +12,19 @@ from typing import TYPE_CHECKING, Any, cast
 from mntscope.base.records import replace
 from mntscope.parse.arguments import Argument, Arguments
 from mntscope.parse.commands import Actor, Call
+from mntscope.parse.mount_flags import flags_after, of_a_mount, printed
 from mntscope.parse.mount_program import (
     FLAGS_BEFORE_ATTACHING,
     FLAGS_BEFORE_MOVING,
     LATEST_ATIME_WINS,
     SAME_TWICE,
-    MountProgram,
 )
 from mntscope.parse.shell import Text, command_grammar, quoted, where_it_ended
 
 if TYPE_CHECKING:
     from lark import Token, Tree
 
-_TAKES_BACK = {
-    "rw": "ro",
-    "suid": "nosuid",
-    "dev": "nodev",
-    "exec": "noexec",
-    "async": "sync",
-    "nomand": "mand",
-    "atime": "noatime",
-    "diratime": "nodiratime",
-    "norelatime": "relatime",
-    "nostrictatime": "strictatime",
-    "nolazytime": "lazytime",
-    "noiversion": "iversion",
-    "loud": "silent",
-}
 _BINDS = ("bind", "rbind")
-_OF_A_MOUNT = ("nosuid", "nodev", "noexec", "noatime", "nodiratime", "relatime", "strictatime", "nosymfollow")
 
 
 def mount_calls(arguments: Arguments, actor: Actor) -> Iterator[Call]:
@@ -49,7 +33,8 @@ def mount_calls(arguments: Arguments, actor: Actor) -> Iterator[Call]:
     names = {word.name for word in words}
     source, target = _source_and_target(arguments)
     kind = _kind(arguments, words)
-    flags = _heeded_flags(words, kind, actor.program)
+    last_atime = actor.program.has(LATEST_ATIME_WINS) and kind != "remount"
+    flags = flags_after(filter(None, map(_flag, words)), last_atime=last_atime)
     strange = [word for word in words if word.name == "of_filesystem"]
     beneath = arguments.has("beneath")
     if beneath and kind in ("remount", "make"):
@@ -67,9 +52,9 @@ def mount_calls(arguments: Arguments, actor: Actor) -> Iterator[Call]:
         hint = "give two directories" if kind in ("bind", "move") else "give a source and a directory"
         raise target.error("mount of one name reads /etc/fstab, which is not predicted", hint=hint)
     elif kind == "bind":
-        described = _bind(source, actor, recursive="rbind" in names)
+        described = bind_of(source, actor, recursive="rbind" in names)
         if flags and actor.program.has(FLAGS_BEFORE_ATTACHING):
-            described["attributes"] = _attributes(flags)
+            described["attributes"] = (*(["ro"] if "ro" in flags else []), *of_a_mount(flags))
         if beneath:
             handle = f"detached:{next(actor.numbers)}"
             yield actor.does("open_tree", source=described["source"], recursive=described["recursive"], handle=handle)
@@ -80,10 +65,10 @@ def mount_calls(arguments: Arguments, actor: Actor) -> Iterator[Call]:
         op = "move_beneath" if beneath else "move"
         if flags and actor.program.has(FLAGS_BEFORE_MOVING):
             # Beside what it has: nothing is cleared.
-            yield replace(_set_flags(actor.path(source), flags, actor), but_for=frozenset())
+            yield replace(set_flags(actor.path(source), flags, actor), after_shown=tuple(sorted(flags)))
         yield replace(actor.does(op, source=actor.path(source), target=actor.path(target)), makes_target=makes)
     else:
-        fs_type = _fs_type(arguments, source)
+        fs_type = fs_type_of(arguments, source)
         new = new_filesystem(fs_type, source.chars, actor.path(target), flags, strange, actor)
         if beneath:
             handle = f"detached:{next(actor.numbers)}"
@@ -92,16 +77,16 @@ def mount_calls(arguments: Arguments, actor: Actor) -> Iterator[Call]:
         else:
             yield replace(new, makes_target=makes)
 
-    yield from _propagation(_heeded(words, kind, actor.program), actor.path(target), actor)
+    yield from _propagation(words, actor.path(target), actor)
     if kind == "bind" and flags and not actor.program.has(FLAGS_BEFORE_ATTACHING):
         # The kernel ignores the flags of a bind: a second call sets them, and clears the others.
-        yield _set_flags(actor.path(target), flags, actor)
+        yield set_flags(actor.path(target), flags, actor)
 
 
 _NAMESPACE_FILE = re.compile(r"/proc/(?:self|thread-self)/ns/(\w+?)(?:_for_children)?")
 
 
-def _bind(source: Text, actor: Actor, *, recursive: bool) -> dict[str, Any]:
+def bind_of(source: Text, actor: Actor, *, recursive: bool) -> dict[str, Any]:
     """What a bind of *source* is about: of the file of a namespace that the command itself is in, which."""
     path = actor.path(source)
     own = _NAMESPACE_FILE.fullmatch(path)
@@ -170,41 +155,6 @@ def _source_and_target(arguments: Arguments) -> tuple[Text | None, Text]:
     return source, target
 
 
-_ATIMES = frozenset(("noatime", "relatime", "strictatime"))
-
-
-def _attributes(flags: frozenset[str]) -> tuple[str, ...]:
-    return tuple(flag for flag in ("ro", *_OF_A_MOUNT) if flag in flags)
-
-
-def _flags(words: Sequence[Argument], *, last_counts: bool = False) -> frozenset[str]:
-    """The flags of mount(2) that are set after all words; of those of atime, the last where *last_counts*."""
-    flags: set[str] = set()
-    for flag in filter(None, map(_flag, words)):
-        if last_counts and flag in _ATIMES:
-            flags -= _ATIMES
-        if flag in _TAKES_BACK:
-            flags.discard(_TAKES_BACK[flag])
-        else:
-            flags.add(flag)
-    return frozenset(flags)
-
-
-def _heeded_flags(words: Sequence[Argument], kind: str, program: MountProgram) -> frozenset[str]:
-    """The flags that *program* has set in the end."""
-    flags = _flags(words, last_counts=program.has(LATEST_ATIME_WINS) and kind != "remount")
-    if not program.busybox:
-        return flags
-    if kind == "bind":
-        return frozenset()
-    return flags | {"ro"} if kind == "remount" and any(_flag(word) == "ro" for word in words) else flags
-
-
-def _heeded(words: Sequence[Argument], kind: str, program: MountProgram) -> Sequence[Argument]:
-    """The words of which the propagation is changed: beside a bind, a single mount(2) changes none."""
-    return () if program.busybox and kind in ("bind", "remount") else words
-
-
 def _flag(word: Argument) -> str | None:
     if word.name in ("ro", "rw"):
         return word.name
@@ -233,20 +183,18 @@ def _remount(words: Sequence[Argument], flags: frozenset[str], source: Text | No
     if source is None and not any(_flag(word) in ("ro", "rw") for word in words):
         # mount(8) would keep what it reads from /proc/self/mountinfo.
         raise asked.text.error("mount: remount,bind without ro or rw is not predicted", hint="say which")
-    call = _set_flags(target, flags, actor)
+    call = set_flags(target, flags, actor)
     if source is None:
-        taken_back = {_TAKES_BACK[flag] for word in words if (flag := _flag(word)) in _TAKES_BACK}
-        call = replace(call, but_for=frozenset(taken_back))
+        call = replace(call, after_shown=tuple(filter(None, map(_flag, words))))
     return call
 
 
-def _set_flags(target: str, flags: frozenset[str], actor: Actor) -> Call:
-    # The others belong to the superblock, which a bind leaves alone.
-    others = tuple(flag for flag in _OF_A_MOUNT if flag in flags)
-    return actor.does("remount", target=target, ro="ro" in flags, flags=others)
+def set_flags(target: str, flags: frozenset[str], actor: Actor) -> Call:
+    """The call that gives the one mount at *target* these flags, and no others."""
+    return actor.does("remount", target=target, ro="ro" in flags, flags=of_a_mount(flags))
 
 
-def _fs_type(arguments: Arguments, source: Text) -> str:
+def fs_type_of(arguments: Arguments, source: Text) -> str:
     """The type of the filesystem; ``auto`` where the device tells it."""
     types = arguments.last("types")
     if types is None or types.chars == "auto":
@@ -260,10 +208,17 @@ def _fs_type(arguments: Arguments, source: Text) -> str:
     return types.chars
 
 
+_OF_EVERY_FILESYSTEM = {"source", "context", "defcontext", "fscontext", "rootcontext"}
 _THEIR_OPTIONS = {
-    "proc": {"gid", "hidepid", "subset"},
-    "tmpfs": {"gid", "huge", "inode32", "inode64", "mode", "mpol", "noswap", "nr_blocks", "nr_inodes", "size", "uid"},
+    "proc": {*_OF_EVERY_FILESYSTEM, "gid", "hidepid", "subset", "pidns"},
+    "tmpfs": {
+        *_OF_EVERY_FILESYSTEM,
+        *("gid", "huge", "inode32", "inode64", "mode", "mpol", "noswap", "nr_blocks", "nr_inodes", "size", "uid"),
+        *("quota", "usrquota", "grpquota", "usrquota_block_hardlimit", "usrquota_inode_hardlimit"),
+        *("grpquota_block_hardlimit", "grpquota_inode_hardlimit", "casefold", "strict_encoding"),
+    },
 }
+"""Those that a filesystem has in some version of Linux: it fails with EINVAL where it is given another."""
 _OF_A_NAMESPACE = {"proc": "pid", "sysfs": "net", "mqueue": "ipc"}
 _FOR_EVERYONE = ("devpts", "fuse", "overlay", "ramfs", "tmpfs")
 
@@ -272,14 +227,13 @@ def new_filesystem(
     fs_type: str, source: str, target: str, flags: frozenset[str], strange: Sequence[Argument], actor: Actor
 ) -> Call:
     """The call that mounts a filesystem; *strange* are the options that it is given itself."""
-    call = actor.does("mount", fstype=fs_type, source=source, target=target, options=_printed(flags))
+    call = actor.does("mount", fstype=fs_type, source=source, target=target, options=printed(flags))
     if actor.program.has(SAME_TWICE):
         call = replace(call, operation={**call.operation, "again": True})
-    doubts = [
-        f"{target}: what {fs_type} makes of the option {quoted(word.text.chars)}"
-        for word in strange
-        if word.value.chars not in _THEIR_OPTIONS.get(fs_type, ())
-    ]
+    unknown = [word for word in strange if word.value.chars not in _THEIR_OPTIONS.get(fs_type, ())]
+    doubts = [f"{target}: what {fs_type} makes of the option {quoted(word.text.chars)}" for word in unknown]
+    if unknown and fs_type in _THEIR_OPTIONS:
+        call = replace(call, errno=call.errno or "EINVAL")
     if "user" in actor.new:
         shown = _OF_A_NAMESPACE.get(fs_type)
         if shown is not None and shown not in actor.new:
@@ -290,15 +244,3 @@ def new_filesystem(
         elif fs_type not in _FOR_EVERYONE:
             doubts.append(f"{target}: EPERM if {fs_type} may not be mounted in a new user namespace")
     return replace(call, doubts=tuple(doubts))
-
-
-def _printed(flags: frozenset[str]) -> tuple[str, ...]:
-    """The options of a new mount as mountinfo prints them (path_mount() and show_mnt_opts() in Linux)."""
-    if "strictatime" in flags:
-        flags -= {"noatime", "relatime"}
-    elif "noatime" in flags:
-        flags -= {"relatime"}
-    else:
-        flags |= {"relatime"}
-    order = ("nosuid", "nodev", "noexec", "noatime", "nodiratime", "relatime", "nosymfollow")
-    return ("ro" if "ro" in flags else "rw", *(name for name in order if name in flags))

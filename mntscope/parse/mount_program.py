@@ -7,6 +7,7 @@ than save a call: what an option sets is set on the copy before that is attached
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from mntscope.base.records import dataclass
 
@@ -57,9 +58,25 @@ PRIVATE_EXCUSED = Change(
     (2, 37),
 )
 
+OPTIONS_SINCE: Mapping[tuple[str, str], Version] = {
+    # 2.36 has none of these, 2.38 has them; 2.37 was not tried.
+    ("mount", "--mkdir"): (2, 38),
+    ("mount", "-m"): (2, 38),
+    ("unshare", "--map-auto"): (2, 38),
+    ("unshare", "--map-groups"): (2, 38),
+    ("unshare", "--map-users"): (2, 38),
+    ("mount", "--beneath"): (2, 42),
+}
+"""Of the options that are understood, those that a program of util-linux has not always had."""
+
 CHANGES = (PRIVATE_EXCUSED, FLAGS_BEFORE_ATTACHING, LATEST_ATIME_WINS, SAME_TWICE, FLAGS_BEFORE_MOVING, EVERY_LAYER)
 
 _NAME = re.compile(r"util-linux (\d{1,3})\.(\d{1,4})(?:\.\d{1,4})?|(\d{1,3})\.(\d{1,4})(?:\.\d{1,4})?")
+
+
+_BUSYBOX = re.compile(r"busybox(?:[ -]v?((\d{1,3})\.(\d{1,4})(?:\.\d{1,4})?))?", re.IGNORECASE)
+BUSYBOX_TRIED: tuple[Version, Version] = ((1, 30), (1, 38))
+"""They all do the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +90,9 @@ class MountProgram:
 
     @classmethod
     def of(cls, name: str | None) -> MountProgram:
-        """The programs of this name, such as ``util-linux 2.38.1``; others than util-linux's are not known."""
+        """The programs of this name, such as ``util-linux 2.38.1``, ``BusyBox 1.36.1``; others are not known."""
+        if busybox := _BUSYBOX.fullmatch(name or ""):
+            return cls(" ".join(filter(None, ("BusyBox", busybox[1]))), None)
         found = _NAME.fullmatch(name or "")
         if found is None:
             return cls(name or "", None)
@@ -86,19 +105,23 @@ class MountProgram:
             return False
         return self.version is None or self.version >= change.since
 
+    def accepts(self, program: str, option: str) -> bool:
+        """Whether *program*, such as ``mount``, has *option*: ``--mkdir``, ``-m``; it must be one of util-linux's."""
+        return self.version is None or self.version >= OPTIONS_SINCE.get((program, option), (0, 0))
+
     @property
     def busybox(self) -> bool:
-        """Whether they are BusyBox's: one mount(2) with all flags, of which the kernel heeds some.
-
-        A bind ignores options and propagation, ``remount,bind`` ignores propagation and never takes ``ro`` back.
-        Seen in 1.35.
-        """
-        return self.name.startswith("BusyBox")
+        """Whether they are BusyBox's: :mod:`mntscope.parse.busybox`."""
+        return self.name.partition(" ")[0] == "BusyBox"
 
     def doubts(self, *, differs: bool) -> tuple[str, ...]:
         """What is not known where these are not; *differs*: versions of util-linux do something else here."""
         if self.busybox:
-            return (f"which options {self.name} knows: it refuses some that util-linux has",)
+            found = _BUSYBOX.fullmatch(self.name)
+            if not (found and found[1]) or BUSYBOX_TRIED[0] <= (int(found[2]), int(found[3])) <= BUSYBOX_TRIED[1]:
+                return ()
+            tried = " to ".join(f"{major}.{minor}" for major, minor in BUSYBOX_TRIED)
+            return (f"what {self.name} makes of it: predicted is what {tried} do",)
         if not differs:
             return ()
         if self.name:

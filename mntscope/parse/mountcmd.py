@@ -7,7 +7,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from mntscope.base.paths import normal
 from mntscope.base.records import replace
-from mntscope.parse.arguments import Arguments
+from mntscope.parse.arguments import Arguments, Refused
+from mntscope.parse.busybox import busybox_mount_calls
 from mntscope.parse.commands import Actor, Call, Entered, Step
 from mntscope.parse.mount_calls import mount_calls, new_filesystem
 from mntscope.parse.mount_program import EVERY_LAYER, NEWEST, PRIVATE_EXCUSED, MountProgram
@@ -71,21 +72,29 @@ def _afterwards(words: Sequence[Text], actor: Actor) -> Actor:
 
 def _step(words: Sequence[Text], actor: Actor) -> Step:
     """What the program that *words* name does."""
+    line, column = words[0].position()
+    step = Step(words[0].source[words[0].span[0] : words[-1].span[1]], line, column, ";")
+    try:
+        return _understood(words, actor, step)
+    except Refused as refused:
+        return replace(step, refused=str(refused))
+
+
+def _understood(words: Sequence[Text], actor: Actor, step: Step) -> Step:
     if actor.depth == DEEPEST:
         raise words[0].error("too many programs run one another", hint=f"at most {DEEPEST}")
     actor = replace(actor, depth=actor.depth + 1)
-    line, column = words[0].position()
-    step = Step(words[0].source[words[0].span[0] : words[-1].span[1]], line, column, ";")
     directory, slash, name = words[0].chars.rpartition("/")
     if not slash or directory in _DIRECTORIES:
         if name == "mount":
-            return replace(step, calls=tuple(mount_calls(Arguments.read("mount", words), actor)))
+            calls = busybox_mount_calls if actor.program.busybox else mount_calls
+            return replace(step, calls=tuple(calls(Arguments.read("mount", words, actor.program), actor)))
         if name == "umount":
-            return _umount(Arguments.read("umount", words), actor, step)
+            return _umount(Arguments.read("umount", words, actor.program), actor, step)
         if name == "unshare":
-            return _unshare(Arguments.read("unshare", words), actor, step)
+            return _unshare(Arguments.read("unshare", words, actor.program), actor, step)
         if name in _RUNNERS:
-            return _RUNNERS[name](Arguments.read(name, words), actor, step)
+            return _RUNNERS[name](Arguments.read(name, words, actor.program), actor, step)
         if name == "pivot_root":
             new_root, put_old = map(actor.path, Arguments.read(name, words).operands)
             return replace(step, calls=(actor.does("pivot_root", new_root=new_root, put_old=put_old),))
@@ -155,6 +164,10 @@ def _unshare(arguments: Arguments, actor: Actor, step: Step) -> Step:
     calls += _keep(kept, label, actor)
     if kind != "unchanged":
         calls.append(child.does("propagation", target=child.path_of("/"), type=kind, recursive=True))
+    elif actor.program.busybox:
+        # It calls mount(2) all the same, without a type.
+        nothing = child.does("propagation", target=child.path_of("/"), type="private", recursive=False)
+        calls.append(replace(nothing, errno="EINVAL"))
     child = child.chrooted(root) if root else child
     if proc is not None:
         directory = child.path(proc) if proc.chars else child.path_of("/proc")

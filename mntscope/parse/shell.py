@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 PROGRAMS = ("mount", "umount", "unshare", "nsenter", "chroot", "pivot_root", "switch_root", "sudo", "sh")
 """Those whose arguments the grammar knows, each a start symbol of it."""
+OF_BUSYBOX = ("mount", "umount", "unshare", "nsenter", "chroot")
+"""Those of which BusyBox accepts something else: start symbols too, as ``busybox_mount``."""
 
 LONGEST = 128 * 1024
 """Bytes: what Linux accepts as one argument (MAX_ARG_STRLEN)."""
@@ -107,7 +109,7 @@ def command_grammar() -> Lark:
     return Lark(
         files("mntscope.grammar").joinpath("mountcmd.lark").read_text("utf-8"),
         parser="lalr",
-        start=["script", "word", *PROGRAMS, "mount_options"],
+        start=["script", "word", *PROGRAMS, *(f"busybox_{name}" for name in OF_BUSYBOX), "mount_options"],
         propagate_positions=True,
         maybe_placeholders=False,
     )

@@ -96,6 +96,16 @@ class TestPredicting:
         assert (outcome.errno, outcome.operation.to_dict()["target"]) == ("EINVAL", "/x")
         assert changes(outcome, "box") == ["propagation /proc"]
 
+    def test_a_command_that_its_program_refuses_fails_and_does_nothing(self) -> None:
+        command = "umount --lazy /mnt/a && umount /mnt; mount --make-slave /proc"
+        prediction = predict_commands(machine(), "box", command, program="busybox")
+        assert [(step.fails, step.skipped) for step in prediction.steps] == [
+            (True, False), (False, True), (False, False),
+        ]  # fmt: skip
+        assert prediction.failed is prediction.steps[0]
+        assert changes(prediction, "box") == ["propagation /proc"]
+        assert predict_commands(machine(), "box", command, program="2.38").failed is None
+
     def test_a_failing_program_is_not_run(self) -> None:
         prediction = predict_commands(machine(), "box", "unshare -rm --mount-proc sh -c 'umount /mnt; umount /sys'")
         assert [step.skipped for step in prediction.steps] == [False, True, True, True]
@@ -240,6 +250,14 @@ class TestTelling:
         assert "\n  not run  umount /mnt/a\n" in shown
         assert "/x is not a mount point" in table(machine(), "mount --make-shared /x")
         assert "/mnt/a lies inside /mnt" in table(machine(), "mount --make-private / && mount --move /mnt /mnt/a")
+
+    def test_what_a_program_refuses_is_told_as_such(self) -> None:
+        refused = predict_commands(machine(), "box", "umount -R /mnt", program="busybox")
+        shown = FORMATS["table"](refused, Page())
+        assert shown.startswith("REFUSED  umount of BusyBox does not take '-R'; all mounts would stay as they are.")
+        assert "\n  refused  umount -R /mnt\n           umount of BusyBox does not take '-R'\n" in shown
+        (step,) = json.loads(FORMATS["json"](refused, Page()))["steps"]
+        assert (step["refused"], step["errno"]) == ("umount of BusyBox does not take '-R'", None)
 
     def test_new_namespaces_are_told_as_such(self) -> None:
         shown = table(machine(), "unshare -m mount -t tmpfs x /mnt; umount /mnt/a")

@@ -132,13 +132,20 @@ FORMS: list[tuple[str, list[str]]] = [
 
 
 def installed_program(path: str) -> str | None:
-    """The mount(8) that is found along *path*, as mntscope names it: ``util-linux 2.38.1``; ``None`` for another."""
+    """The mount(8) found along *path*, as mntscope names it: ``util-linux 2.38.1``; ``None`` for one not known."""
     program = shutil.which("mount", path=path)
     if program is None:
         return None
-    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
-    found = re.search(r"util-linux \d+\.\d+(?:\.\d+)?", said)
-    return found[0] if found else None
+    # To BusyBox --version is an option of a filesystem.
+    said = "".join(
+        done.stdout + done.stderr
+        for done in (
+            subprocess.run([program, option], capture_output=True, text=True, check=False)
+            for option in ("--version", "--help")
+        )
+    )
+    found = re.search(r"(util-linux) (\d+\.\d+(?:\.\d+)?)|(BusyBox) v(\d+\.\d+(?:\.\d+)?)", said)
+    return " ".join(filter(None, found.groups())) if found else None
 
 
 def brief(operation: Mapping[str, Any]) -> str:
