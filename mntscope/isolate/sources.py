@@ -21,6 +21,8 @@ from mntscope.isolate.target import NamespaceFds
 from mntscope.kernel.channel import Worker
 from mntscope.live.procfs import Proc
 from mntscope.model import Mount, View
+from mntscope.propagation import APART
+from mntscope.propagation.versions import BESIDE_PEERS, Kernel
 
 MOST_HELD = 200
 """Steps whose sources are kept open from the look at all of them on; those of further steps are opened again."""
@@ -52,6 +54,8 @@ class Sources:
         self.mnt = mnt
         self.hook = hook
         self._held = 0
+        kernel = os.uname()
+        self._kernel = Kernel.of(kernel.release, kernel.version)
 
     def prepare(self, step: Step | Problem) -> Prepared | Problem:
         """The step, ready to be taken, or why it cannot be; nothing is changed."""
@@ -103,6 +107,10 @@ class Sources:
 
     def _source(self, step: Rejoin) -> tuple[int, ...] | Problem:
         """Descriptors as in :class:`Prepared`, of a member whose root holds that of the mount."""
+        place = step.mount.mount_point
+        if step.was.peer_group is not None and step.was.master is not None and not self._kernel.has(BESIDE_PEERS):
+            what = f"{place} cannot rejoin peer group {step.group}: {APART}"
+            return Problem(what, "leave it so, and delete the journal")
         found = Problem("none that is in it shows all of it", "leave it so, and delete the journal")
         for view, member in step.members:
             if not under(step.was.root, member.root):
@@ -118,7 +126,6 @@ class Sources:
                 found = _explained(error, f"{member.mount_point} of {view.label}")
             finally:
                 os.close(fd)
-        place = step.mount.mount_point
         what = f"{place} cannot rejoin peer group {step.group} through any mount that is in it ({found.what})"
         return Problem(what, found.hint)
 

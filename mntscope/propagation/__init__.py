@@ -94,9 +94,10 @@ from mntscope.propagation.effects import own_labels
 from mntscope.propagation.operations import FLAGS, OPERATIONS, Operation, operation
 from mntscope.propagation.outcome import Effect, Outcome
 from mntscope.propagation.simulation import Simulation, simulate, simulate_all
-from mntscope.propagation.syscalls import BUSY
+from mntscope.propagation.syscalls import APART, BUSY
 
 __all__ = [
+    "APART",
     "BUSY",
     "FLAGS",
     "OPERATIONS",

@@ -27,6 +27,7 @@ from mntscope.propagation.umount import propagate_mount_busy, remove, umount_tre
 from mntscope.propagation.versions import (
     BENEATH,
     BENEATH_ROOT,
+    BESIDE_PEERS,
     LOCK_TAKEN_OVER,
     MOUNT_SETATTR,
     SET_GROUP,
@@ -35,6 +36,8 @@ from mntscope.propagation.versions import (
 from mntscope.propagation.world import World
 
 _EBUSY = "an open file or a working directory, here or in a namespace that loses its copy, makes umount fail with EBUSY"
+APART = "this kernel puts it apart from its peers, and may mount there twice what their master receives"
+"""Of what joined a group of slaves: it holds from then on, and no table shows it."""
 BUSY = ("whether ", f" is busy cannot be seen in mountinfo: {_EBUSY}")
 """What stands before and behind the mount point in the doubt of an umount that is not lazy."""
 
@@ -237,6 +240,8 @@ def _set_group(operation: ops.SetGroup, world: World, actor: FsRoot) -> None:
     require(not has_locked_children(world, giver, taker.root), "EINVAL")
     require(taker.group is None and taker.master is None, "EINVAL")
     require(giver.group is not None or giver.master is not None, "EINVAL")
+    if giver.group is not None and giver.master is not None and not world.kernel_has(BESIDE_PEERS):
+        world.uncertain[f"{operation.target}: {APART} (before commit {BESIDE_PEERS.source})"] = None
     taker.set_master(giver.master)
     if giver.group is not None:
         taker.join_group(giver.group)

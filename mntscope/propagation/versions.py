@@ -55,6 +55,14 @@ BENEATH = Change(
     "6ac392815628",
     (6, 5, 0),
 )
+BESIDE_PEERS = Change(
+    "what joins a group of slaves receives once, as its peers do",
+    "do_set_group()",
+    "d8cc0362f918",
+    (6, 16, 0),
+    # Linux 5.10.262 was given SET_GROUP without it.
+    stable=((5, 15, 186), (6, 1, 142), (6, 6, 94), (6, 12, 34), (6, 15, 3)),
+)
 COVERING_STAYS_UNLOCKED = Change(
     "what a tree is tucked beneath is not locked with it",
     "attach_recursive_mnt()",
@@ -98,6 +106,7 @@ CHANGES = (
     MOUNT_SETATTR,
     SET_GROUP,
     BENEATH,
+    BESIDE_PEERS,
     COVERING_STAYS_UNLOCKED,
     TUCKED_BENEATH_STACK,
     UMOUNT_REWRITTEN,

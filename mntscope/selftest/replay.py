@@ -13,7 +13,7 @@ from typing import Literal
 from mntscope.base.display import Records
 from mntscope.base.records import dataclass, replace
 from mntscope.model import Mount, Problem
-from mntscope.propagation import simulate
+from mntscope.propagation import APART, simulate
 from mntscope.propagation.operations import (
     Attach,
     CloseHandle,
@@ -61,6 +61,8 @@ class Follower:
         self._sequence = _Thread("in sequence", first)
         self._open: set[str] = set()
         """The handles that are open."""
+        self._for_good: tuple[str, ...] = ()
+        """What cannot be known any more, since an operation that the kernel remembers and no table shows."""
         self._pending: list[tuple[_Thread, Operation, Outcome | Exception]] = []
 
     def predict(self, op: Operation) -> None:
@@ -68,7 +70,12 @@ class Follower:
         threads = [self._sequence]
         if self._step_by_step:
             threads.append(_Thread("step by step", self._now))
-        self._pending = [(thread, op, thread.predict(op)) for thread in threads]
+        self._pending = [(thread, op, self._doubted(thread.predict(op))) for thread in threads]
+
+    def _doubted(self, outcome: Outcome | Exception) -> Outcome | Exception:
+        if isinstance(outcome, Exception):
+            return outcome
+        return replace(outcome, uncertain=(*outcome.uncertain, *self._for_good))
 
     def is_wrong(self, errno: str | None, after: Snapshot) -> bool:
         """Whether a prediction is wrong about this result; it may be asked again, about another one."""
@@ -80,6 +87,8 @@ class Follower:
         """Compare the predictions with how the operation ended and with the state *after* it, and go on from there."""
         judgements = [thread.judge(op, outcome, errno, after) for thread, op, outcome in self._pending]
         op = judgements[0].operation
+        if errno is None:
+            self._for_good = tuple(reason for reason in judgements[0].uncertain if APART in reason)
         if errno is None and isinstance(op, OpenTree | NewDetached):
             self._open.add(op.handle)
         elif errno is None and isinstance(op, CloseHandle):

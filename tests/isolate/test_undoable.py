@@ -17,6 +17,7 @@ from mntscope.errors import KernelError
 from mntscope.isolate import IrreversibleError, RolledBackError
 from mntscope.isolate.journal import Journal
 from mntscope.kernel import syscalls
+from mntscope.propagation.versions import Kernel
 from tests.support.isolating import Counter, descriptors, isolated, leaking, lines_at, undone
 from tests.support.throwaway import Actor, Host
 
@@ -107,6 +108,24 @@ def test_a_kernel_that_lets_no_mount_join_a_group(host: Host, tmp_path: Path, mo
     assert host.mountinfo(target) == as_isolated, "it is a slave still"
     monkeypatch.undo()
     undone(host, tmp_path / "2")
+    assert host.mountinfo(target) == before
+
+
+def test_a_kernel_that_puts_what_joins_a_group_of_slaves_apart(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Linux 5.10.262: what the group receives may be mounted there twice, so nothing is made to rejoin it."""
+
+    def receiving_and_sharing() -> None:
+        for flags in (syscalls.MS_SLAVE, syscalls.MS_SHARED):
+            syscalls.mount(None, "/proc", None, flags)
+        syscalls.mount("/proc", "/mnt", None, syscalls.MS_BIND)
+
+    target = host.unshare("unchanged", receiving_and_sharing, new_pids=True)
+    monkeypatch.setattr("mntscope.isolate.sources.Kernel.of", lambda *_: Kernel("5.10.262", (5, 10, 262), exact=True))
+    before = host.mountinfo(target)
+    with pytest.raises(IrreversibleError, match="apart from its peers"):
+        isolated(host, target, journal=tmp_path / "journal")
     assert host.mountinfo(target) == before
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from mntscope.propagation import simulate
+from mntscope.propagation import APART, operation, simulate
 from mntscope.propagation.versions import (
     BENEATH_ROOT,
+    BESIDE_PEERS,
     CHANGES,
     COVERING_STAYS_UNLOCKED,
     LOCK_TAKEN_OVER,
@@ -16,6 +17,7 @@ from mntscope.propagation.versions import (
     UNBINDABLE_DROPPED,
     Kernel,
 )
+from mntscope.selftest.replay import Follower
 from mntscope.snapshot import Snapshot
 
 DEBIAN_10 = Kernel.of("5.10.0-32-cloud-amd64", "#1 SMP Debian 5.10.223-1 (2024-08-10)")
@@ -60,6 +62,12 @@ def test_a_fix_that_stable_kernels_have_too() -> None:
     assert Kernel.of("6.16.0").has(COVERING_STAYS_UNLOCKED)
     # Of 6.14 there was no later point release.
     assert not Kernel.of("6.14.11").has(COVERING_STAYS_UNLOCKED)
+
+
+def test_a_kernel_may_have_a_change_without_the_fix_of_it() -> None:
+    late = Kernel.of("5.10.0-46-cloud-amd64", "#1 SMP Debian 5.10.262-1 (2026-07-31)")
+    assert (late.has(SET_GROUP), late.has(BESIDE_PEERS)) == (True, False)
+    assert [Kernel.of(f"6.1.{point}").has(BESIDE_PEERS) for point in (141, 142)] == [False, True]
 
 
 def test_where_the_point_release_is_not_known_that_is_a_doubt() -> None:
@@ -122,3 +130,36 @@ def test_where_what_was_there_hangs_when_a_stack_arrives_beneath_it(release: str
     bind = {"op": "bind", "ns": "A", "source": "/", "target": "/", "recursive": True}
     mounts = simulate(snapshot, bind).snapshot.view("A").mounts
     assert len(mounts) - len({(mount.parent_id, mount.mount_point) for mount in mounts}) == doubled
+
+
+SLAVES = b"""\
+10 1 0:1 / / rw,relatime - tmpfs root rw
+11 10 0:2 / /a rw,relatime shared:1 - tmpfs t rw
+12 10 0:2 / /b rw,relatime shared:2 master:1 - tmpfs t rw
+13 10 0:2 / /c rw,relatime - tmpfs t rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("release", "source", "sure"),
+    [("5.10.262", "/b", False), ("5.10.262", "/a", True), ("6.1.142", "/b", True), ("6.1.141", "/b", False)],
+)
+def test_what_joins_a_group_of_slaves_may_receive_twice(release: str, source: str, sure: bool) -> None:
+    snapshot = Snapshot.from_mountinfo({"A": SLAVES}, kernel=release)
+    outcome = simulate(snapshot, {"op": "set_group", "ns": "A", "source": source, "target": "/c"})
+    assert outcome.errno is None
+    assert any(APART in reason for reason in outcome.uncertain) is not sure
+
+
+def test_what_joined_a_group_of_slaves_is_doubted_for_good() -> None:
+    """Two copies of a mount were seen on Linux 5.10.262; what tells them apart beforehand no table shows."""
+    snapshot = Snapshot.from_mountinfo({"A": SLAVES}, kernel="5.10.262")
+    follower = Follower(snapshot)
+    for described in (
+        {"op": "set_group", "ns": "A", "source": "/b", "target": "/c"},
+        {"op": "mount", "ns": "A", "fstype": "tmpfs", "source": "u", "target": "/a/x"},
+    ):
+        follower.predict(operation(described))
+        after = simulate(snapshot, described).snapshot
+        assert [judged.result for judged in follower.judge(None, after)] == ["uncertain", "uncertain"]
+        snapshot = after
