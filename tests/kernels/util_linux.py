@@ -118,6 +118,8 @@ def main() -> int:
     if os.geteuid():
         sys.stderr.write("mounts are made, in throwaway namespaces: run it as root\n")
         return 2
+    # Linux 6.18 numbers namespaces for each processor by itself, which decides whose files may be mounted where.
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     debian = Debian(arguments.build.resolve() / "debian")
     commands = tuple(arguments.command or COMMANDS)
     environment = {"LIBMOUNT_FORCE_MOUNT2": "always"} if arguments.mount2 else {}
