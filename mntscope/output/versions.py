@@ -10,9 +10,10 @@ from mntscope.output.formats import Format, documents, table
 from mntscope.output.writers.json import json_text
 from mntscope.output.writers.page import Page
 from mntscope.parse import mount_program
-from mntscope.propagation.versions import CHANGES, TESTED, Change, Kernel, Release
+from mntscope.propagation.versions import ASKED, CHANGES, TESTED, Change, Kernel, Release
 
 PROGRAMS = ("Since", "What mount(8) and umount(8) of util-linux do", "File")
+CALLS = ("Since", "What is asked of the kernel, if it has it", "Else")
 COLUMNS = ("Since", "Here", "What kernels do", "Function", "Commit")
 
 
@@ -32,12 +33,22 @@ def _blocks(kernel: Kernel) -> Iterator[Block]:
         for change in CHANGES
     )
     yield Table(COLUMNS, rows)
+    yield Table(CALLS, tuple((_release(call.since), call.name, call.without) for call in ASKED))
     programs = ((_number(change.since), change.name, name(change.source)) for change in mount_program.CHANGES)
     yield Table(PROGRAMS, tuple(programs))
+    yield Paragraph(
+        "Older ones refuse "
+        + ", ".join(f"{program} {option} ({_number(since)})" for (program, option), since in _OPTIONS_SINCE)
+        + ". BusyBox makes one mount(2) with all flags, of which the kernel heeds some, and refuses most of the options"
+        " that util-linux has."
+    )
     stable = [change for change in CHANGES if change.stable]
     for change in stable:
         releases = ", ".join(".".join(map(str, release)) for release in change.stable)
         yield Paragraph(f"Commit {change.source} came to {releases} as well.")
+
+
+_OPTIONS_SINCE = sorted(mount_program.OPTIONS_SINCE.items(), key=lambda item: item[1])
 
 
 def _range(change: Change) -> str:
@@ -71,9 +82,17 @@ def as_json(kernel: Kernel, page: Page) -> str:  # noqa: ARG001
             "tested": [_release(release) for release in TESTED],
             "caveats": list(kernel.caveats()),
             "changes": [_change_json(kernel, change) for change in CHANGES],
+            "calls": [
+                {"name": call.name, "since": _release(call.since), "function": call.function, "without": call.without}
+                for call in ASKED
+            ],
             "mount_programs": [
                 {"name": change.name, "since": _number(change.since), "source": change.source}
                 for change in mount_program.CHANGES
+            ],
+            "options": [
+                {"program": program, "option": option, "since": _number(since)}
+                for (program, option), since in _OPTIONS_SINCE
             ],
         },
     )

@@ -116,6 +116,39 @@ CHANGES = (
 )
 """All of them, the oldest first."""
 
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A call that is made where the kernel has it: it is tried, as a sandbox may refuse what a kernel has."""
+
+    name: str
+    function: str
+    since: Release
+    without: str
+    """What is done instead, or not known."""
+
+
+ASKED = (
+    Asked(
+        "statx(2) and statmount(2) tell the unique ID of a mount",
+        "cp_statx()",
+        (6, 8, 0),
+        "a mount is known by an ID that may be given anew",
+    ),
+    Asked(
+        "NS_MNT_GET_NEXT lists every mount namespace",
+        "ns_ioctl()",
+        (6, 12, 0),
+        "those without a process are found by their files alone",
+    ),
+    Asked(
+        "statmount(2) tells all that a line of mountinfo holds",
+        "do_statmount()",
+        (6, 15, 0),
+        "mountinfo is read, which takes long where slaves are many",
+    ),
+)
+
 TESTED: tuple[Release, Release] = (5, 10, 0), (7, 3, 99)
 """The oldest and the newest release that was compared with the model."""
 

@@ -207,6 +207,7 @@ def tests(wanted: Wanted) -> Done:
                 counts["failed"] += 1
                 why = (failure.get("message") or "").strip().splitlines()[:1]
                 lines.append(f"{case.get('classname')}::{case.get('name')}: {' '.join(why):.160}")
+                sys.stdout.write(f"  {lines[-1]}\n")
             elif skip is not None:
                 counts["skipped"] += 1
                 skipped[str(skip.get("message"))] += 1

@@ -32,3 +32,14 @@ def test_each_format_tells_function_and_commit(kind: str) -> None:
         assert change.source in text
         assert change.function in text
     assert "if its point release has it" in text
+
+
+def test_what_is_asked_and_what_is_refused_is_told_too() -> None:
+    document = json.loads(FORMATS["json"](OLD, Page()))
+    assert [(call["since"], call["function"]) for call in document["calls"]] == [
+        ("6.8", "cp_statx()"),
+        ("6.12", "ns_ioctl()"),
+        ("6.15", "do_statmount()"),
+    ]
+    assert {"program": "mount", "option": "--beneath", "since": "2.42"} in document["options"]
+    assert "mount --mkdir (2.38)" in FORMATS["table"](OLD, Page(width=2000))
