@@ -12,6 +12,7 @@ import pytest
 
 from mntscope.errors import KernelError
 from mntscope.kernel import syscalls
+from tests.support.features import LISTMOUNT, LISTS_NAMESPACES, MNTNS_ID, MOUNT_SETATTR, SET_GROUP, needs
 from tests.support.throwaway import Host, Scratch
 
 
@@ -74,6 +75,7 @@ def test_an_ioctl_names_its_request() -> None:
         syscalls.ns_get_userns(device.fileno())
 
 
+@needs(MOUNT_SETATTR)
 def test_a_detached_tree_is_changed_then_attached(scratch: Scratch, tmp_path: Path) -> None:
     def body() -> None:
         syscalls.mount("none", str(tmp_path), "tmpfs", 0)
@@ -105,6 +107,7 @@ def test_a_filesystem_configured_by_descriptor(scratch: Scratch, tmp_path: Path)
     scratch(body)
 
 
+@needs(SET_GROUP)
 def test_set_group_rejoins_a_peer_group(scratch: Scratch, tmp_path: Path) -> None:
     def body() -> None:
         one, other = tmp_path / "one", tmp_path / "other"
@@ -132,6 +135,7 @@ def test_pivot_root(scratch: Scratch, tmp_path: Path) -> None:
     scratch(body)
 
 
+@needs(MNTNS_ID)
 def test_setns_and_the_identity_of_a_mount_namespace(host: Host) -> None:
     def body() -> tuple[int, int]:
         namespace = os.open(f"/proc/{host.pid}/ns/mnt", os.O_RDONLY)
@@ -146,6 +150,7 @@ def test_setns_and_the_identity_of_a_mount_namespace(host: Host) -> None:
     assert owner == user_namespace
 
 
+@needs(LISTS_NAMESPACES)
 def test_the_mount_namespaces_are_a_chain(host: Host) -> None:
     with open(f"/proc/{host.pid}/ns/mnt") as namespace:
         here = syscalls.ns_get_mntns_id(namespace.fileno())
@@ -167,6 +172,7 @@ def test_the_mount_namespaces_are_a_chain(host: Host) -> None:
     assert info.nr_mounts - host.mountinfo().count(b"\n") in (0, 1)
 
 
+@needs(LISTMOUNT, MNTNS_ID)
 def test_listmount_and_statmount_show_another_namespace(host: Host) -> None:
     with open(f"/proc/{host.pid}/ns/mnt") as namespace:
         number = syscalls.ns_get_mntns_id(namespace.fileno())
