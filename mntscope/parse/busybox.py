@@ -13,7 +13,7 @@ from mntscope.parse.arguments import Argument, Arguments, Refused
 from mntscope.parse.commands import Actor, Call
 from mntscope.parse.mount_calls import bind_of, fs_type_of, new_filesystem, set_flags
 from mntscope.parse.mount_flags import TAKES_BACK, flags_after
-from mntscope.parse.shell import Text
+from mntscope.parse.shell import Text, quoted
 
 _FLAGS = {*TAKES_BACK, *TAKES_BACK.values(), "dirsync", "nosymfollow"} - {"iversion", "noiversion", "silent", "loud"}
 _PROPAGATION = tuple(f"make-{r}{kind}" for r in ("", "r") for kind in ("shared", "slave", "private", "unbindable"))
@@ -75,24 +75,22 @@ def _call(words: Sequence[Text], source: Text | None, target: Text, arguments: A
     ]
     new = new_filesystem(fs_type_of(arguments, source), source.chars, path, flags, strange, actor)
     if "#" in source.chars:
-        doubt = (
-            f"{path}: whether there is a program {source.chars.partition('#')[0]!r}, which BusyBox runs to mount this"
-        )
+        program = quoted(source.chars.partition("#")[0])
+        doubt = f"{path}: whether there is a program {program}, which BusyBox would run to mount this"
         return replace(new, errno=new.errno or "ENOENT", doubts=(*new.doubts, doubt))
     return new
 
 
 def _words(arguments: Arguments) -> list[Text]:
     """The words of all lists of options, in BusyBox's order: a later list brings only what is not there yet."""
-    lists = [
-        option.value for name in ("options_first", "options") for option in arguments.options if option.name == name
-    ]
-    lists += [
-        replace(option.text, chars=name, places=[option.text.places[0]] * (1 + len(name)))
-        for name in ("ro", "rw")
-        for option in arguments.options
-        if option.name == name
-    ]
+
+    def given(name: str) -> Iterator[Argument]:
+        return (option for option in arguments.options if option.name == name)
+
+    lists = [option.value for name in ("options_first", "options") for option in given(name)]
+    for name in ("ro", "rw"):
+        # Of the letter, the word that it stands for.
+        lists += [replace(of.text, chars=name, places=[of.text.places[0]] * (1 + len(name))) for of in given(name)]
     words: list[Text] = []
     for text in lists:
         known = {word.chars for word in words}
