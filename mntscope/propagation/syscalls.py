@@ -62,7 +62,7 @@ def carry_out(operation: ops.Operation, world: World, actor: FsRoot) -> None:
 def _mount(operation: ops.MountNew, world: World, actor: FsRoot) -> None:
     """mount(2) of a filesystem: fs/namespace.c, do_new_mount() and do_add_mount()."""
     target = lookup_target(world, actor, operation.target)
-    require(not is_deleted(target), "ENOENT")
+    require(may_be_mounted_on(target), "ENOENT")
     require(check_mnt(target.mount, actor.namespace), "EINVAL")
     new = new_mount(world, operation.fstype, operation.source, operation.options, operation.device)
     require(operation.again or not (target.mount.device == new.device and target.is_mount_root), "EBUSY")
@@ -79,7 +79,7 @@ def _bind(operation: ops.Bind, world: World, actor: FsRoot) -> None:
         return
     source = lookup(world, actor, operation.source)
     require(not mnt_ns_loop(world, actor, source.mount.root), "EINVAL")
-    require(not is_deleted(target), "ENOENT")
+    require(may_be_mounted_on(target), "ENOENT")
     require(check_mnt(target.mount, actor.namespace), "EINVAL")
     tree = copy_for_bind(world, source, actor.namespace, recursive=operation.recursive)
     tree.options = with_attributes(tree.options, operation.attributes)
@@ -92,7 +92,7 @@ def _bind(operation: ops.Bind, world: World, actor: FsRoot) -> None:
 def bind_namespace_file(world: World, actor: FsRoot, nsfs: str, target: Path) -> None:
     """A bind of what a link in /proc/PID/ns leads to: a file of nsfs, whose own mount is in no namespace."""
     require(not mnt_ns_loop(world, actor, nsfs), "EINVAL")
-    require(not is_deleted(target), "ENOENT")
+    require(may_be_mounted_on(target), "ENOENT")
     require(check_mnt(target.mount, actor.namespace), "EINVAL")
     require(world.snapshot.skeleton is None or is_file(world, target.dentry), "ENOTDIR")
     new = new_mount(world, "nsfs", "nsfs", ("rw",), nsfs_device(world), root=nsfs)
@@ -129,7 +129,7 @@ def _umount(operation: ops.Umount, world: World, actor: FsRoot) -> None:
 def _set_propagation(operation: ops.SetPropagation, world: World, actor: FsRoot) -> None:
     """mount(2) with MS_SHARED and its like: fs/namespace.c, do_change_type()."""
     target = lookup(world, actor, operation.target)
-    require(target.is_mount_root, "EINVAL")
+    require(target.is_mount_root and target.mount.namespace is not None, "EINVAL")
     change_types(world, target.mount, operation.type, recursive=operation.recursive)
 
 
@@ -341,9 +341,19 @@ def copy_for_bind(world: World, source: Path, namespace: MountNamespace, *, recu
     return clone_mnt(world, mount, dentry)
 
 
+def may_be_mounted_on(place: Path) -> bool:
+    """Whether it is a directory or file that is still there, of a mount that is.
+
+    The root of a process may be neither, once it was unmounted lazily: ENOENT, as seen on Linux 6.18.
+    """
+    return not is_deleted(place) and place.mount.namespace is not None
+
+
 def do_move_mount(world: World, actor: FsRoot, source: Path, target: Path, *, beneath: bool = False) -> None:
     """Move what is mounted at *source*, or a detached tree, to *target*: fs/namespace.c, do_move_mount()."""
     tree, (parent, mountpoint) = source.mount, target
+    require(target.mount.namespace is not None, "ENOENT")
+    require(tree.namespace is not None, "EINVAL")
     assert tree.namespace is not None
     top = target.mount.topmost_overmount()
     if beneath:

@@ -14,6 +14,7 @@ import pytest
 
 from mntscope.isolate.journal import Journal
 from mntscope.kernel import syscalls
+from tests.support.features import SET_GROUP, needs
 from tests.support.isolating import leaking, lines_at, undone
 from tests.support.throwaway import Host
 
@@ -35,6 +36,7 @@ def busy() -> None:
             time.sleep(PAUSE)
 
 
+@needs(SET_GROUP)
 def test_many_at_once_on_a_busy_host(host: Host, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     targets = [leaking(host) for _ in range(MANY)]
     before = host.mountinfo()

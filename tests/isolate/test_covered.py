@@ -12,6 +12,7 @@ import pytest
 from mntscope import RefusedError
 from mntscope.isolate import IrreversibleError
 from mntscope.kernel import syscalls
+from tests.support.features import SET_GROUP, needs
 from tests.support.isolating import in_namespace_of, isolated, leaking, lines_at, undone
 from tests.support.throwaway import Actor, Host
 
@@ -38,6 +39,7 @@ def target(host: Host) -> Actor:
     return leaking(host)
 
 
+@needs(SET_GROUP)
 def test_what_is_reachable_becomes_private_and_what_is_covered_is_named(
     host: Host, target: Actor, tmp_path: Path
 ) -> None:
@@ -99,6 +101,7 @@ def test_without_recursive_what_is_covered_elsewhere_does_not_matter(host: Host,
     assert (host.mountinfo(), host.mountinfo(target)) == before
 
 
+@needs(SET_GROUP)
 def test_forced_it_takes_what_is_covered_too_and_undo_waits_until_that_is_uncovered(
     host: Host, target: Actor, tmp_path: Path
 ) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from mntscope.isolate.journal import locked
+from tests.support.features import SET_GROUP, needs
 from tests.support.isolating import leaking, undone
 from tests.support.throwaway import Actor, Host
 
@@ -66,6 +67,7 @@ def open_below(directory: Path) -> list[str]:
     return found
 
 
+@needs(SET_GROUP)
 def test_killed_at_any_moment(host: Host, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     target = leaking(host)
     chance = random.Random(SEED)
@@ -126,6 +128,7 @@ def test_killed_at_any_moment(host: Host, tmp_path: Path, capsys: pytest.Capture
         sys.stdout.write(f"\n{KILLS} kills of an isolate of {takes:.2f} s: {said}\n")
 
 
+@needs(SET_GROUP)
 def test_an_undo_that_was_killed_is_gone_on_with(host: Host, tmp_path: Path) -> None:
     target = leaking(host)
     chance = random.Random(SEED)

@@ -10,7 +10,7 @@ import pytest
 from mntscope import MntscopeError
 from mntscope.isolate import Isolation
 from mntscope.kernel import syscalls
-from tests.support.isolating import isolated, lines_at, undone
+from tests.support.isolating import isolated, lines_at, mount_of, undone
 from tests.support.scenes import Bind, program, runc, volume
 from tests.support.throwaway import Host
 
@@ -95,7 +95,7 @@ def test_a_chroot_inside_a_namespace(host: Host, tmp_path: Path) -> None:
     done = part.isolate()
     assert done.plan.paths == (str(jail / "proc"),)
     assert [(action.operation.op, action.path) for action in done.plan.actions] == [
-        ("propagation", "/"),
+        ("propagation", mount_of(host, tmp_path)),
         ("mount", str(jail / "proc")),
     ]
     assert processes_seen_by(target.pid) == 1

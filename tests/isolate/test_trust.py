@@ -25,6 +25,7 @@ from mntscope.isolate.trust import open_directory
 from mntscope.kernel import syscalls
 from mntscope.kernel.mount_ids import unique_ids
 from mntscope.live.namespaces import identify
+from tests.support.features import LISTMOUNT, MNTNS_ID, SET_GROUP, needs
 from tests.support.isolating import descriptors, isolated, leaking, lines_at, undone
 from tests.support.throwaway import NOBODY, Actor, Host, Scratch, become_nobody, error_of, in_fork
 
@@ -207,9 +208,17 @@ def other_line(line: str) -> Callable[[dict[str, Any]], object]:
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (without_unique_ids, "does not tell the unique id of mount"),
-        (without_peers_unique_ids, "does not tell the unique ids of the mounts in peer group"),
-        (lambda document: document.update(namespace_id=None), "does not tell the 64-bit id of its namespace"),
+        pytest.param(without_unique_ids, "does not tell the unique id of mount", marks=needs(LISTMOUNT)),
+        pytest.param(
+            without_peers_unique_ids,
+            "does not tell the unique ids of the mounts in peer group",
+            marks=needs(LISTMOUNT),
+        ),
+        pytest.param(
+            lambda document: document.update(namespace_id=None),
+            "does not tell the 64-bit id of its namespace",
+            marks=needs(MNTNS_ID),
+        ),
         (in_line(" / /proc ", " /sys /proc "), "and the journal speaks of /sys of"),
         (other_line(""), "is no line of mountinfo"),
         (other_line("1 1 0:1 / / rw - proc proc rw\n2 1 0:1 / /a rw - proc proc rw"), "is no line of mountinfo"),
@@ -221,6 +230,7 @@ def test_what_does_not_fit_is_refused(scene: Scene, change: Callable[[dict[str, 
     assert why in scene.refused()
 
 
+@needs(LISTMOUNT)
 def test_a_number_alone_is_no_peer_group(scene: Scene) -> None:
     """The group that bears the number now has none of those that were in it: it is not joined."""
 
@@ -238,6 +248,7 @@ def test_a_number_alone_is_no_peer_group(scene: Scene) -> None:
     assert lines_at(scene.host, "/proc") == host
 
 
+@needs(LISTMOUNT)
 def test_an_unrelated_private_mount_gets_no_place_in_the_hosts_group(host: Host, tmp_path: Path) -> None:
     """As a stranger would write it, but owned by root: the mount was never in the group, nor of its kernel's ids."""
 
@@ -307,6 +318,7 @@ def test_somebody_elses_change_since_is_not_taken_back(scene: Scene) -> None:
 # The host's own namespace
 
 
+@needs(SET_GROUP)
 def test_the_hosts_own_namespace_takes_two_words(machine: Host, tmp_path: Path) -> None:
     """That of isolate, in the journal, and that of undo."""
     sibling = machine.spawn()

@@ -18,6 +18,7 @@ from mntscope.isolate import IrreversibleError, RolledBackError
 from mntscope.isolate.journal import Journal
 from mntscope.kernel import syscalls
 from mntscope.propagation.versions import Kernel
+from tests.support.features import SET_GROUP, needs
 from tests.support.isolating import Counter, descriptors, isolated, leaking, lines_at, undone
 from tests.support.throwaway import Actor, Host
 
@@ -87,6 +88,7 @@ def test_locked_mounts_do_not_matter_where_another_member_has_none(host: Host, t
     assert (host.mountinfo(first), host.mountinfo(second)) == before
 
 
+@needs(SET_GROUP)
 def test_a_kernel_that_lets_no_mount_join_a_group(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = leaking(host)
     move_mount = syscalls.move_mount
@@ -297,6 +299,7 @@ def test_undo_while_two_processes_use_what_it_takes_away(host: Host, tmp_path: P
     assert (host.mountinfo(), host.mountinfo(target)) == before
 
 
+@needs(SET_GROUP)
 def test_a_member_in_a_namespace_without_processes_is_a_way_back(
     one_processor: None, host: Host, tmp_path: Path
 ) -> None:

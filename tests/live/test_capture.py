@@ -18,6 +18,7 @@ from mntscope.live import capture, table_source
 from mntscope.live.procfs import open_proc
 from mntscope.snapshot import Snapshot
 from tests.support import scenes
+from tests.support.features import MNTNS_ID, needs
 from tests.support.throwaway import Actor, Host, Scratch, as_nobody, error_of, in_fork
 
 
@@ -45,6 +46,7 @@ def test_the_namespaces_of_a_machine(machine: Host) -> None:
     assert snapshot.mountinfo("host") == machine.mountinfo()
 
 
+@needs(MNTNS_ID)
 def test_the_facts_of_a_namespace_and_its_process(machine: Host) -> None:
     target = machine.unshare("slave", lambda: syscalls.prctl(syscalls.PR_SET_NAME, b"a) (b\n"))
     view = machine.call(capture, [target.inner]).view(target.inner)
@@ -155,11 +157,14 @@ def test_a_table_that_never_holds_still_is_reported(machine: Host, tmp_path: Pat
         os.nice(19)
         return capture([target.inner])
 
+    # On a slow machine other things may not be seen in time as well.
+    what = "the mounts kept changing while they were read: this is the last reading"
     snapshots = (machine.call(slowly) for _ in range(100))
-    snapshot = next(snapshot for snapshot in snapshots if snapshot.not_seen)
-    assert [problem.what for problem in snapshot.not_seen] == [
-        "the mounts kept changing while they were read: this is the last reading"
-    ]
+    caught = (snapshot for snapshot in snapshots if what in {problem.what for problem in snapshot.not_seen})
+    snapshot = next(caught, None)
+    if snapshot is None and len(os.sched_getaffinity(0)) == 1:
+        pytest.skip("on one processor the other had no turn between two readings")
+    assert snapshot is not None
     assert snapshot.view(target.inner).problems == ()
     assert f"/{tmp_path.name} " in snapshot.mountinfo(target.inner).decode()
 

@@ -15,6 +15,7 @@ from mntscope.errors import KernelError
 from mntscope.kernel import syscalls
 from mntscope.model import Namespace, View
 from mntscope.propagation import Outcome, simulate
+from tests.support.features import MNTNS_ID, needs
 from tests.support.throwaway import Actor, Host, Mode
 
 KINDS = sorted(os.listdir("/proc/self/ns"))
@@ -93,6 +94,7 @@ def three(host: Host, path: Path, old: Mode, young: Mode) -> Three:
         (("private", "private"), {("host", "old"), ("host", "young"), ("old", "young")}),
     ],
 )
+@needs(MNTNS_ID)
 def test_the_file_of_a_mount_namespace_in_every_direction(
     one_processor: None, host: Host, tmp_path: Path, modes: tuple[Mode, Mode], bind: set[tuple[str, str]]
 ) -> None:
@@ -112,6 +114,7 @@ def test_the_file_of_a_mount_namespace_in_every_direction(
 
 @pytest.mark.parametrize("mode", ["unchanged", "slave", "private"])
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "mnt"])
+@needs(MNTNS_ID)
 def test_every_other_kind_goes_wherever_an_event_goes(host: Host, tmp_path: Path, kind: str, mode: Mode) -> None:
     machines = three(host, tmp_path / "f", mode, "unchanged")
     for by in LABELS:
@@ -124,6 +127,7 @@ def test_every_other_kind_goes_wherever_an_event_goes(host: Host, tmp_path: Path
         machines.put_back(by)
 
 
+@needs(MNTNS_ID)
 def test_a_copied_namespace_has_the_files_of_others_but_for_those_of_mount_namespaces(
     one_processor: None, host: Host, tmp_path: Path
 ) -> None:
@@ -163,6 +167,7 @@ def test_without_their_ages_who_binds_whom_is_uncertain() -> None:
     assert bind("old", 4) == (None, 1)
 
 
+@needs(MNTNS_ID)
 def test_a_directory_that_was_removed_is_still_shown_and_good_for_nothing(host: Host, tmp_path: Path) -> None:
     machines = three(host, tmp_path / "f", "private", "private")
     names = ("gone", "shows", "other", "moved")

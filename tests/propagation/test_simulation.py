@@ -171,3 +171,25 @@ def _members(simulation: Simulation) -> dict[int, tuple[int, ...]]:
 def test_one_operation_is_what_simulate_says(world: Snapshot, operation: dict[str, Any]) -> None:
     with suppress(MntscopeError):
         assert Simulation(world).run(operation) == simulate(world, operation)
+
+
+@pytest.mark.parametrize(
+    ("described", "errno"),
+    [
+        ({"op": "move", "source": "/", "target": "/"}, "ENOENT"),
+        ({"op": "move_beneath", "source": "/", "target": "/"}, "ENOENT"),
+        ({"op": "bind", "source": "/", "target": "/"}, "ENOENT"),
+        ({"op": "mount", "fstype": "tmpfs", "source": "z", "target": "/"}, "ENOENT"),
+        ({"op": "umount", "target": "/"}, "EINVAL"),
+        ({"op": "propagation", "target": "/", "type": "slave"}, "EINVAL"),
+        ({"op": "remount", "target": "/", "ro": True}, "EINVAL"),
+        ({"op": "set_group", "source": "/", "target": "/"}, "EINVAL"),
+        ({"op": "open_tree", "source": "/", "handle": "h"}, "EINVAL"),
+    ],
+)
+def test_in_a_root_that_was_unmounted_lazily_nothing_can_be_done(described: dict[str, Any], errno: str) -> None:
+    """Each as Linux 6.18 does it."""
+    line = b"%d 1 0:1 / / rw,relatime shared:1 - tmpfs none rw\n"
+    simulation = Simulation(Snapshot.from_mountinfo({"A": line % 10, "B": line % 20}, kernel="6.18.0"))
+    assert simulation.carry_out({"op": "umount", "ns": "A", "target": "/", "lazy": True}) is None
+    assert simulation.carry_out({"ns": "A", **described}) == errno

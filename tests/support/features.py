@@ -26,6 +26,11 @@ class Feature:
     since: str
     here: Callable[[], bool]
 
+    @property
+    def missing(self) -> str:
+        """Why a test is skipped that needs it."""
+        return f"this kernel has no {self.name} (Linux {self.since})"
+
 
 def _answers(call: Callable[..., object], *arguments: object, otherwise: tuple[int, ...] = (errno.ENOSYS,)) -> bool:
     """Whether the kernel has a call, which fails: not in the way in which one fails that it has not."""
@@ -72,6 +77,5 @@ STATMOUNT_TELLS_ALL = Feature("all of a line of mountinfo by statmount(2)", "6.1
 
 def needs(*features: Feature) -> pytest.MarkDecorator:
     """The mark of a test for which the kernel must have all *features*."""
-    missing = [feature for feature in features if not feature.here()]
-    reason = ", ".join(f"this kernel has no {feature.name} (Linux {feature.since})" for feature in missing)
-    return pytest.mark.skipif(bool(missing), reason=reason or "nothing is missing")
+    reasons = [feature.missing for feature in features if not feature.here()]
+    return pytest.mark.skipif(bool(reasons), reason=", ".join(reasons) or "nothing is missing")

@@ -10,10 +10,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from mntscope.cli.targets import resolve
-from mntscope.isolate import Capture, Isolation, Undoing, isolate, put_back
+from mntscope.isolate import Capture, IrreversibleError, Isolation, Undoing, isolate, put_back
 from mntscope.kernel import syscalls
+from tests.support.features import SET_GROUP
 from tests.support.throwaway import Actor, Host, in_fork
+
+_CAN_REJOIN = SET_GROUP.here()
+"""Of this kernel, whatever a test makes of its calls."""
 
 Table = dict[str, str]
 """The line of each mount, by mount ID."""
@@ -32,10 +38,18 @@ def leaking(host: Host) -> Actor:
 def isolated(
     host: Host, target: Actor | int | str, *paths: str, journal: Path, everything: bool = False, **options: Any
 ) -> Isolation:
-    """Isolates a target of the host; with *everything*, from all other namespaces of the machine."""
+    """Isolates a target of the host; with *everything*, from all other namespaces of the machine.
+
+    Where no mount can rejoin a group, isolate refuses, as it should: then the test ends here, skipped.
+    """
     named = target.pid if isinstance(target, Actor) else target
     capture = capture_from(host, everything=everything)
-    return isolate(named, paths or ("/proc",), capture=capture, journal=str(journal), **options)
+    try:
+        return isolate(named, paths or ("/proc",), capture=capture, journal=str(journal), **options)
+    except IrreversibleError:
+        if _CAN_REJOIN:
+            raise
+        pytest.skip(SET_GROUP.missing)
 
 
 def undone(
@@ -43,6 +57,12 @@ def undone(
 ) -> Undoing:
     """Undoes what a journal says; *hook* is called before each system call."""
     return put_back(str(journal), capture=capture_from(host, everything=everything), hook=hook)
+
+
+def mount_of(host: Host, path: Path) -> str:
+    """The mount point of the mount that *path* is in: ``/``, or ``/tmp`` where that is one of its own."""
+    points = {line.split(" ")[4] for line in host.mountinfo().decode().splitlines()}
+    return next(str(parent) for parent in (path, *path.parents) if str(parent) in points)
 
 
 def lines_at(host: Host, path: str, actor: Actor | None = None) -> list[str]:
