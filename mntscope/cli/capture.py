@@ -6,7 +6,7 @@ import argparse
 import os
 import time
 
-from mntscope.cli.output_options import page, progress, write_standard_output
+from mntscope.cli.output_options import add_format_options, page, progress, write_standard_output
 
 HELP = "write what can be seen of this machine to a snapshot file"
 
@@ -21,7 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", metavar="FILE", help="where to (default: HOSTNAME-TIME.mntscope.json.gz)")
     parser.add_argument("--force", action="store_true", help="overwrite FILE if it exists")
     parser.add_argument("--with-secrets", action="store_true", help="keep passwords in mount options and sources")
-    parser.add_argument("--format", choices=FORMATS, default="table", help="how to say what was written")
+    add_format_options(parser, FORMATS)
     parser.epilog = (
         "The file is read back as snapshot:FILE#LABEL, where LABEL is host or a pid, by --snapshot FILE, and by "
         "mntscope.load in Python. It holds mount tables, without passwords, who lives in which namespace, which kernel "

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from mntscope.base import signals
 from mntscope.cli.output_options import TARGETS, write_standard_output
-from mntscope.cli.parser import COMMANDS, Help, Parser, command_parser, parse
+from mntscope.cli.parser import COMMANDS, Help, Parser, command_parser, commands_text, near, parse
 from mntscope.errors import MntscopeError, ParseError, UsageError
 from mntscope.output.escape import visible
 
@@ -47,13 +47,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def overview() -> argparse.ArgumentParser:
     """The parser of what comes before the command, and the text of ``mntscope --help``."""
-    width = max(map(len, COMMANDS))
-    commands = "".join(f"  {name:{width}}  {help_line}\n" for name, help_line in COMMANDS.items())
     parser = Parser(
         prog="mntscope",
         usage="mntscope COMMAND [ARGUMENT ...]",
         description=OVERVIEW,
-        epilog=f"Commands (mntscope COMMAND --help says more):\n{commands}\n{TARGETS}\n{EXIT_CODES}",
+        epilog=f"{commands_text()}\nmntscope help COMMAND says more.\n\n{TARGETS}\n{EXIT_CODES}",
         formatter_class=Help,
         allow_abbrev=False,
     )
@@ -91,15 +89,19 @@ def _run(argv: list[str]) -> int:
         if start and overview().parse_args(argv[:start]).version:
             return _show_version()
         if start == len(argv):
-            raise UsageError("no command", hint=f"there are {', '.join(COMMANDS)}; try mntscope --help")
-        name = argv[start]
+            write_standard_output(f"{OVERVIEW}\n\n{commands_text()}\nmntscope help COMMAND says more.\n")
+            return 0
+        name, rest = argv[start], argv[start + 1 :]
+        if name == "help":
+            name, rest = (rest[0], ["--help"]) if rest else ("", [])
+            if not name:
+                overview().print_help()
+                return 0
         if name not in COMMANDS:
-            import difflib
-
-            near = difflib.get_close_matches(name, COMMANDS, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
-            raise UsageError(f"no command {name!r}", hint=hint)
-        arguments = parse(command_parser(name), argv[start + 1 :])
+            raise UsageError(
+                f"no command {name!r}", hint=near(name, [*COMMANDS, "help"]) or f"there are {', '.join(COMMANDS)}"
+            )
+        arguments = parse(command_parser(name), rest)
     except SystemExit as shown:
         # --help has been printed.
         return int(shown.code or 0)

@@ -5,7 +5,16 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from mntscope.cli.output_options import TARGETS, add_against, add_output_options, page, write_output
+from mntscope.base.records import replace
+from mntscope.cli.output_options import (
+    TARGETS,
+    add_against,
+    add_output_options,
+    add_table_options,
+    columns_of,
+    page,
+    write_output,
+)
 
 if TYPE_CHECKING:
     from mntscope.analysis.namespaces import NamespaceList
@@ -15,10 +24,11 @@ HELP = "every mount namespace: whose it is, and what it shares with the host"
 COLUMNS = """\
 Columns:
   NAMESPACE   its container, unit or sandbox; otherwise a process of it, or its inode
-  KEPT BY     its first process; where it has none, the mount or file descriptor that keeps it alive
+  KEPT-BY     its first process; where it has none, the mount or file descriptor that keeps it alive
   SHARED      in how many peer groups both it and the host have mounts
   VERDICT     leaks: what it mounts or unmounts reaches the host; receives: the host's reaches it; isolated: neither
-  WORST LEAK  how bad, and where in the namespace; `mntscope diff` says more
+  WORST-LEAK  how bad, and where in the namespace; `mntscope diff` says more
+  LABEL ID USER-NAMESPACE OWNER POD LEAKS-OUT LEAKS-IN   where they are asked for
 """
 
 FORMATS = ("table", "json", "csv", "markdown", "html")
@@ -28,6 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("--snapshot", metavar="FILE", help="a captured snapshot or sosreport, not the running machine")
     add_against(parser)
+    add_table_options(parser)
     parser.add_argument("--all", action="store_true", help="show long lists in full")
     add_output_options(parser, FORMATS)
     parser.epilog = f"{COLUMNS}\n{TARGETS}\nExit codes: 0 listed, 2 trouble"
@@ -35,9 +46,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Read every mount namespace, compare each with the host's, and list them."""
-    from mntscope.output.namespaces import FORMATS as WRITERS
+    from mntscope.output import namespaces as output
 
-    write_output(arguments, WRITERS[arguments.format](result(arguments), page(arguments)))
+    columns = columns_of(arguments, output.NAMES, output.USUAL)
+    on = replace(page(arguments), columns=columns or ())
+    write_output(arguments, output.FORMATS[arguments.format](result(arguments), on))
     return 0
 
 

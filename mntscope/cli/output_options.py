@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from mntscope.errors import AccessError
+from mntscope.errors import AccessError, UsageError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -29,16 +29,54 @@ A TARGET is one of
 
 
 def add_output_options(parser: argparse.ArgumentParser, formats: Iterable[str]) -> None:
-    """``--format`` (*formats* by name, the first by default) and ``-o FILE``."""
+    """As :func:`add_format_options`, and ``-o FILE``."""
+    add_format_options(parser, formats)
+    parser.add_argument("-o", "--output", metavar="FILE", help="write to FILE (all of it, or nothing) instead")
+
+
+def add_format_options(parser: argparse.ArgumentParser, formats: Iterable[str]) -> None:
+    """``--format`` (*formats* by name, the first by default), ``--json`` and ``--color``."""
     names = list(formats)
     parser.add_argument(
         "--format", choices=names, default=names[0], help=f"how to write the result (default: {names[0]})"
+    )
+    parser.add_argument("-J", "--json", action="store_const", const="json", dest="format", help="as --format json")
+    parser.add_argument(
+        "--color",
+        choices=("auto", "always", "never"),
+        default="auto",
+        help="whether a table has colours (default: auto, on a terminal; NO_COLOR and FORCE_COLOR are heeded)",
     )
     if "csv" in names:
         parser.add_argument(
             "--csv-exact", action="store_true", help="in CSV, no ' before what a spreadsheet would take for a formula"
         )
-    parser.add_argument("-o", "--output", metavar="FILE", help="write to FILE (all of it, or nothing) instead")
+
+
+def add_table_options(parser: argparse.ArgumentParser, note: str = "") -> None:
+    """What util-linux has for a table that a script will read; *note* is on the columns of other formats."""
+    of_others = f" ({note})" if note else ""
+    parser.add_argument(
+        "--columns", metavar="A,B", help=f"these columns, or with + before them these as well{of_others}"
+    )
+    parser.add_argument("--noheadings", action="store_true", help="the rows of the table, and no more")
+    parser.add_argument(
+        "--raw", action="store_true", help="cells with one blank between them; in them it is \\x20; an empty one is -"
+    )
+
+
+def columns_of(arguments: argparse.Namespace, known: Iterable[str], usual: Iterable[str]) -> tuple[str, ...] | None:
+    """The columns that ``--columns`` asks for; ``None`` where it asks for none.
+
+    :raises UsageError: there is no such column.
+    """
+    from mntscope.output.chosen import columns_chosen
+
+    known = list(known)
+    try:
+        return columns_chosen(arguments.columns or "", known, usual) or None
+    except KeyError as error:
+        raise UsageError(f"no column {error.args[0]!r}", hint=f"there are {', '.join(known)}") from None
 
 
 def add_against(parser: argparse.ArgumentParser) -> None:
@@ -79,13 +117,34 @@ def page(arguments: argparse.Namespace) -> Page:
     from mntscope.output.writers.page import Page
 
     terminal = _to_standard_output(arguments) and sys.stdout is not None and sys.stdout.isatty()
+    no_headings = bool(getattr(arguments, "noheadings", False))
+    colour = _coloured(getattr(arguments, "color", "auto"), terminal=terminal)
     return Page(
         width=columns(otherwise=100),
-        terminal=terminal,
-        colour=terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb",
+        # Where there is colour, it ends on a terminal, if only behind a pager.
+        terminal=terminal or colour,
+        colour=colour,
+        ascii=_ascii_alone(),
         everything=bool(getattr(arguments, "all", False)),
+        rows="raw" if getattr(arguments, "raw", False) else "aligned" if no_headings else "",
+        headings=not no_headings,
         exact=bool(getattr(arguments, "csv_exact", False)),
     )
+
+
+def _coloured(wanted: str, *, terminal: bool) -> bool:
+    """Whether there are colours: as *wanted*, else as no-color.org and force-color.org have it."""
+    if wanted != "auto":
+        return wanted == "always"
+    if os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or (terminal and os.environ.get("TERM") != "dumb")
+
+
+def _ascii_alone() -> bool:
+    """Whether the locale's characters are those of ASCII: Python itself takes UTF-8 all the same (PEP 540)."""
+    locale = os.environ.get("LC_ALL") or os.environ.get("LC_CTYPE") or os.environ.get("LANG") or "C"
+    return locale in ("C", "POSIX")
 
 
 def columns(otherwise: int) -> int:

@@ -31,7 +31,9 @@ FORMATS = ("table", "json", "markdown", "html")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("target", metavar="TARGET", help="in whose mount namespace: a process, a file, ...")
+    parser.add_argument(
+        "target", metavar="TARGET", type=_no_program, help="in whose mount namespace: a process, a file, ..."
+    )
     # As with subcommands, all that follows the first word is the command's: its -o is not ours.
     parser.add_argument("command", metavar="COMMAND", nargs=argparse.PARSER, help="what would be run there")
     add_against(parser)
@@ -50,6 +52,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "host's), 2 trouble"
     )
     parser.epilog = f"{EPILOG}\n{TARGETS}\n{exit_codes}"
+
+
+_PROGRAMS = ("mount", "umount", "unshare", "nsenter", "pivot_root", "chroot", "switch_root", "sudo", "sh")
+
+
+def _no_program(target: str) -> str:
+    """The word itself, unless it is the command, before which it is said where that would run."""
+    if target.rpartition("/")[2] in _PROGRAMS:
+        raise UsageError(
+            f"{target!r} is no TARGET",
+            hint=f"say where it would run: mntscope predict self -- {target} ..",
+        )
+    return target
 
 
 def run(arguments: argparse.Namespace) -> int:

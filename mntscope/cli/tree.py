@@ -5,7 +5,15 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from mntscope.cli.output_options import TARGETS, add_against, add_output_options, page, write_output
+from mntscope.cli.output_options import (
+    TARGETS,
+    add_against,
+    add_output_options,
+    add_table_options,
+    columns_of,
+    page,
+    write_output,
+)
 from mntscope.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,9 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--only", choices=ONLY, action="append", default=[], help="mounts of this kind; may be repeated"
     )
-    parser.add_argument(
-        "--columns", metavar="A,B", help="these columns, or with + before them these as well (csv: all by default)"
-    )
+    add_table_options(parser, "csv: all by default")
     parser.add_argument("--snapshot", metavar="FILE", help="of this snapshot or sosreport; TARGET is a view of it")
     add_against(parser)
     parser.add_argument("--all", action="store_true", help="show long lists in full")
@@ -65,12 +71,9 @@ def result(arguments: argparse.Namespace) -> Listing:
         target, path = "host", target
     if path is not None and not path.startswith("/"):
         raise UsageError(f"PATH {path!r} does not begin with /", hint="give it as the target sees it")
-    try:
-        chosen = None if arguments.columns is None else tree.columns_chosen(arguments.columns)
-    except KeyError as error:
-        raise UsageError(f"no column {error.args[0]!r}", hint=f"there are {', '.join(tree.COLUMNS)}") from None
+    chosen = columns_of(arguments, tree.COLUMNS, (*tree.DEFAULT, *tree.TELLING))
     resolved = _resolve(arguments.snapshot, target, arguments.against)
-    return listing(resolved.snapshot, resolved.target, path, arguments.only, chosen or None)
+    return listing(resolved.snapshot, resolved.target, path, arguments.only, chosen)
 
 
 def _resolve(file: str | None, target: str, against: str) -> Resolved:

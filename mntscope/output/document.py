@@ -79,9 +79,9 @@ class Table:
     right: tuple[str, ...] = ()
     """Those that are aligned on the right, as numbers are."""
     firm: tuple[str, ...] = ()
-    """Those that are cut off last where there is not room for all; and"""
+    """Those whose cells are never folded; and"""
     spare: tuple[str, ...] = ()
-    """those that are left out there, the first of them first."""
+    """those that are left out where there is not room for all, the first of them first."""
 
 
 class Verdict(Paragraph):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from mntscope.analysis.diff import Verdict
@@ -19,10 +19,6 @@ from mntscope.output.writers.json import json_text, problems_json
 from mntscope.output.writers.page import Page
 from mntscope.snapshot import Snapshot
 
-HEADINGS = ("Namespace", "Inode", "Processes", "Kept by", "Mounts", "Shared", "Verdict", "Worst leak")
-_RIGHT = ("Inode", "Processes", "Mounts", "Shared")
-_FIRM = ("Namespace", "Verdict", *_RIGHT)
-_SPARE = ("Inode",)
 _STYLES: dict[str, Style] = {"leaks": "critical", "receives": "medium", "isolated": "good"}
 
 
@@ -38,24 +34,25 @@ def _blocks(found: NamespaceList, page: Page) -> Iterator[Block]:
 
 
 def _rows(found: NamespaceList, page: Page) -> Iterator[Block]:
-    kept = phrases.shown(found.namespaces, page, phrases.ROWS)
-    yield Table(HEADINGS, tuple(map(row, kept)), _RIGHT, _FIRM, _SPARE)
+    kept = found.namespaces if page.rows else phrases.shown(found.namespaces, page, phrases.ROWS)
+    columns = tuple(NAMES[column] for column in page.columns or USUAL)
+    rows = (tuple(TABLE[column](status) for column in columns) for status in kept)
+    spare = () if page.columns else _SPARE
+    yield Table(columns, tuple(rows), _RIGHT, tuple(column for column in columns if column != "Worst leak"), spare)
     yield from phrases.more(found.namespaces, kept)
 
 
 def row(status: NamespaceStatus) -> tuple[Words, ...]:
     """A namespace in a table of :data:`HEADINGS`."""
-    host, inode = status.verdict == "same-namespace", status.view.namespace.inode
-    return (
-        in_words(status.name),
-        "" if inode is None else str(inode),
-        str(len(status.processes)),
-        _kept_by(status),
-        str(len(status.view.mounts)),
-        "" if host else str(status.shared_groups),
-        "the host" if host else Word(status.verdict, _STYLES[status.verdict]),
-        _worst(status),
-    )
+    return tuple(TABLE[column](status) for column in HEADINGS)
+
+
+def _plays_host(status: NamespaceStatus) -> bool:
+    return status.verdict == "same-namespace"
+
+
+def _verdict(status: NamespaceStatus) -> Words:
+    return "the host" if _plays_host(status) else Word(status.verdict, _STYLES[status.verdict])
 
 
 def _kept_by(status: NamespaceStatus) -> str:
@@ -72,6 +69,38 @@ def _worst(status: NamespaceStatus) -> Words:
         return ""
     worst = outward[0]
     return Word(worst.severity, worst.severity), " ", name(worst.path), phrases.and_more("", len(outward) - 1)
+
+
+def _if_known(number: int | None) -> str:
+    return "" if number is None else str(number)
+
+
+TABLE: dict[str, Callable[[NamespaceStatus], Words]] = {
+    "Namespace": lambda status: in_words(status.name),
+    "Inode": lambda status: _if_known(status.view.namespace.inode),
+    "Processes": lambda status: str(len(status.processes)),
+    "Kept by": _kept_by,
+    "Mounts": lambda status: str(len(status.view.mounts)),
+    "Shared": lambda status: "" if _plays_host(status) else str(status.shared_groups),
+    "Verdict": _verdict,
+    "Worst leak": _worst,
+    "Label": lambda status: name(status.view.label),
+    "ID": lambda status: _if_known(status.view.namespace.id),
+    "User namespace": lambda status: _if_known(status.view.namespace.user_namespace),
+    "Owner": lambda status: str(status.view.namespace.owner or ""),
+    "Pod": lambda status: status.view.namespace.owner.pod if status.view.namespace.owner else "",
+    "Leaks out": lambda status: str(sum(leak.direction != "in" for leak in status.leaks)),
+    "Leaks in": lambda status: str(sum(leak.direction != "out" for leak in status.leaks)),
+}
+"""What a column says of a namespace."""
+
+HEADINGS = tuple(TABLE)[:8]
+"""The columns where none are chosen."""
+NAMES = {heading.upper().replace(" ", "-"): heading for heading in TABLE}
+"""The columns as they are chosen: ``KEPT-BY``."""
+USUAL = tuple(NAMES)[:8]
+_RIGHT = ("Inode", "Processes", "Mounts", "Shared", "ID", "User namespace", "Leaks out", "Leaks in")
+_SPARE = ("Inode", "Kept by", "Processes", "Mounts", "Shared")
 
 
 def _summary(found: NamespaceList) -> str:

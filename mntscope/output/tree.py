@@ -63,7 +63,7 @@ def _blocks(listing: Listing, page: Page) -> Iterator[Block]:
             marks=_MARKS,
             right=_NUMBERS,
             firm=("TARGET", "PROPAGATION", "STATE", *_NUMBERS),
-            spare=("SOURCE", "FSTYPE") if listing.chosen is None else (),
+            spare=("SOURCE", "FSTYPE", "PEERS", "STATE") if listing.chosen is None else (),
         )
     yield Paragraph(_summary(listing))
     yield from phrases.unseen(listing.not_seen, page)
@@ -155,19 +155,6 @@ _MARKS: dict[str, Style] = {
     "from": "high",
 }
 """How the first word of a cell stands out, in the columns that say how a mount stands with others."""
-
-
-def columns_chosen(text: str) -> tuple[str, ...]:
-    """The columns of ``A,B``, or the usual ones and those of ``+A,B``.
-
-    :raises KeyError: there is no such column; its argument is the name.
-    """
-    columns = [column.upper() for column in text.removeprefix("+").split(",") if column]
-    for column in columns:
-        if column not in COLUMNS:
-            raise KeyError(column)
-    usual = (*DEFAULT, *TELLING) if text.startswith("+") else ()
-    return tuple(dict.fromkeys((*usual, *columns)))
 
 
 # ---- a mount, a view ----

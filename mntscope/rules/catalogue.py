@@ -75,5 +75,10 @@ def by_id(wanted: str, rules: Iterable[Rule] = RULES) -> Rule:
     for rule in known:
         if wanted.upper() == rule.id.upper() or wanted.lower() == rule.name.lower():
             return rule
-    names = ", ".join(rule.id for rule in known)
-    raise UsageError(f"there is no rule {wanted!r}", hint=f"there are {names}")
+    import difflib
+
+    names = [rule.name for rule in known]
+    like = [name for name in names if len(wanted) > 2 and wanted.lower() in name]
+    like = like or difflib.get_close_matches(wanted.lower(), names, n=1)
+    hint = f"did you mean {' or '.join(like[:3])}?" if like else f"there are {', '.join(rule.id for rule in known)}"
+    raise UsageError(f"there is no rule {wanted!r}", hint=hint)

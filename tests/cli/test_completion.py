@@ -33,7 +33,9 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_commands_options_and_values() -> None:
     assert completions([], "un") == ["undo"]
-    assert set(completions(["diff"], "--")) == {"--help", "--against", "--all", "--csv-exact", "--format", "--output"}
+    assert set(completions(["diff"], "--")) == {
+        *("--help", "--against", "--all", "--color", "--csv-exact", "--format", "--json", "--output")
+    }
     assert completions(["diff", "--format"], "js") == ["json"]
     assert completions(["diff"], "--format=js") == ["--format=json"]
     assert completions(["isolate", "1", "--type"], "") == ["private", "slave"]

@@ -19,7 +19,7 @@ from mntscope.cli import main
 from mntscope.cli.files import write as write_file
 from mntscope.cli.main import OVERVIEW
 from mntscope.cli.output_options import add_output_options, page, write_output
-from mntscope.cli.parser import COMMANDS, command_parser, parse
+from mntscope.cli.parser import COMMANDS, GROUPS, command_parser, parse
 from mntscope.errors import AccessError, KernelError, MntscopeError, ParseError, TargetError
 
 
@@ -80,7 +80,6 @@ def test_starting_loads_nothing_heavy() -> None:
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        ([], "mntscope: no command; there are diff, ns, "),
         (["dif"], "mntscope: no command 'dif'; did you mean diff?"),
         (["fsck"], "mntscope: no command 'fsck'; there are diff, "),
         (["--wrong"], "mntscope: unrecognized arguments: --wrong; try mntscope --help"),
@@ -286,3 +285,38 @@ def test_options_behind_two_dashes_belong_to_another_program() -> None:
     arguments = parse(command_parser("lab"), ["--act", "2", "--", "diff", "{pid}", "--against", "{host}"])
     assert (arguments.acts, arguments.command) == ([2], ["diff", "{pid}", "--against", "{host}"])
     assert parse(command_parser("isolate"), ["4711", "--dry-run"]).paths == ["/proc"]
+
+
+def test_alone_it_tells_of_its_commands_in_groups(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    told = capsys.readouterr().out
+    assert re.findall(r"^([A-Z][\w, ]+)$", told, re.MULTILINE) == list(GROUPS)
+    assert re.findall(r"^  (\w+)  ", told, re.MULTILINE) == list(COMMANDS)
+
+
+def test_help_is_a_command_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["help"]) == 0
+    assert "Exit codes:" in capsys.readouterr().out
+    assert main(["help", "ns"]) == main(["ns", "--help"]) == 0
+    first, second = capsys.readouterr().out.split("usage: mntscope ns")[1:]
+    assert first == second
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["diff", "self", "--fromat", "json"], "did you mean --format?"),
+        (["ns", "--snapshto=x"], "did you mean --snapshot?"),
+        (["help", "holder"], "did you mean holders?"),
+        (["predict", "mount", "-t", "proc", "proc", "/proc"], "mntscope predict self -- mount .."),
+        (["predict", "/usr/bin/unshare", "-m"], "mntscope predict self -- /usr/bin/unshare .."),
+        (["explain", "leak"], "did you mean leak-to-host?"),
+        (["explain", "leek-to-host"], "did you mean leak-to-host?"),
+        (["ns", "--columns", "namespace,wurst-leak"], "there are NAMESPACE, INODE,"),
+    ],
+)
+def test_a_slip_is_told_what_was_meant(words: list[str], hint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 2
+    complaint = capsys.readouterr().err
+    assert complaint.count("\n") == 1
+    assert hint in complaint

@@ -104,7 +104,6 @@ def test_help_is_shown(ipython: Any, capsys: pytest.CaptureFixture[str]) -> None
     [
         ("diff 99999999", "process 99999999: there is no such process"),
         ("dif", "no command 'dif'; did you mean diff?"),
-        ("", "no command; there are diff, ns,"),
         ("diff --wrong", "diff: "),
         ("diff 'unended", "cannot be read"),
         ("explain MNT999", "MNT999"),

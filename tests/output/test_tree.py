@@ -22,7 +22,8 @@ from mntscope.cli.tree import ONLY as CHOICES
 from mntscope.graph import MountTree
 from mntscope.kernel import syscalls
 from mntscope.model import Mount, Namespace, Owner, Problem, View
-from mntscope.output.tree import COLUMNS, DEEPEST, FORMATS, PLACES, columns_chosen
+from mntscope.output.chosen import columns_chosen
+from mntscope.output.tree import COLUMNS, DEEPEST, DEFAULT, FORMATS, PLACES, TELLING
 from mntscope.output.writers.page import Page
 from mntscope.output.writers.terminal import TRUNK
 from mntscope.snapshot import Snapshot
@@ -109,12 +110,13 @@ def test_what_lies_over_a_directory_hides_what_is_deeper() -> None:
 
 
 def test_columns_can_be_chosen_and_added() -> None:
-    assert columns_chosen("id,Target") == ("ID", "TARGET")
-    assert columns_chosen("+options") == (
+    usual = (*DEFAULT, *TELLING)
+    assert columns_chosen("id,Target", COLUMNS, usual) == ("ID", "TARGET")
+    assert columns_chosen("+options", COLUMNS, usual) == (
         "TARGET", "SOURCE", "FSTYPE", "PROPAGATION", "PEERS", "MASTER", "STATE", "LEAKS", "OPTIONS"
     )  # fmt: skip
     with pytest.raises(KeyError, match="NONE"):
-        columns_chosen("id,none")
+        columns_chosen("id,none", COLUMNS, usual)
     lines = table("30", chosen=("GROUP", "MASTER-GROUP", "MAJ:MIN", "TARGET"))
     assert lines[0] == ["GROUP", "MASTER-GROUP", "MAJ:MIN", "TARGET"]
     assert lines[2] == ["", "3", "0:6", "├─/data"]
@@ -149,16 +151,24 @@ def test_a_path_gives_the_mount_that_contains_it_and_what_lies_below() -> None:
     assert len(targets("/")) == 5
 
 
-def test_a_page_that_is_a_terminal_gets_lines_that_fit() -> None:
+def test_a_page_that_is_a_terminal_gets_the_rest_of_a_row_below_what_is_too_long() -> None:
     long = "/very/long" * 20
-    wide = view("host", f"1 0 0:1 / / rw shared:1\n2 1 0:2 {long} {long} rw shared:2")
+    wide = view("host", f"1 0 0:1 / / rw shared:1\n2 1 0:2 {long} {long} rw shared:2\n3 2 0:3 / {long}/x rw")
     found = listing(Snapshot((wide,), "host"), "host")
     lines = FORMATS["table"](found, Page(width=80, terminal=True)).splitlines()
-    assert max(map(cell_len, lines[:3])) == 80
-    assert re.fullmatch(r"└─/very\S*…\S*long  none\[\S*…\S*\]  tmpfs   shared", lines[2])
-    lines = FORMATS["table"](found, Page(width=50, terminal=True)).splitlines()
-    assert re.fullmatch(r"└─/very\S*…\S*long  tmpfs   shared", lines[2]), "without the source"
-    assert long in FORMATS["table"](found, Page(width=50))
+    assert lines[0].split() == ["TARGET", "FSTYPE", "PROPAGATION"], "without the source"
+    assert lines[2] == f"└─{long}"
+    assert re.fullmatch(r"   +tmpfs   shared", lines[3])
+    assert lines[4] == f"  └─{long}/x"
+    assert cell_len(lines[0]) <= 80
+
+
+def test_in_a_locale_without_more_a_tree_is_ascii() -> None:
+    deep = view("host", "1 0 0:1 / / rw\n2 1 0:2 / /a rw\n3 2 0:3 / /a/b rw\n4 1 0:4 / /c rw")
+    found = listing(Snapshot((deep,), "host"), "host")
+    lines = FORMATS["table"](found, Page(ascii=True)).splitlines()
+    assert [line.split()[0] for line in lines[1:5]] == ["/", "|-/a", "|", "`-/c"]
+    assert lines[3].startswith("| `-/a/b ")
 
 
 def test_what_was_not_seen_is_told() -> None:

@@ -5,19 +5,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from mntscope.base.records import dataclass
-from mntscope.output.writers.lines import cells, painted
+from mntscope.output.writers.lines import cells, folded, painted
 from mntscope.output.writers.page import Page
 
 GAP = 2
 """Blanks between columns."""
 WIDEST = 60
-"""Where nothing is cut off, a column is no wider: a longer cell shifts the rest of its row."""
-ENOUGH = 20
-"""What is cut off to this width can still be told from its like."""
-NARROWEST = 5
+"""Where nothing is folded, a column is no wider: a longer cell shifts the rest of its row."""
+ENOUGH = 36
+"""A cell that is longer may be folded to this width before another column is left out."""
+NARROWEST = 10
 
 _FILL = "\0"
 """What cells are filled up with until the lines are made: their own blanks stay at the end of a line."""
@@ -32,17 +32,22 @@ class Column:
     right: bool = False
     """Whether it is aligned on the right, as numbers are."""
     firm: bool = False
-    """Whether, where there is not :data:`ENOUGH` room for all, the others are cut off before it is."""
-    spare: bool = False
-    """Whether it is left out where a terminal is too narrow for all; the first of these goes first."""
+    """Whether its cells are never folded."""
+    runs_over: bool = False
+    """Whether a cell that is much longer than others has a line of its own, with the rest of its row below."""
+    spare: int | None = None
+    """Its place among those that are left out where a terminal is too narrow for all; the lowest goes first."""
     style: Callable[[str], str] | None = None
     """The style (as rich has them) of a cell by its text; empty for none."""
+    further: Callable[[str], str] | None = None
+    """What stands below a cell where the rest of its row goes on, by its text: a tree's trunks."""
 
 
 def columns_text(columns: Sequence[Column], rows: Sequence[Sequence[str]], page: Page) -> str:
     """Heading and rows, a line each. The cells must be fit to be shown.
 
-    On a terminal the lines fit its width: what is too long loses its middle. Elsewhere nothing is cut off.
+    On a terminal columns are left out, and cells folded at their blanks, until the lines fit its width. Nothing is cut
+    off: what has no blank, such as a path, stays whole, and can be copied. Elsewhere every line is as long as it is.
     """
     return set_columns(columns, [[row[at] for row in rows] for at in range(len(columns))], page)
 
@@ -50,50 +55,76 @@ def columns_text(columns: Sequence[Column], rows: Sequence[Sequence[str]], page:
 def set_columns(columns: Sequence[Column], texts: Sequence[Sequence[str]], page: Page) -> str:
     """The same of the cells of each column. Long columns often say the same: each text is set once."""
     sizes = [{text: cells(text) for text in set(column)} for column in texts]
-    widths = {at: max(len(column.name), max(sizes[at].values(), default=0)) for at, column in enumerate(columns)}
+    natural = {at: max(len(column.name), max(sizes[at].values(), default=0)) for at, column in enumerate(columns)}
     if page.terminal:
-        widths = _fitted(columns, widths, page.width)
+        widths = _fitted(columns, natural, page.width)
     else:
-        widths = {at: min(width, WIDEST) for at, width in widths.items()}
+        widths = {at: min(width, WIDEST) for at, width in natural.items()}
     filled = [_filled(columns[at], texts[at], sizes[at], width, page) for at, width in widths.items()]
-    lines = ["".join(row).rstrip(_FILL) for row in zip(*filled, strict=True)]
+    if page.terminal and any(width < natural[at] for at, width in widths.items()):
+        lines = [line for row in zip(*filled, strict=True) for line in _on_several_lines(row, columns, widths)]
+    else:
+        lines = ["".join(row).rstrip(_FILL) for row in zip(*filled, strict=True)]
     return "\n".join([*lines, ""]).replace(_FILL, " ")
 
 
 def _filled(column: Column, texts: Sequence[str], sizes: Mapping[str, int], width: int, page: Page) -> list[str]:
-    """The heading and the cells of a column, each filled up to its *width* and the gap that follows."""
+    """The heading and the cells of a column, each filled up to its *width* and the gap that follows.
 
-    def filled(text: str, size: int, style: str) -> str:
-        shown = text
-        if size > width and page.terminal:
-            shown = _cut(text, width)
-            size = cells(shown)
-        if page.colour and shown:
-            shown = painted(shown, style)
+    A cell that is folded has a line feed before each further line.
+    """
+
+    def line(text: str, size: int, style: str) -> str:
+        shown = painted(text, style) if page.colour and text else text
         blanks = _FILL * (width - size)
         return f"{blanks}{shown}{_GAP}" if column.right else f"{shown}{blanks}{_GAP}"
 
+    def filled(text: str, size: int, style: str) -> str:
+        if size > width and page.terminal and column.runs_over:
+            below = column.further(text) if column.further else ""
+            return f"{painted(text, style) if page.colour else text}\n{line(below, cells(below), '')}"
+        if size > width and page.terminal and not column.firm:
+            return "\n".join(line(part, cells(part), style) for part in folded(text, width))
+        return line(text, size, style)
+
     style = column.style if page.colour else None
-    heading = filled(column.name, len(column.name), "bold")
+    heading = line(column.name, len(column.name), "bold")
     if len(sizes) == len(texts):
         return [heading, *[filled(text, sizes[text], style(text) if style else "") for text in texts]]
     known = {text: filled(text, size, style(text) if style else "") for text, size in sizes.items()}
     return [heading, *[known[text] for text in texts]]
 
 
+def _on_several_lines(row: Sequence[str], columns: Sequence[Column], widths: Mapping[int, int]) -> Iterator[str]:
+    """The lines of a row of which some cells may be folded."""
+    if not any("\n" in cell for cell in row):
+        yield "".join(row).rstrip(_FILL)
+        return
+    stacks = [cell.split("\n") for cell in row]
+    if len(stacks[0]) > 1 and columns[next(iter(widths))].runs_over:
+        yield stacks[0].pop(0)
+    for number in range(max(map(len, stacks))):
+        parts = []
+        for stack, (at, width) in zip(stacks, widths.items(), strict=True):
+            further = columns[at].further
+            if number < len(stack):
+                parts.append(stack[number])
+            else:
+                below = further(stack[0].rstrip(_FILL)) if further else ""
+                parts.append(below + _FILL * (width - cells(below) + GAP))
+        yield "".join(parts).rstrip(_FILL)
+
+
 def _fitted(columns: Sequence[Column], natural: dict[int, int], width: int) -> dict[int, int]:
     """The columns that are shown, and widths with which they fit in *width*, as far as possible."""
-    shown = dict(natural)
-    for at in [at for at, column in enumerate(columns) if column.spare]:
-        if sum(min(wide, ENOUGH) for wide in shown.values()) + GAP * (len(shown) - 1) > width:
-            del shown[at]
-    room = width - GAP * (len(shown) - 1)
-    fitted = _reduced(shown, room, ENOUGH)
-    if sum(fitted.values()) > room:
-        firm = {at: min(wide, room // 2) for at, wide in fitted.items() if columns[at].firm}
-        others = {at: wide for at, wide in fitted.items() if at not in firm}
-        fitted |= firm | _reduced(others, room - sum(firm.values()), NARROWEST)
-    return fitted if sum(fitted.values()) <= room else _reduced(shown, room, NARROWEST)
+    firm = {at: wide for at, wide in natural.items() if columns[at].firm and not columns[at].runs_over}
+    least = {at: firm.get(at, min(wide, ENOUGH)) for at, wide in natural.items()}
+    for _, at in sorted((column.spare, at) for at, column in enumerate(columns) if column.spare is not None):
+        if sum(least.values()) + GAP * (len(least) - 1) > width:
+            del least[at]
+    others = {at: natural[at] for at in least if at not in firm}
+    room = width - sum(firm[at] for at in least if at in firm) - GAP * (len(least) - 1)
+    return {at: firm.get(at, wide) for at, wide in (least | _reduced(others, room, NARROWEST)).items()}
 
 
 def _reduced(widths: dict[int, int], room: int, least: int) -> dict[int, int]:
@@ -112,17 +143,3 @@ def _reduced(widths: dict[int, int], room: int, least: int) -> dict[int, int]:
         left -= more
         reduced[at] = min(width, least + more)
     return reduced
-
-
-def _cut(text: str, width: int) -> str:
-    """*text* in *width* cells: its beginning and its end, and a mark between them."""
-    if cells(text) <= width:
-        return text
-    # A character takes two cells at most; of the text no more than this is looked at.
-    head, tail = (width - 1) // 2, width - 1 - (width - 1) // 2
-    first, last = text[:head], text[len(text) - tail :] if tail else ""
-    while cells(first) > head:
-        first = first[:-1]
-    while cells(last) > tail:
-        last = last[1:]
-    return f"{first}…{last}"

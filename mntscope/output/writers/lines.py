@@ -27,7 +27,7 @@ _CODES = {
 }
 """The words of a style, as ECMA-48 numbers them (SGR)."""
 
-_GUIDES = "│├└─… "
+GUIDES = "│├└─… |`-~"
 """What trees are drawn with, and begin with."""
 
 
@@ -74,11 +74,22 @@ def _piece(piece: str | Piece) -> Piece:
 
 def cells(text: str) -> int:
     """How many columns of a terminal *text* takes."""
-    if text.lstrip(_GUIDES).isascii():
+    if text.lstrip(GUIDES).isascii():
         return len(text)
     from rich.cells import cell_len
 
     return cell_len(text)
+
+
+def folded(text: str, width: int) -> list[str]:
+    """*text* in lines of *width* columns, broken between words; a word that is longer has a line of its own."""
+    lines: list[str] = []
+    for word in text.split():
+        if lines and cells(lines[-1]) + 1 + cells(word) <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines or [""]
 
 
 def painted(text: str, style: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from mntscope.base.records import dataclass
 from mntscope.output.writers.lines import Text, painted
@@ -24,8 +24,16 @@ class Page:
     terminal: bool = False
     """Whether a terminal will interpret it: then nothing untrusted may reach it raw."""
     colour: bool = False
+    ascii: bool = False
+    """Whether trees are drawn in ASCII: the locale has nothing else."""
     everything: bool = False
     """Whether long lists are given in full."""
+    rows: Literal["", "aligned", "raw"] = ""
+    """For a script: of tables the rows alone, aligned or with one blank between cells; ``""`` for a reader."""
+    headings: bool = True
+    """Whether a row of headings stands above them."""
+    columns: tuple[str, ...] = ()
+    """Which columns of the table are to be shown, where some were chosen and there is but one table."""
     exact: bool = False
     """Whether CSV has the very bytes, also of a cell that a spreadsheet would run."""
 

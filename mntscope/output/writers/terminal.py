@@ -29,7 +29,7 @@ from mntscope.output.document import (
     parts,
 )
 from mntscope.output.escape import visible
-from mntscope.output.writers.lines import Piece, Text, cells
+from mntscope.output.writers.lines import GUIDES, Piece, Text, cells
 from mntscope.output.writers.page import Page
 
 ASIDE = 13
@@ -53,7 +53,10 @@ _STYLES = {
 
 
 def as_text(document: Document, page: Page) -> str:
-    """The whole document, one block below the other."""
+    """The whole document, one block below the other; or its tables alone."""
+    if page.rows:
+        tables = (block for block in document.blocks if isinstance(block, Table) and not isinstance(block, Entries))
+        return "".join(map(partial(_rows_alone, page=page), tables))
     return blocks_text(document.blocks, page)
 
 
@@ -166,7 +169,10 @@ def _tree(tree: Tree, page: Page, indent: str) -> str:
     for column, own in tree.cells.items():
         shown = _visible(own)
         if column == tree.drawn:
-            shown = [f"{branch}{text}" for branch, text in zip(_branches(tree.below), shown, strict=True)]
+            branches = _branches(tree.below)
+            if page.ascii:
+                branches = (branch.translate(_ASCII) for branch in branches)
+            shown = [f"{branch}{text}" for branch, text in zip(branches, shown, strict=True)]
         texts.append(shown)
         styles.append(first_word if column in tree.marked else None)
     return _columns(tree, texts, styles, page, indent)
@@ -190,8 +196,10 @@ def _columns(
             column.upper(),
             right=column in table.right,
             firm=column in table.firm,
-            spare=column in table.spare,
+            spare=table.spare.index(column) if column in table.spare else None,
             style=style,
+            further=_trunks if (drawn := isinstance(table, Tree) and column == table.drawn) else None,
+            runs_over=drawn,
         )
         for column, style in zip(table.columns, styles, strict=True)
     ]
@@ -202,12 +210,49 @@ def _columns(
     return "".join(f"{indent}{line}" for line in text.splitlines(keepends=True)) if indent else text
 
 
+def _rows_alone(table: Table, page: Page) -> str:
+    """The rows of a table for a script: nothing is folded, left out or coloured."""
+    if page.rows == "aligned":
+        text = blocks_text([table], replace(page, terminal=False, colour=False))
+        return text if page.headings else text.partition("\n")[2]
+    headings = [tuple(column.upper().replace(" ", "-") for column in table.columns)] if page.headings else []
+    rows = [[_raw("".join(_text(part) for part in parts(cell))) for cell in row] for row in (*headings, *table.rows)]
+    return "".join(f"{' '.join(row)}\n" for row in rows)
+
+
+def _text(part: str | Word) -> str:
+    return part.text if isinstance(part, Word) else part
+
+
+def _raw(text: str) -> str:
+    r"""A cell as one word: blanks, backslashes and what no terminal should get are ``\x20``; an empty one is ``-``."""
+
+    def escaped(character: str) -> str:
+        if character.isprintable() and character not in " \\":
+            return character
+        return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogateescape"))
+
+    return "".join(map(escaped, text)) or "-"
+
+
 def _visible(texts: Sequence[str]) -> Sequence[str]:
     together = "".join(texts)
     if together.isascii() and together.isprintable() and " " not in together:
         return texts
     known = {text: visible(text) for text in set(texts)}
     return [known[text] for text in texts]
+
+
+def _trunks(cell: str) -> str:
+    """What stands below a cell of a tree, on a further line of its row: the trunks without the branch."""
+    drawn = cell[: len(cell) - len(cell.lstrip(GUIDES))]
+    for branch, trunk in (("├─", "│ "), ("└─", "  "), ("|-", "| "), ("`-", "  ")):
+        drawn = drawn.replace(branch, trunk)
+    return drawn
+
+
+_ASCII = str.maketrans({"│": "|", "├": "|", "└": "`", "─": "-", "…": "~"})
+"""As findmnt(8) has it."""
 
 
 def _branches(below: Sequence[int]) -> Iterator[str]:
