@@ -11,11 +11,16 @@ from contextlib import suppress
 
 from mntscope.base import signals
 from mntscope.cli.output_options import TARGETS, write_standard_output
-from mntscope.cli.parser import COMMANDS, Help, Parser, command_parser, parse
+from mntscope.cli.parser import COMMANDS, Help, Parser, command_parser, examples, parse
 from mntscope.errors import MntscopeError, ParseError, UsageError
 from mntscope.output.escape import visible
 
 OVERVIEW = "Shows which mounts leak between mount namespaces, why, and the command that stops it."
+
+EXAMPLES = (
+    ("mntscope ns", "every mount namespace of this machine, and which of them leak"),
+    ("mntscope predict 4711 -- mount -t proc proc /proc", "would the host's /proc be covered, too?"),
+)
 
 EXIT_CODES = """\
 Exit codes:
@@ -49,11 +54,12 @@ def overview() -> argparse.ArgumentParser:
     """The parser of what comes before the command, and the text of ``mntscope --help``."""
     width = max(map(len, COMMANDS))
     commands = "".join(f"  {name:{width}}  {help_line}\n" for name, help_line in COMMANDS.items())
+    below = f"{TARGETS}\n{EXIT_CODES}\n{examples(EXAMPLES)}"
     parser = Parser(
         prog="mntscope",
         usage="mntscope COMMAND [ARGUMENT ...]",
         description=OVERVIEW,
-        epilog=f"Commands (mntscope COMMAND --help says more):\n{commands}\n{TARGETS}\n{EXIT_CODES}",
+        epilog=f"Commands (mntscope COMMAND --help says more):\n{commands}\n{below}",
         formatter_class=Help,
         allow_abbrev=False,
     )
