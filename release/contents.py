@@ -39,7 +39,7 @@ def modules(built: Files) -> Files:
     return {name: data for name, data in built.items() if ".data/" not in name and _wanted(name)}
 
 
-def version(built: Files) -> str:
+def version_of(built: Files) -> str:
     """Which version of mntscope a wheel holds."""
     (name,) = (name for name in built if name.endswith(".dist-info/METADATA"))
     found = re.search(rb"^Version: (.*)$", built[name], re.MULTILINE)
