@@ -8,7 +8,7 @@ WORKERS ?= $(shell expr 2 \* $$(nproc))
 # The tests start mntscope a thousand times: it is compiled once, whatever the caller's environment says.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint kernels bench notebooks fixtures clean
+.PHONY: demo test lint kernels bench notebooks fixtures man pyz deb clean
 
 # The story of a leaking /proc on this kernel, in a throwaway namespace, then `mntscope diff` on the actors of
 # its second act, who really leak: exit code 1 says that it was found.
@@ -42,6 +42,18 @@ notebooks: $(VENV)/.installed-dev
 # The captured machines again, from real scenes in throwaway namespaces.
 fixtures: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m fixtures.make
+
+# docs/man again, of the command line's parsers.
+man: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m release.man docs/man
+
+# One file for a machine on which nothing may be installed: it runs with the Python that is there, from 3.11 on.
+pyz: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m release.pyz dist/mntscope.pyz
+
+# A Debian package, for the Debian or Ubuntu that it is built on and those after it.
+deb: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m release.deb dist
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -48,6 +48,17 @@ class NoAnswerError(MntscopeError):
     """Something that was looked at, or asked for, and did not answer in time: a filesystem whose server is gone."""
 
 
+class MissingLibraryError(MntscopeError, ImportError):
+    """A library that mntscope is installed with, and that is not here: mntscope.pyz brings none that is compiled."""
+
+    def __init__(self, what: str, library: str, *, where: str = "") -> None:
+        super().__init__(
+            f"{what} takes {library}, which this Python does not have",
+            where=where,
+            hint=f"pip install {library}, or mntscope's wheel, which brings it",
+        )
+
+
 class RefusedError(MntscopeError):
     """Something mntscope could do and will not, because it would harm; the hint says what to do instead."""
 

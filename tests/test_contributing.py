@@ -17,7 +17,17 @@ from tests.support.repository import ROOT
 TEXT = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 CHECKLISTS = dict(re.findall(r"^### (.*)\n((?:(?!##).*\n)*)", TEXT, re.MULTILINE))
 BLOCK = re.compile(r"^   ```(python|diff)\n(.*?)^   ```$", re.MULTILINE | re.DOTALL)
-COPIED = ("mntscope", "tests", "docs", "fixtures", "conftest.py", "pyproject.toml", "README.md", "SECURITY.md")
+COPIED = (
+    "mntscope",
+    "tests",
+    "docs",
+    "fixtures",
+    "release",
+    "conftest.py",
+    "pyproject.toml",
+    "README.md",
+    "SECURITY.md",
+)
 TOOLS = Path(sys.executable).parent
 ID = "5" * 64
 
@@ -195,6 +205,9 @@ def test_a_command(tree: Tree) -> None:
     assert "self" in tree.completed("mntscope count ")
     tree.passes("tests/cli/test_count.py", "tests/test_readme.py", "tests/cli/test_main.py", "-k", "count or listed")
     tree.passes("tests/test_opened.py", "-k", "every_command_is_tried")
+    tree.python("-m", "release.man", "docs/man")
+    assert "by the type of their filesystem" in (tree.path / "docs/man/mntscope-count.1").read_text()
+    tree.passes("tests/test_man.py", "-k", "count or parsers")
     tree.passes_the_linters("mntscope/analysis", "mntscope/output", "mntscope/cli", "tests/cli")
 
 

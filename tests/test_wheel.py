@@ -18,6 +18,8 @@ from tests.support.repository import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 
+MAN = f"mntscope-{PROJECT['project']['version']}.data/data/share/man/man1"
+
 READS_THE_GRAMMAR = """
 import importlib.resources, mntscope, mntscope.parse
 assert "site-packages" in mntscope.__file__, mntscope.__file__
@@ -72,6 +74,7 @@ def test_the_wheel_holds_every_module_and_grammar(wheel: Path) -> None:
     }
     expected |= {f"mntscope/{path.relative_to(ROOT)}" for path in (ROOT / "grammar").iterdir() if path.is_file()}
     expected |= {"mntscope/py.typed"}
+    expected |= {f"{MAN}/{path.name}" for path in (ROOT / "docs/man").iterdir()}
     held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert (expected - held, held - expected) == (set(), set())
 
@@ -80,7 +83,11 @@ def test_the_source_distribution_can_be_tested(built: Path) -> None:
     (path,) = built.glob("*.tar.gz")
     with tarfile.open(path) as archive:
         held = {name.partition("/")[2] for name in archive.getnames()}
-    needed = {path.relative_to(ROOT) for room in ("fixtures", "grammar", "tests") for path in (ROOT / room).rglob("*")}
+    needed = {
+        path.relative_to(ROOT)
+        for room in ("docs", "fixtures", "grammar", "release", "tests")
+        for path in (ROOT / room).rglob("*")
+    }
     wanted = {str(path) for path in needed if "__pycache__" not in path.parts} | {"conftest.py", "LICENSE", "Makefile"}
     assert wanted - held == set()
 
@@ -89,6 +96,11 @@ def test_the_installed_command_tells_its_version(installed: Path, tmp_path: Path
     expected = f"mntscope {PROJECT['project']['version']}\n"
     assert run(installed / "mntscope", "--version", cwd=tmp_path) == expected
     assert run(installed / "python", "-m", "mntscope", "--version", cwd=tmp_path) == expected
+
+
+def test_the_manual_pages_are_where_man_looks(installed: Path) -> None:
+    kept = {path.name for path in (ROOT / "docs/man").iterdir()}
+    assert {path.name for path in (installed.parent / "share/man/man1").iterdir()} == kept
 
 
 def test_the_installed_package_reads_its_grammar(installed: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from mntscope.archive.limits import MOST_RATIO, MOST_STREAMS, UNPACKED_UNASKED
-from mntscope.errors import MntscopeError, TargetError
+from mntscope.errors import MissingLibraryError, MntscopeError, TargetError
 
 _CHUNK = 1 << 16
 _MEMORY = 1 << 27
@@ -83,7 +83,7 @@ class Stream:
 
 def _unpacked(file: BinaryIO, where: str, count: Callable[[int], None]) -> Iterator[bytes]:
     """The content of *file* in pieces, none of them empty; *count* is told of the packed bytes."""
-    packed = _Packed(file, count)
+    packed = _Packed(file, where, count)
     head = packed.read(6)
     packed.returned = head
     name, unpack = next(((name, unpack) for magic, name, unpack in _KINDS if head.startswith(magic)), ("", _plain))
@@ -104,7 +104,8 @@ def _unpacked(file: BinaryIO, where: str, count: Callable[[int], None]) -> Itera
 class _Packed:
     """A file that can only be read forwards, but for its first bytes."""
 
-    def __init__(self, file: BinaryIO, count: Callable[[int], None]) -> None:
+    def __init__(self, file: BinaryIO, where: str, count: Callable[[int], None]) -> None:
+        self.where = where
         self._file = file
         self._count = count
         self._streams = 0
@@ -173,7 +174,10 @@ def _streams(make: Callable[[], bz2.BZ2Decompressor | lzma.LZMADecompressor]) ->
 
 
 def _zstandard(file: _Packed) -> Iterator[bytes]:
-    import zstandard
+    try:
+        import zstandard
+    except ModuleNotFoundError:
+        raise MissingLibraryError("reading what zstd has packed", "zstandard", where=file.where) from None
 
     # Three bytes may stand for 128 KiB, and one call gives all that its input stands for.
     size = 1 << 10

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
 HELP = "is this machine sound? findings, with evidence and remedy"
 
+EXAMPLES = (
+    ("mntscope audit --fail-on high", "this machine; exit code 1 if a finding is severe"),
+    ("mntscope audit web-1.mntscope.json.gz --format sarif -o mounts.sarif", "a captured machine, for code scanning"),
+)
+
 FORMATS = ("table", "json", "markdown", "html", "sarif", "junit", "prometheus")
 
 EPILOG = f"""\

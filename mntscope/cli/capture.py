@@ -10,6 +10,11 @@ from mntscope.cli.output_options import add_format_options, page, progress, writ
 
 HELP = "write what can be seen of this machine to a snapshot file"
 
+EXAMPLES = (
+    ("mntscope capture -o web-1.mntscope.json.gz", "all of this machine, to be looked at elsewhere"),
+    ("mntscope capture 4711 --force -o 4711.mntscope.json.gz", "the host and one process, again"),
+)
+
 FORMATS = ("table", "json", "markdown", "html")
 
 
@@ -25,7 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "The file is read back as snapshot:FILE#LABEL, where LABEL is host or a pid, by --snapshot FILE, and by "
         "mntscope.load in Python. It holds mount tables, without passwords, who lives in which namespace, which kernel "
-        "and which mount(8) there are, and no more."
+        "and which mount(8) there are, and no more.\n\nExit codes: 0 written, 2 trouble"
     )
 
 

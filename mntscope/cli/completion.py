@@ -9,6 +9,11 @@ from mntscope.cli.output_options import write_standard_output
 
 HELP = "what makes bash, zsh or fish complete all of this"
 
+EXAMPLES = (
+    ('eval "$(mntscope completion bash)"', "in this shell, from now on"),
+    ("mntscope completion fish > ~/.config/fish/completions/mntscope.fish", "in every fish, for good"),
+)
+
 # A word that ends so may go on: no blank is put behind it.
 SCRIPTS = {
     "bash": r"""# eval "$(mntscope completion bash)"
@@ -47,7 +52,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = """\
 Without words it prints the script that a shell reads at its start:
   eval "$(mntscope completion bash)"    in ~/.bashrc; the same with zsh in ~/.zshrc, after compinit
-  mntscope completion fish | source     in ~/.config/fish/config.fish"""
+  mntscope completion fish | source     in ~/.config/fish/config.fish
+
+Exit codes: 0 printed, 2 trouble"""
 
 
 def run(arguments: argparse.Namespace) -> int:

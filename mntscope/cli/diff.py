@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 
 HELP = "what a process sees that the host does not, and what leaks between them"
 
+EXAMPLES = (
+    ("mntscope diff 4711", "what process 4711 sees that the host does not, and what leaks between them"),
+    (
+        "mntscope diff monday.mntscope.json.gz tuesday.mntscope.json.gz",
+        "what has changed on a machine from one capture to the next",
+    ),
+)
+
 FORMATS = ("table", "json", "csv", "markdown", "html")
 
 

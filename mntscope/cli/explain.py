@@ -8,6 +8,11 @@ from mntscope.cli.output_options import add_output_options, page, write_output
 
 HELP = "what a rule looks for, why it matters, and what to do about it"
 
+EXAMPLES = (
+    ("mntscope explain", "every rule, in a line each"),
+    ("mntscope explain MNT006", "what this one looks for, why it matters, and what to do"),
+)
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
@@ -15,6 +20,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "rule", metavar="RULE", nargs="?", help="its id or name: MNT001, leak-to-host (default: list all)"
     )
     add_output_options(parser, ("table", "json", "markdown", "html"))
+    parser.epilog = "Exit codes: 0 printed, 2 there is no such rule"
 
 
 def run(arguments: argparse.Namespace) -> int:

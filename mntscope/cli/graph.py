@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 
 HELP = "who shares with whom: peer groups, their members and masters, across namespaces"
 
+EXAMPLES = (
+    ("mntscope graph --format html -o graph.html", "one page for a browser, to search and to zoom"),
+    ("mntscope graph 4711 --format mermaid", "what concerns process 4711, to be put into Markdown"),
+)
+
 FORMATS = ("table", "json", "dot", "mermaid", "graphml", "svg", "html")
 
 _NOTES = """\

@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 
 HELP = "who still has a filesystem mounted, how it got there, and what frees it"
 
+EXAMPLES = (
+    ("mntscope holders /srv/volume", "why umount says that it is busy, or why its device still is"),
+    (
+        "mntscope holders --snapshot web-1.mntscope.json.gz",
+        "what the host of a captured machine has given back, and others keep",
+    ),
+)
+
 EPILOG = """\
 WHAT is one of
   /srv/data            what the host has mounted there; where it has nothing, what others have on that directory

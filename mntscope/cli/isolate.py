@@ -11,6 +11,17 @@ from mntscope.errors import MntscopeError, RefusedError, UsageError
 
 HELP = "stop what is mounted at a path from reaching other namespaces: verified, and undoable"
 
+EXAMPLES = (
+    (
+        "mntscope isolate 4711 --mount-proc --dry-run",
+        "what it would take to mount /proc there, harmlessly; nothing is done",
+    ),
+    (
+        "mntscope isolate 4711 /srv --type slave --journal srv.journal",
+        "nothing mounted below /srv gets out any more; the host's umounts still get in",
+    ),
+)
+
 EPILOG = """\
 TARGET is a process (1234, self, container:NAME) or a namespace file (ns:PATH). For each PATH the mount that contains it
 leaves its peer group, so that what is mounted there stays there. Nothing is done that cannot be done completely; what

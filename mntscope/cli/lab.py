@@ -16,13 +16,17 @@ from mntscope.output.lab import FORMATS
 
 HELP = "the whole story of a leaking mount on this kernel, act by act, harmlessly"
 
+EXAMPLES = (
+    ("mntscope lab --act 3", "how the host's /proc breaks"),
+    ("mntscope lab -- mntscope diff {pid} --against {host}", "what mntscope says of the namespace that broke it"),
+)
+
 _ACTS = "".join(f"  {act.number}  {act.title}\n" for act in ACTS)
 
 EPILOG = f"""\
 Acts:
 {_ACTS}
-A COMMAND after -- is run while the actors stand as --keep leaves them; {{pid}} is the target and {{host}} its host:
-  mntscope lab -- mntscope diff {{pid}} --against {{host}}
+A COMMAND after -- is run while the actors stand as --keep leaves them; {{pid}} is the target and {{host}} its host.
 
 Exit codes: 0 every act as the manual pages say, 1 this kernel does otherwise, 2 trouble; after -- that of COMMAND
 """

@@ -11,11 +11,16 @@ from contextlib import suppress
 
 from mntscope.base import signals
 from mntscope.cli.output_options import TARGETS, write_standard_output
-from mntscope.cli.parser import COMMANDS, Help, Parser, command_parser, commands_text, near, parse
+from mntscope.cli.parser import COMMANDS, Help, Parser, command_parser, commands_text, examples, near, parse
 from mntscope.errors import MntscopeError, ParseError, UsageError
 from mntscope.output.escape import visible
 
 OVERVIEW = "Shows which mounts leak between mount namespaces, why, and the command that stops it."
+
+EXAMPLES = (
+    ("mntscope ns", "every mount namespace of this machine, and which of them leak"),
+    ("mntscope predict 4711 -- mount -t proc proc /proc", "would the host's /proc be covered, too?"),
+)
 
 EXIT_CODES = """\
 Exit codes:
@@ -47,11 +52,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def overview() -> argparse.ArgumentParser:
     """The parser of what comes before the command, and the text of ``mntscope --help``."""
+    below = f"{TARGETS}
+{EXIT_CODES}
+{examples(EXAMPLES)}"
     parser = Parser(
         prog="mntscope",
         usage="mntscope COMMAND [ARGUMENT ...]",
         description=OVERVIEW,
-        epilog=f"{commands_text()}\nmntscope help COMMAND says more.\n\n{TARGETS}\n{EXIT_CODES}",
+        epilog=f"{commands_text()}
+mntscope help COMMAND says more.
+
+{below}",
         formatter_class=Help,
         allow_abbrev=False,
     )

@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 
 HELP = "every mount namespace: whose it is, and what it shares with the host"
 
+EXAMPLES = (
+    ("mntscope ns", "every mount namespace of this machine, and which of them leak"),
+    (
+        "mntscope ns --snapshot web-1.mntscope.json.gz --format csv",
+        "the same of a machine that was captured, for a spreadsheet",
+    ),
+)
+
 COLUMNS = """\
 Columns:
   NAMESPACE   its container, unit or sandbox; otherwise a process of it, or its inode

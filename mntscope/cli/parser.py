@@ -98,8 +98,14 @@ def command_parser(name: str) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     module.configure(parser)
+    parser.epilog = "\n\n".join(text.strip("\n") for text in (parser.epilog, examples(module.EXAMPLES)) if text)
     parser.set_defaults(run=module.run)
     return parser
+
+
+def examples(shown: Iterable[tuple[str, str]]) -> str:
+    """The end of a command's help: command lines, and below each what it is for."""
+    return "Examples:\n" + "".join(f"  {line}\n      {what}\n" for line, what in shown)
 
 
 def parse(parser: argparse.ArgumentParser, words: list[str]) -> argparse.Namespace:

@@ -18,12 +18,18 @@ if TYPE_CHECKING:
 
 HELP = "what the kernel will do, in every namespace, if a command runs there"
 
+EXAMPLES = (
+    ("mntscope predict 4711 -- mount -t proc proc /proc", "would the host's /proc be covered, too?"),
+    (
+        'mntscope predict 4711 -- "mount --make-private /proc && mount -t proc proc /proc"',
+        "and if it is made private first?",
+    ),
+)
+
 EPILOG = """\
 COMMAND is a command line of mount(8), umount(8), unshare(1), nsenter(1), chroot(8), pivot_root(8) or switch_root(8), as
-words or as one quoted text, which may hold several. Its paths begin at the root directory of the process:
-  mntscope predict 4711 -- mount -t proc proc /proc
-  mntscope predict 4711 -- "mount --make-private /proc && mount -t proc proc /proc"
-Nothing is carried out.
+words or as one quoted text, which may hold several. Its paths begin at the root directory of the process. Nothing is
+carried out.
 """
 
 FORMATS = ("table", "json", "markdown", "html")

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 
 HELP = "run a command in a mount namespace of its own, from which nothing leaks"
 
+EXAMPLES = (
+    ("mntscope run --pid -- sh", "a shell that sees its own processes only, and whose mounts nobody else sees"),
+    ("mntscope run -- mount -t tmpfs scratch /mnt", "harmless: what is mounted goes away with the command"),
+)
+
 EPILOG = """\
 Every mount becomes a slave: what the command mounts stays inside, and what the host unmounts goes away inside too.
 With --pid, an ordinary user gets a user namespace too, where the kernel allows that.

@@ -18,6 +18,11 @@ from mntscope.selftest.run import Progress
 
 HELP = "compare predictions with this kernel, in throwaway namespaces"
 
+EXAMPLES = (
+    ("mntscope selftest --operations 200 --seed 7", "two hundred operations, the same each time"),
+    ("mntscope selftest --versions", "where kernels and versions of mount(8) differ"),
+)
+
 OPERATIONS = 2000
 
 

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 HELP = "the mount tree, with the peers and the master of each mount by name"
 
+EXAMPLES = (
+    ("mntscope tree 4711 --only leaking", "those mounts that process 4711 shares with the host"),
+    ("mntscope tree /srv", "the host's mount that contains /srv, and all below it"),
+)
+
 FORMATS = ("table", "json", "csv", "markdown", "html")
 ONLY = ("leaking", "shared", "slave", "private", "unbindable", "hidden")
 

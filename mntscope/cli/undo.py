@@ -10,6 +10,11 @@ from mntscope.errors import UsageError
 
 HELP = "put back what isolate changed, the peer group included"
 
+EXAMPLES = (
+    ("mntscope undo --list", "what can be put back"),
+    ("mntscope undo srv.journal", "put back what this journal tells of"),
+)
+
 EPILOG = """\
 A journal commands whoever obeys it: it must be a file of yours that nobody else can write, in a directory where nobody
 else can put another in its place. What it says is compared with what is there before anything is done.

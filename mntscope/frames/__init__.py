@@ -105,7 +105,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import pandas as pd
+from mntscope.errors import MissingLibraryError
+
+try:
+    import pandas as pd
+except ModuleNotFoundError:
+    raise MissingLibraryError("a data frame", "pandas") from None
 
 from mntscope.analysis.diff import Change, Diff
 from mntscope.analysis.holders import Holders

@@ -9,8 +9,13 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
+from mntscope.errors import MissingLibraryError
+
+try:
+    import numpy as np
+    import numpy.typing as npt
+except ModuleNotFoundError:
+    raise MissingLibraryError("peer groups as columns", "numpy") from None
 
 from mntscope.base.records import NamedTuple
 from mntscope.graph.leaks import crossing_mounts

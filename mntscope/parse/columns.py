@@ -12,10 +12,14 @@ from itertools import accumulate
 from operator import add
 from typing import Any, TypeAlias, overload
 
-import numpy as np
-import numpy.typing as npt
+from mntscope.errors import MissingLibraryError, ParseError
 
-from mntscope.errors import ParseError
+try:
+    import numpy as np
+    import numpy.typing as npt
+except ModuleNotFoundError:
+    raise MissingLibraryError("a table as columns", "numpy") from None
+
 from mntscope.model import Mount
 from mntscope.parse.escapes import unescape
 from mntscope.parse.mountinfo import MOST_PROBLEMS

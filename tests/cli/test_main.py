@@ -28,6 +28,7 @@ def command(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """A command ``diff`` that does what a test tells it to."""
     module = ModuleType("mntscope.cli.diff")
     module.HELP = "a command"  # type: ignore[attr-defined]
+    module.EXAMPLES = ()  # type: ignore[attr-defined]
     module.configure = lambda parser: None  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "mntscope.cli.diff", module)
     return module
