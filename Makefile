@@ -45,15 +45,15 @@ fixtures: $(VENV)/.installed-dev
 
 # docs/man again, of the command line's parsers.
 man: $(VENV)/.installed-dev
-	$(VENV)/bin/python -m release.man docs/man
+	$(VENV)/bin/python -m tests.release.man docs/man
 
 # One file for a machine on which nothing may be installed: it runs with the Python that is there, from 3.11 on.
 pyz: $(VENV)/.installed-dev
-	$(VENV)/bin/python -m release.pyz dist/mntscope.pyz
+	$(VENV)/bin/python -m tests.release.pyz dist/mntscope.pyz
 
 # A Debian package, for the Debian or Ubuntu that it is built on and those after it.
 deb: $(VENV)/.installed-dev
-	$(VENV)/bin/python -m release.deb dist
+	$(VENV)/bin/python -m tests.release.deb dist
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

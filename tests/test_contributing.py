@@ -22,7 +22,6 @@ COPIED = (
     "tests",
     "docs",
     "fixtures",
-    "release",
     "conftest.py",
     "pyproject.toml",
     "README.md",
@@ -205,7 +204,7 @@ def test_a_command(tree: Tree) -> None:
     assert "self" in tree.completed("mntscope count ")
     tree.passes("tests/cli/test_count.py", "tests/test_readme.py", "tests/cli/test_main.py", "-k", "count or listed")
     tree.passes("tests/test_opened.py", "-k", "every_command_is_tried")
-    tree.python("-m", "release.man", "docs/man")
+    tree.python("-m", "tests.release.man", "docs/man")
     assert "by the type of their filesystem" in (tree.path / "docs/man/mntscope-count.1").read_text()
     tree.passes("tests/test_man.py", "-k", "count or parsers")
     tree.passes_the_linters("mntscope/analysis", "mntscope/output", "mntscope/cli", "tests/cli")

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from mntscope.cli.parser import COMMANDS
-from release import deb
-from release.contents import pure_libraries
+from tests.release import deb
+from tests.release.contents import pure_libraries
 from tests.support.repository import FIXTURES, ROOT
 
 NOTHING: dict[str, str] = {}

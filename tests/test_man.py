@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from mntscope.cli.parser import COMMANDS, command_parser
-from release.man import pages
-from release.man_text import DATA, ENVIRONMENT, STATE
+from tests.release.man import pages
+from tests.release.man_text import DATA, ENVIRONMENT, STATE
 from tests.support.repository import ROOT
 
 MAN = ROOT / "docs/man"

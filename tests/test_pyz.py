@@ -14,8 +14,8 @@ import pytest
 import zstandard
 
 from mntscope.cli.parser import COMMANDS
-from release.contents import COMPILED, pure_libraries
-from release.pyz import MAIN
+from tests.release.contents import COMPILED, pure_libraries
+from tests.release.pyz import MAIN
 from tests.support.repository import FIXTURES, ROOT
 from tests.support.throwaway import Host
 
@@ -55,7 +55,7 @@ def pyz(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def built(path: Path, **environment: str) -> Path:
-    command = [sys.executable, "-m", "release.pyz", str(path)]
+    command = [sys.executable, "-m", "tests.release.pyz", str(path)]
     done = subprocess.run(
         command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=False
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.support.repository import DATA, ROOT
 
-ROOMS = ("mntscope", "grammar", "tests", "fixtures", "notebooks", "release")
+ROOMS = ("mntscope", "grammar", "tests", "fixtures", "notebooks")
 PYTHON = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py") if DATA not in path.parents)
 TEXTS = [
     path

@@ -84,9 +84,7 @@ def test_the_source_distribution_can_be_tested(built: Path) -> None:
     with tarfile.open(path) as archive:
         held = {name.partition("/")[2] for name in archive.getnames()}
     needed = {
-        path.relative_to(ROOT)
-        for room in ("docs", "fixtures", "grammar", "release", "tests")
-        for path in (ROOT / room).rglob("*")
+        path.relative_to(ROOT) for room in ("docs", "fixtures", "grammar", "tests") for path in (ROOT / room).rglob("*")
     }
     wanted = {str(path) for path in needed if "__pycache__" not in path.parts} | {"conftest.py", "LICENSE", "Makefile"}
     assert wanted - held == set()

@@ -52,17 +52,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def overview() -> argparse.ArgumentParser:
     """The parser of what comes before the command, and the text of ``mntscope --help``."""
-    below = f"{TARGETS}
-{EXIT_CODES}
-{examples(EXAMPLES)}"
+    below = f"{TARGETS}\n{EXIT_CODES}\n{examples(EXAMPLES)}"
     parser = Parser(
         prog="mntscope",
         usage="mntscope COMMAND [ARGUMENT ...]",
         description=OVERVIEW,
-        epilog=f"{commands_text()}
-mntscope help COMMAND says more.
-
-{below}",
+        epilog=f"{commands_text()}\nmntscope help COMMAND says more.\n\n{below}",
         formatter_class=Help,
         allow_abbrev=False,
     )

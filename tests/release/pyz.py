@@ -12,7 +12,7 @@ import io
 import zipfile
 from pathlib import Path
 
-from release.contents import Files, library, modules, pure_libraries, wheel
+from tests.release.contents import Files, library, modules, pure_libraries, wheel
 
 FIRST_LINE = b"#!/usr/bin/env python3\n"
 
@@ -52,7 +52,7 @@ def archive(files: Files) -> bytes:
 
 def main() -> None:
     """Write it where the command line says."""
-    parser = argparse.ArgumentParser(prog="python -m release.pyz", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.release.pyz", description=main.__doc__)
     parser.add_argument("file", type=Path)
     target: Path = parser.parse_args().file
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -22,8 +22,8 @@ from mntscope import __version__
 from mntscope.cli.main import EXAMPLES, EXIT_CODES, OVERVIEW, overview
 from mntscope.cli.output_options import TARGETS
 from mntscope.cli.parser import COMMANDS, command_parser
-from release import man_text
-from release.contents import ROOT
+from tests.release import man_text
+from tests.support.repository import ROOT
 
 DIRECTORY = ROOT / "docs/man"
 
@@ -74,7 +74,7 @@ def _command_page(name: str) -> str:
 def _page(parser: argparse.ArgumentParser, what: str) -> Any:
     """The page of a parser, as the library has it."""
     # The heading that the library drops, so that the arguments would stand under the description.
-    parser._positionals.title = "arguments"  # noqa: SLF001 - argparse has no other name for it
+    parser._positionals.title = "arguments"
     name = parser.prog.replace(" ", "-")
     usage = " ".join(parser.format_usage().split()).removeprefix(f"usage: {parser.prog} ").replace("[-h] ", "")
     program, parser.prog = parser.prog, name
@@ -198,7 +198,7 @@ def _wide() -> Iterator[None]:
 
 def main() -> None:
     """Write all pages where the command line says; what else is there is an old one, and goes."""
-    parser = argparse.ArgumentParser(prog="python -m release.man", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.release.man", description=main.__doc__)
     parser.add_argument("directory", type=Path, nargs="?", default=DIRECTORY)
     directory: Path = parser.parse_args().directory
     directory.mkdir(parents=True, exist_ok=True)

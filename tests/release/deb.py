@@ -25,7 +25,8 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from mntscope.cli.completion import SCRIPTS
-from release.contents import COMPILED, ROOT, Files, library, modules, pure_libraries, version_of, wheel
+from tests.release.contents import COMPILED, Files, library, modules, pure_libraries, version_of, wheel
+from tests.support.repository import ROOT
 
 HERE = "usr/lib/mntscope"
 DOC = "usr/share/doc/mntscope"
@@ -227,7 +228,7 @@ def _lay_out(root: Path, files: Files) -> None:
 
 def main() -> None:
     """Build it where the command line says, and tell what it depends on."""
-    parser = argparse.ArgumentParser(prog="python -m release.deb", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.release.deb", description=main.__doc__)
     parser.add_argument("directory", type=Path)
     directory: Path = parser.parse_args().directory
     if shutil.which("dpkg-deb") is None:

@@ -11,8 +11,7 @@ from importlib.metadata import Distribution, distribution
 from pathlib import Path
 from typing import TypeAlias
 
-ROOT = Path(__file__).resolve().parent.parent
-"""The directory with pyproject.toml."""
+from tests.support.repository import ROOT
 
 Files: TypeAlias = dict[str, bytes]
 """What is in each file, by its path below where Python looks for modules."""

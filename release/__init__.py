@@ -1,5 +1,0 @@
-"""What is released beside the wheel: one file to carry to a broken host, manual pages, a Debian package.
-
-``python -m release.pyz``, ``release.man`` and ``release.deb`` make them; the Makefile says where. All are made of the
-wheel, and of libraries as they are installed beside mntscope, so they hold what the tests have run.
-"""
