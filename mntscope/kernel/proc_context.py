@@ -66,8 +66,12 @@ def _sent_by(pid_namespace: int) -> int:
         with theirs:
             sender = _born_there(theirs.fileno(), pid_namespace)
         try:
+            ours.settimeout(SECONDS)
+            try:
+                message, fds, _, _ = socket.recv_fds(ours, 16, 1)
+            except TimeoutError:
+                raise NoAnswerError("nothing came of it in time") from None
             ours.settimeout(DEADLINE)
-            message, fds, _, _ = socket.recv_fds(ours, 16, 1)
             # Its parent reaps it, and closes the other end then: a container need not have anybody who would.
             with suppress(TimeoutError):
                 ours.recv(1)

@@ -23,6 +23,7 @@ import errno
 import os
 import select
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO, NoReturn, TypeVar
@@ -323,6 +324,10 @@ def error_in_bytes(error: MntscopeError | OSError) -> bytes:
     return "\0".join(words).encode("utf-8", "surrogateescape")
 
 
+_MOMENT = 0.02
+"""Seconds."""
+
+
 def raise_error(said: bytes, where: str) -> NoReturn:
     """Raise what another process met and told; *where* it was, if that does not say so itself."""
     kind, *words = said.decode("utf-8", "surrogateescape").split("\0")
@@ -332,6 +337,8 @@ def raise_error(said: bytes, where: str) -> NoReturn:
         raise OSError(int(words[0]), os.strerror(int(words[0])), words[1] or None)
     known = _KINDS.get(kind, MntscopeError)
     if len(words) != 4:
+        # A signal to the whole process group, which ended it, reaches this process in a moment.
+        time.sleep(_MOMENT)
         raise WorkerLostError("the worker was killed", where=where)
     raise known(words[1], where=words[2] or where, hint=words[3])
 

@@ -85,6 +85,14 @@ def is_deleted(path: Path) -> bool:
     return path.is_mount_root and path.mount.record.root.endswith("//deleted")
 
 
+def may_be_mounted_on(place: Path) -> bool:
+    """Whether it is a directory or file that is still there, of a mount that is.
+
+    The root of a process may be neither, once it was unmounted lazily: ENOENT, as seen on Linux 6.18.
+    """
+    return not is_deleted(place) and place.mount.namespace is not None
+
+
 def is_file(world: World, dentry: str) -> bool:
     """Whether *dentry* is known to be a file and not a directory."""
     skeleton = world.snapshot.skeleton

@@ -20,7 +20,7 @@ from mntscope.propagation.attach import attach_recursive_mnt
 from mntscope.propagation.change_type import change_mnt_propagation
 from mntscope.propagation.clone import LOCKABLE, clone_mnt, copy_tree, has_locked_children, lock_mnt_tree
 from mntscope.propagation.errno import Errno, require
-from mntscope.propagation.lookup import is_deleted, is_file, lookup, lookup_target
+from mntscope.propagation.lookup import is_deleted, is_file, lookup, lookup_target, may_be_mounted_on
 from mntscope.propagation.mounts import FsRoot, KernelMount, MountNamespace, Path
 from mntscope.propagation.namespace_file import mnt_ns_loop, nsfs_device
 from mntscope.propagation.umount import propagate_mount_busy, remove, umount_tree
@@ -341,20 +341,10 @@ def copy_for_bind(world: World, source: Path, namespace: MountNamespace, *, recu
     return clone_mnt(world, mount, dentry)
 
 
-def may_be_mounted_on(place: Path) -> bool:
-    """Whether it is a directory or file that is still there, of a mount that is.
-
-    The root of a process may be neither, once it was unmounted lazily: ENOENT, as seen on Linux 6.18.
-    """
-    return not is_deleted(place) and place.mount.namespace is not None
-
-
 def do_move_mount(world: World, actor: FsRoot, source: Path, target: Path, *, beneath: bool = False) -> None:
     """Move what is mounted at *source*, or a detached tree, to *target*: fs/namespace.c, do_move_mount()."""
     tree, (parent, mountpoint) = source.mount, target
     require(target.mount.namespace is not None, "ENOENT")
-    require(tree.namespace is not None, "EINVAL")
-    assert tree.namespace is not None
     top = target.mount.topmost_overmount()
     if beneath:
         require(target.is_mount_root and top.parent is not None, "EINVAL")
@@ -366,7 +356,7 @@ def do_move_mount(world: World, actor: FsRoot, source: Path, target: Path, *, be
         assert tree.parent is not None
         require(tree.parent.group is None, "EINVAL")
     else:
-        require(tree.namespace.anonymous and tree.parent is None, "EINVAL")
+        require(tree.namespace is not None and tree.namespace.anonymous and tree.parent is None, "EINVAL")
     require(not is_deleted(source) and not is_deleted(target), "ENOENT")
     require(is_file(world, source.dentry) == is_file(world, target.dentry), "EINVAL")
     if beneath:
