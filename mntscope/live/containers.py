@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property, partial
 from itertools import islice
@@ -303,23 +303,10 @@ def running(proc: Proc) -> list[Container]:
     return found
 
 
-def find(wanted: str) -> int:
-    """The pid of the first process of the container with this name or id, which may be cut to four digits.
-
-    What a user calls his containers counts only where none of root's, or of this process's own user, is meant.
-
-    :raises TargetError: there is none, or several.
-    """
+def containers() -> list[Container]:
+    """Every container that runs, by its cgroup or by the state that its runtime keeps."""
     with open_proc() as proc:
-        containers = {_key(container): container for container in (*_from_cgroups(proc), *running(proc))}
-    every = list(containers.values())
-    fits = _fitting([found for found in every if found.user is None], wanted) or _fitting(every, wanted)
-    if len(fits) == 1:
-        return fits[0].process.pid
-    if fits:
-        raise TargetError(f"{len(fits)} containers are called {wanted!r}", hint=f"choose of {_listed(fits)}")
-    hint = f"there are {_listed(every)}" if every else "none is running that can be seen"
-    raise TargetError(f"no running container {wanted!r}", hint=hint)
+        return list({_key(container): container for container in (*_from_cgroups(proc), *running(proc))}.values())
 
 
 def _key(container: Container) -> tuple[int | None, str]:
@@ -327,7 +314,15 @@ def _key(container: Container) -> tuple[int | None, str]:
     return container.user, container.owner.id or container.owner.name
 
 
-def _fitting(containers: list[Container], wanted: str) -> list[Container]:
+def fitting(every: Sequence[Container], wanted: str) -> list[Container]:
+    """Those with this name or id, which may be cut to four digits.
+
+    What a user calls his containers counts only where none of root's, or of this process's own user, is meant.
+    """
+    return _fitting([found for found in every if found.user is None], wanted) or _fitting(every, wanted)
+
+
+def _fitting(containers: Sequence[Container], wanted: str) -> list[Container]:
     fits = [found for found in containers if wanted in (found.owner.name, found.owner.id)]
     if not fits:
         fits = [found for found in containers if found.owner.name.endswith(f"/{wanted}")]
@@ -382,7 +377,8 @@ def _ours(place: str) -> bytes:
     return b"+" if stat.S_ISDIR(status.st_mode) and not who_else(status, own_group=True) else b""
 
 
-def _listed(containers: list[Container]) -> str:
+def listed(containers: Sequence[Container]) -> str:
+    """Some of them, each in words that no other has."""
     some = [_told_apart(container.owner) for container in containers[:8]]
     return ", ".join(some) + (", .." if len(containers) > 8 else "")
 

@@ -13,7 +13,8 @@ import pytest
 from mntscope.kernel import syscalls
 from mntscope.kernel.worker import DEADLINE, in_child
 from mntscope.live import users
-from mntscope.live.containers import Runtimes, find
+from mntscope.live.containers import Runtimes
+from mntscope.live.names import find_container
 from mntscope.live.procfs import open_proc, read_process
 from mntscope.model import Owner, Process
 from tests.support.isolating import Counter
@@ -171,16 +172,21 @@ def test_a_user_takes_no_name_from_a_container_of_roots(machine: Host) -> None:
     machine.call(docker)
     by(machine, ALICE, stated(hers, number))
     assert owner(machine, hers) == Owner("runc", number)
-    assert machine.call(find, "web") == machine.call(find, number) == machine.call(find, "ba0c") == roots.inner
+    assert (
+        machine.call(find_container, "web")
+        == machine.call(find_container, number)
+        == machine.call(find_container, "ba0c")
+        == roots.inner
+    )
     by(machine, ALICE, stated(hers, "web"))
-    assert machine.call(find, "web") == roots.inner
+    assert machine.call(find_container, "web") == roots.inner
 
 
 def test_a_container_of_a_users_is_found_by_its_name(machine: Host) -> None:
     logged_in(machine, ALICE)
     hers = machine.unshare("slave", lambda: become(ALICE))
     by(machine, ALICE, stated(hers, "web-1"))
-    assert machine.call(find, "web-1") == machine.call(find, "web-") == hers.inner
+    assert machine.call(find_container, "web-1") == machine.call(find_container, "web-") == hers.inner
 
 
 HUGE = b"[" + b"{}," * 5_592_400 + b"0]"

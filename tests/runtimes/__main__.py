@@ -9,17 +9,18 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.runtimes import table
-from tests.runtimes.all import ALL, FEW
+from tests.runtimes import page, table
+from tests.runtimes.all import ALL, FEW, NOT_IN_DEBIAN
 from tests.runtimes.host import BUILD, Host, Unavailable, own_mounts
-from tests.runtimes.packages import install, make_images
-from tests.runtimes.target import Report, Row
+from tests.runtimes.packages import DEBIAN, install, make_images, versions
+from tests.runtimes.target import Report, Row, Runtime
 
 
 def main() -> int:
@@ -30,12 +31,15 @@ def main() -> int:
         return 2
     wanted = [ALL[name] for name in arguments.runtimes or (FEW if arguments.few else ALL)]
     began = time.monotonic()
+    # As an exception, so that what was begun is ended and cleared away.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         own_mounts()
-        packages = [package for runtime in wanted for package in runtime.packages]
+        packages = [package for runtime in wanted for package in (*runtime.packages, "busybox-static")]
+        images = [image for runtime in wanted for image in _images(runtime, few=arguments.few)]
+        packages += ["mmdebstrap"] if DEBIAN in images and not DEBIAN.exists() else []
         _say(f"installing {' '.join(dict.fromkeys(packages))}")
         absent = install(packages)
-        images = [image for runtime in wanted for image in runtime.images]
         unmade = make_images(list(dict.fromkeys(images)))
     except Unavailable as error:
         sys.stderr.write(f"runtimes cannot be had here: {error}\n")
@@ -44,11 +48,14 @@ def main() -> int:
     reports = []
     for runtime in wanted:
         lacking = [f"{package}: {absent[package]}" for package in runtime.packages if package in absent]
-        lacking += [f"an image: {unmade[image]}" for image in runtime.images if image in unmade]
+        lacking += [f"an image: {unmade[image]}" for image in _images(runtime, few=arguments.few) if image in unmade]
         report = Report(runtime.name, why_not="; ".join(lacking)) if lacking else _report(runtime.name, arguments)
+        report.version = versions(runtime.packages)
         reports.append(report)
         (BUILD / "results").mkdir(exist_ok=True)
         (BUILD / "results" / f"{runtime.name}.json").write_text(json.dumps(_plain(report), indent=1))
+    if arguments.page:
+        arguments.page.write_text(page.text(reports, os.uname().release, NOT_IN_DEBIAN))
     sys.stdout.write(table.text(reports))
     sys.stdout.write(f"All of it: {time.monotonic() - began:.0f} s\n")
     had = [report for report in reports if report.had]
@@ -62,19 +69,21 @@ def _report(name: str, arguments: argparse.Namespace) -> Report:
     _say(f"{name} ..")
     try:
         with Host(name) as host:
-            done = host.run(argv, arguments.minutes * 60)
+            done = host.run(argv, arguments.minutes * 60, loud=arguments.verbose)
     except Unavailable as error:
         return Report(name, why_not=str(error))
     except subprocess.TimeoutExpired:
         return Report(name, why_not=f"it was not over in {arguments.minutes:g} minutes", left=["it did not end"])
-    if arguments.verbose or done.returncode:
-        sys.stderr.write(done.stderr)
     if done.returncode:
         return Report(name, why_not=f"it ended with {done.returncode}: {done.stderr.strip()[-300:]}")
     report = read(done.stdout)
     report.seconds = time.monotonic() - began
     _say(table.text([report]))
     return report
+
+
+def _images(runtime: Runtime, *, few: bool) -> tuple[Path, ...]:
+    return (*runtime.images, *(() if few else runtime.more_images))
 
 
 # The tree of the tests is the working directory there, and on the path, whatever PYTHONPATH says.

@@ -85,7 +85,9 @@ def start(scene: Scene) -> Iterator[Target | Missing]:
     scene.volumes()
     _daemon(scene)
     yield _ctr(scene, "c-default")
-    binds = ("rbind:rshared", "rbind:rslave", "rbind:rprivate") + (() if scene.few else ("rbind", "bind", "bind:shared"))
+    binds = ("rbind:rshared", "rbind:rslave", "rbind:rprivate") + (
+        () if scene.few else ("rbind", "bind", "bind:shared")
+    )
     for options in binds:
         mount = f"type=bind,src={VOLUME},dst=/mnt,options={options}"
         yield _ctr(scene, f"c-{options.replace(':', '-')}", "--mount", mount)
@@ -193,7 +195,9 @@ def _cri(text: str, *words: str) -> str:
 def stop_pods(scene: Scene) -> None:
     """All pods, and the daemon."""
     lines = scene.run("ctr", "-n", "k8s.io", "container", "ls").splitlines()
-    labels = {line.split()[0]: scene.run("ctr", "-n", "k8s.io", "container", "info", line.split()[0]) for line in lines[1:]}
+    labels = {
+        line.split()[0]: scene.run("ctr", "-n", "k8s.io", "container", "info", line.split()[0]) for line in lines[1:]
+    }
     sandboxes = [number for number, info in labels.items() if '"io.cri-containerd.kind": "sandbox"' in info]
     _cri("", "stop", *sandboxes)
     scene.run("systemctl", "stop", "containerd")

@@ -14,7 +14,9 @@ PROPAGATIONS = ("private", "rprivate", "slave", "rslave", "shared", "rshared")
 class Engine:
     """One of them, as *program* with what every container is *always* given."""
 
-    def __init__(self, scene: Scene, program: str, always: Sequence[str], *, user: bool = False, kind: str = "") -> None:
+    def __init__(
+        self, scene: Scene, program: str, always: Sequence[str], *, user: bool = False, kind: str = ""
+    ) -> None:
         self.scene = scene
         self.kind = kind or program
         self._program = program
@@ -29,7 +31,9 @@ class Engine:
         """The image ``bb``."""
         self("import", str(BUSYBOX), "bb")
 
-    def run(self, name: str, *options: str, image: str = "bb", command: Sequence[str] = ("sleep", "1d")) -> Target | Missing:
+    def run(
+        self, name: str, *options: str, image: str = "bb", command: Sequence[str] = ("sleep", "1d")
+    ) -> Target | Missing:
         """A container, with what its user calls it."""
         shown = " ".join(options) or "(no option)"
         try:

@@ -17,7 +17,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
+from typing import Self
 
 from mntscope.kernel import syscalls
 from tests.support.repository import ROOT
@@ -46,7 +46,14 @@ _MASKED = (
     *("apt-daily.timer", "apt-daily-upgrade.timer", "e2scrub_all.timer", "fstrim.timer", "dpkg-db-backup.timer"),
     *("snapd.service", "snapd.socket", "apparmor.service", "ssh.service", "cron.service"),
     *("avahi-daemon.service", "avahi-daemon.socket"),
-    *("containerd.service", "docker.service", "docker.socket", "lxc.service", "lxc-net.service", "lxc-monitord.service"),
+    *(
+        "containerd.service",
+        "docker.service",
+        "docker.socket",
+        "lxc.service",
+        "lxc-net.service",
+        "lxc-monitord.service",
+    ),
     *("lxd.service", "lxd.socket", "lxd-containers.service", "lxd-agent.service"),
     *("podman.service", "podman.socket", "podman-auto-update.timer", "podman-restart.service"),
 )
@@ -120,7 +127,7 @@ class Host:
         self._group = _cgroups() / f"{_GROUP}{os.getpid()}-{name}"
         self._process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> Host:
+    def __enter__(self) -> Self:
         """Boot, and wait until systemd takes jobs."""
         try:
             self._start()
@@ -129,19 +136,29 @@ class Host:
             raise
         return self
 
-    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         """End it, with every process of it."""
         self.close()
 
-    def run(self, argv: Sequence[str], seconds: float) -> subprocess.CompletedProcess[str]:
-        """Run a program there, as root, in the tree of the tests."""
+    def run(self, argv: Sequence[str], seconds: float, *, loud: bool = False) -> subprocess.CompletedProcess[str]:
+        """Run a program there, as root, in the tree of the tests; *loud*: what it complains of is seen at once."""
         inner = self._group / "operator"
         inner.mkdir(exist_ok=True)
         enter = ["nsenter", "--all", f"--wdns={ROOT}", "--target", str(self.pid), "--", *argv]
         moved = ["sh", "-c", 'echo $$ > "$0" && exec "$@"', str(inner / "cgroup.procs"), *_DIES_WITH_US, *enter]
-        return subprocess.run(
-            moved, env=ENVIRONMENT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds, check=False
-        )
+        errors = SCRATCH / f"{self.name}.errors"
+        with errors.open("wb") as file:
+            done = subprocess.run(
+                moved,
+                env=ENVIRONMENT,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=None if loud else file,
+                text=True,
+                timeout=seconds,
+                check=False,
+            )
+        return subprocess.CompletedProcess(moved, done.returncode, done.stdout, errors.read_text(errors="replace"))
 
     def close(self) -> None:
         """End pid 1, which ends all others, and remove what is left of them."""
@@ -160,7 +177,17 @@ class Host:
         except OSError as error:
             raise Unavailable(f"a host needs a cgroup of its own: {error}") from error
         paths = _elsewhere(ROOT, Path(sys.prefix), Path(sys.base_prefix))
-        flags = ["--mount", "--pid", "--fork", "--net", "--ipc", "--uts", "--cgroup", "--kill-child", "--propagation=private"]
+        flags = [
+            "--mount",
+            "--pid",
+            "--fork",
+            "--net",
+            "--ipc",
+            "--uts",
+            "--cgroup",
+            "--kill-child",
+            "--propagation=private",
+        ]
         boot = ["unshare", *flags, "sh", "-c", _BOOT, self.name, *map(str, paths)]
         moved = ["sh", "-c", 'echo $$ > "$0" && exec "$@"', str(self._group / "cgroup.procs"), *_DIES_WITH_US, *boot]
         console = SCRATCH / f"{self.name}.console"
@@ -182,7 +209,9 @@ class Host:
             if self.pid and os.path.exists(f"/proc/{self.pid}/root/run/systemd/private"):
                 return
         lines = console.read_text(errors="replace").strip().splitlines()
-        raise Unavailable(f"systemd does not boot in namespaces of its own: {' '.join(lines[-3:]) or 'it says nothing'}")
+        raise Unavailable(
+            f"systemd does not boot in namespaces of its own: {' '.join(lines[-3:]) or 'it says nothing'}"
+        )
 
 
 _DIES_WITH_US = ("setpriv", "--pdeathsig", "KILL")

@@ -68,9 +68,8 @@ def _look(runtime: Runtime, targets: Sequence[Target], report: Report) -> None:
     statuses = mntscope.namespaces(mntscope.capture()).namespaces
     shown = {status.view.namespace.inode: status.name for status in statuses}
     for target in targets:
-        row = looked.rows.get(target.pid) if not target.names_only else None
-        if row is None:
-            row = Row(runtime.name, target.option)
+        row = Row(runtime.name, target.option) if target.names_only else looked.rows[target.pid]
+        if target.names_only:
             report.rows.append(row)
         check.names(target, row, shown.get(os.stat(f"/proc/{target.pid}/ns/mnt").st_ino, ""))
     for target in running:

@@ -87,7 +87,7 @@ def start_lxd(scene: Scene) -> Iterator[Target | Missing]:
         return
     metadata = "architecture: x86_64\ncreation_date: 1\nproperties: {description: busybox}\n"
     script = f"""
-        mkdir -p /srv/image/rootfs; tar -C /srv/image/rootfs -xf {BUSYBOX}; ln -sf /bin/busybox /srv/image/rootfs/bin/init
+        mkdir -p /srv/image/rootfs; tar -C /srv/image/rootfs -xf {BUSYBOX}
         mkdir -p /srv/image/rootfs/sbin; ln -sf /bin/busybox /srv/image/rootfs/sbin/init
         printf '{metadata}' > /srv/image/metadata.yaml; tar -C /srv/image -cf /srv/image.tar metadata.yaml rootfs
         lxc image import /srv/image.tar --alias bb
@@ -112,7 +112,9 @@ def start_lxd(scene: Scene) -> Iterator[Target | Missing]:
 
 def stop_lxd(scene: Scene) -> None:
     """All of it."""
-    scene.run("sh", "-c", "lxc delete -f x-default x-privileged; systemctl stop lxd.socket lxd; umount -R /srv/vol; true")
+    scene.run(
+        "sh", "-c", "lxc delete -f x-default x-privileged; systemctl stop lxd.socket lxd; umount -R /srv/vol; true"
+    )
 
 
 LXD = Runtime("lxd", ("lxd", "lxd-client"), start_lxd, stop_lxd, (BUSYBOX,), host_table=False)

@@ -1,4 +1,4 @@
-"""systemd-nspawn: a command, booted, ephemeral, with a user namespace, not registered, and a service of its own kind."""
+"""systemd-nspawn: a command, booted, ephemeral, with a user namespace, not registered, and as a service."""
 
 from __future__ import annotations
 
@@ -71,4 +71,4 @@ def stop(scene: Scene) -> None:
     scene.no_volumes()
 
 
-NSPAWN = Runtime("nspawn", ("systemd-container",), start, stop, (BUSYBOX, DEBIAN))
+NSPAWN = Runtime("nspawn", ("systemd-container",), start, stop, (BUSYBOX,), more_images=(DEBIAN,))

@@ -7,6 +7,7 @@ was downloaded, and the images, are kept for the next time.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -85,6 +86,15 @@ def install(packages: Iterable[str]) -> dict[str, str]:
     if done.returncode:
         raise Unavailable(f"apt-get install: {_last(done)}")
     return missing
+
+
+def versions(packages: Sequence[str]) -> str:
+    """Of those that are installed in the layer: ``runc 1.1.5, podman 4.3.1``."""
+    if not packages:
+        packages = ["systemd", "util-linux"]
+    done = _enter(f"dpkg-query -W -f '${{Package}} ${{Version}}\\n' {shlex.join(packages)}", check=False)
+    found = [line.split() for line in done.stdout.splitlines() if len(line.split()) == 2]
+    return ", ".join(f"{package} {re.sub(r'^[0-9]+:|[+~-].*', '', version)}" for package, version in found)
 
 
 def make_images(images: Sequence[Path]) -> dict[Path, str]:

@@ -56,7 +56,17 @@ def _monitor(podman: Engine) -> Iterator[Target]:
 
 def _pod(podman: Engine) -> Iterator[Target | Missing]:
     try:
-        podman("pod", "create", "--name", "pod", "--infra-image", "bb", "--infra-command", "/bin/sleep 1d", "--network=none")
+        podman(
+            "pod",
+            "create",
+            "--name",
+            "pod",
+            "--infra-image",
+            "bb",
+            "--infra-command",
+            "/bin/sleep 1d",
+            "--network=none",
+        )
     except Failed as error:
         yield Missing("--pod", str(error))
         return
@@ -78,7 +88,7 @@ def stop(scene: Scene) -> None:
     scene.no_volumes()
 
 
-PODMAN = Runtime("podman", ("podman", "runc", "crun"), start, stop, (BUSYBOX, DEBIAN))
+PODMAN = Runtime("podman", ("podman", "runc", "crun"), start, stop, (BUSYBOX,), more_images=(DEBIAN,))
 
 
 def start_rootless(scene: Scene) -> Iterator[Target | Missing]:
@@ -88,7 +98,9 @@ def start_rootless(scene: Scene) -> Iterator[Target | Missing]:
     scene.volumes()
     scene.kim()
     for runtime in ("runc", "crun"):
-        podman = Engine(scene, "podman", (*ALWAYS, "--cgroups", "disabled", "--runtime", runtime), user=True, kind="podman")
+        podman = Engine(
+            scene, "podman", (*ALWAYS, "--cgroups", "disabled", "--runtime", runtime), user=True, kind="podman"
+        )
         if runtime == "runc":
             podman.load()
         for how in ("", "rprivate", "rslave", "rshared"):

@@ -1,4 +1,4 @@
-"""What puts one program into a mount namespace: bubblewrap, firejail, schroot, charliecloud, flatpak, buildah, unshare."""
+"""What puts one program into a mount namespace of its own, or into a chroot."""
 
 from __future__ import annotations
 
@@ -67,7 +67,14 @@ def start_firejail(scene: Scene) -> Iterator[Target | Missing]:
     scene.volumes()
     scene.kim()
     private = ("--private", "--private-dev", "--private-tmp")
-    for options in ((), private, ("--whitelist=~/x",), ("--overlay-tmpfs",), ("--read-only=/srv",), ("--blacklist=/srv",)):
+    for options in (
+        (),
+        private,
+        ("--whitelist=~/x",),
+        ("--overlay-tmpfs",),
+        ("--read-only=/srv",),
+        ("--blacklist=/srv",),
+    ):
         argv = ("firejail", "--noprofile", "--quiet", *options, *_SLEEP)
         yield _begun(scene, " ".join(options) or "(no option)", *argv, user=True)
 
@@ -117,9 +124,9 @@ def start_flatpak(scene: Scene) -> Iterator[Target | Missing]:
     scene.kim()
     script = f"""
         mkdir -p /srv/rt/usr /srv/rt/files /srv/app/files/bin; tar -C /srv/rt/usr -xf {BUSYBOX}
-        printf '[Runtime]\\nname=org.example.Base\\nruntime=org.example.Base/x86_64/1\\nsdk=org.example.Base/x86_64/1\\n' \\
-            > /srv/rt/metadata
-        printf '[Application]\\nname=org.example.App\\nruntime=org.example.Base/x86_64/1\\ncommand=sleep\\n' > /srv/app/metadata
+        base=org.example.Base/x86_64/1
+        printf "[Runtime]\\nname=org.example.Base\\nruntime=$base\\nsdk=$base\\n" > /srv/rt/metadata
+        printf "[Application]\\nname=org.example.App\\nruntime=$base\\ncommand=sleep\\n" > /srv/app/metadata
         mkdir -p /srv/app/export; cp -a /srv/rt/usr/. /srv/rt/files/
         flatpak build-export --runtime /srv/repo /srv/rt 1
         flatpak build-export /srv/repo /srv/app 1

@@ -33,9 +33,7 @@ class Scene:
         self.few = few
         self._begun: list[subprocess.Popen[bytes]] = []
 
-    def run(
-        self, *argv: str, user: bool = False, seconds: float = 120, more: Mapping[str, str] | None = None
-    ) -> str:
+    def run(self, *argv: str, user: bool = False, seconds: float = 120, more: Mapping[str, str] | None = None) -> str:
         """What a command prints.
 
         :raises Failed: its exit code is not 0.
@@ -58,7 +56,7 @@ class Scene:
         if done.returncode:
             lines = [line for line in (done.stderr.strip() or done.stdout.strip()).splitlines() if line.strip()]
             errors = [line for line in lines if re.search("error|cannot|failed|fatal", line, re.IGNORECASE)]
-            raise Failed(f"{argv[0]}: {' '.join(((errors or lines)[-1:] or [f'exit code {done.returncode}']))[-300:]}")
+            raise Failed(f"{argv[0]}: {' '.join((errors or lines)[-1:] or [f'exit code {done.returncode}'])[-300:]}")
         return done.stdout.strip()
 
     def begin(self, *argv: str, user: bool = False) -> int:

@@ -46,6 +46,8 @@ class Runtime:
     start: Callable[[Scene], Iterator[Target | Missing]]
     stop: Callable[[Scene], None]
     images: tuple[Path, ...] = ()
+    more_images: tuple[Path, ...] = ()
+    """Those that a few of its options do without."""
     host_table: bool = True
     """Whether the host's mount table has to be the same again once it is stopped."""
 
