@@ -13,7 +13,6 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import mntscope
 from mntscope.live import capture
@@ -25,6 +24,9 @@ _HOST = "host"
 
 _MOST = 60
 """Of more places than these, only some are mounted at."""
+
+_SECONDS = 90
+"""That a command of mntscope's may take."""
 
 _IRREVERSIBLE = "undo could not put it back"
 
@@ -118,7 +120,7 @@ class Check:
     def _places(self) -> list[str]:
         """Mount points of the host, places in its mounts that targets show, and those that `diff` names."""
         hosts = _table(1)
-        places = {mount.mount_point for mount in hosts}
+        places = set()
         by_device: defaultdict[str, set[str]] = defaultdict(set)
         for target in self._targets:
             for mount in _table(target.pid):
@@ -128,10 +130,14 @@ class Check:
                     places.add(leak.lands_at[0])
         for mount in hosts:
             above = mount.root.rstrip("/")
+            if mount.mount_point.startswith("/srv"):
+                places.add(mount.mount_point)
             for root in by_device[mount.device]:
                 if root.startswith(f"{above}/") and root != mount.root:
                     places.add(f"{mount.mount_point.rstrip('/')}/{root[len(above) + 1 :]}")
-        return spread(sorted(place for place in places if not _SPARED.match(place)))
+        # Those always; of the others some.
+        others = spread([mount.mount_point for mount in hosts if mount.mount_point not in places])
+        return sorted(place for place in {*places, *others} if not _SPARED.match(place))
 
     def _compared(self, pid: int, label: int | str, path: str) -> tuple[Seen, list[tuple[str, str]], bool]:
         """What the kernel made of a mount, what was predicted otherwise (label and words), and whether with a doubt."""
@@ -251,16 +257,25 @@ def _remedies(target: Target) -> list[str]:
 
 def _mntscope(*words: str) -> tuple[int, str, str]:
     """Exit code, output, and the line of trouble."""
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "mntscope", *words],
-        capture_output=True,
-        text=True,
-        errors="surrogateescape",
-        check=False,
-        timeout=120,
-    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "mntscope", *words],
+            capture_output=True,
+            text=True,
+            errors="surrogateescape",
+            check=False,
+            timeout=_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        return 2, "", f"mntscope {words[0]} was not over in {_SECONDS} s"
     return done.returncode, done.stdout, done.stderr.strip().replace("\n", " ")
 
 
-def _changed(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    return [label for label in before if label in after and before[label] != after[label]]
+def _changed(before: dict[str, frozenset[bytes]], after: dict[str, frozenset[bytes]]) -> list[str]:
+    """The views whose tables differ, each with a line that is gone and one that is new."""
+    found = []
+    for label, lines in before.items():
+        if label in after and after[label] != lines:
+            gone, new = sorted(lines - after[label])[:1], sorted(after[label] - lines)[:1]
+            found.append(f"{label}: {' '.join(os.fsdecode(b' -> '.join([*gone, *new])).split())}")
+    return found

@@ -30,7 +30,7 @@ def start(scene: Scene) -> Iterator[Target | Missing]:
     """Every option, then what only docker has."""
     scene.volumes()
     docker = _daemon(scene)
-    yield from docker.every_option("d")
+    yield from docker.every_option("d", plain=True)
     pid = int(docker("inspect", "-f", "{{.State.Pid}}", "d-default"))
     yield Target("the shim of d-default", parent(pid), names_only=True)
     if scene.few:

@@ -48,14 +48,14 @@ class Engine:
         number = number or self("inspect", "-f", "{{.Id}}", name)
         return Target(shown, pid, (name, number, number[:12]), f"{name} ({self.kind})")
 
-    def every_option(self, prefix: str) -> Iterator[Target | Missing]:
-        """What both take."""
+    def every_option(self, prefix: str, *, plain: bool = False) -> Iterator[Target | Missing]:
+        """What both take. *plain*: each propagation of a plain directory, too, in the host's root filesystem."""
         yield self.run(f"{prefix}-default")
         for how in PROPAGATIONS:
             yield self.run(f"{prefix}-{how}", "-v", f"{VOLUME}:/vol:{how}")
         if self.scene.few:
             return
-        for how in PROPAGATIONS:
+        for how in PROPAGATIONS if plain else ():
             yield self.run(f"{prefix}-plain-{how}", "-v", f"{PLAIN}:/vol:{how}")
         yield self.run(f"{prefix}-ro", "-v", f"{VOLUME}:/vol:ro,rshared")
         yield self.run(f"{prefix}-mount", "--mount", f"type=bind,src={VOLUME},dst=/vol,bind-propagation=rshared")
