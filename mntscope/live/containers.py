@@ -65,6 +65,9 @@ _POD_KEYS = (
     ("io.kubernetes.pod.namespace", "io.kubernetes.pod.name", "io.kubernetes.pod.uid", "io.kubernetes.container.name"),
 )
 
+_OF_USERS = ("podman", "runc", "crun")
+"""What podman makes of a user's container: by its cgroup, or by the state of the runtime below it."""
+
 _LARGEST = 16 << 20
 """A state file of more bytes is not one."""
 
@@ -86,6 +89,9 @@ class Container(NamedTuple):
     """Its first process, as far as can be told."""
     user: int | None = None
     """Who says so, if that is neither root nor this process's own user."""
+    number: str = ""
+    """The id that this user says it has, where the owner bears another name. (Not as the owner's id: by that
+    :meth:`Runtimes.named` would find the name of a container of root's that has it too.)"""
 
 
 class Runtimes:
@@ -122,9 +128,28 @@ class Runtimes:
                 if claim := users.claims(user).get(key):
                     if user == os.geteuid():
                         return Container(Owner(claim.kind, claim.id, id=claim.id), process)
-                    # Without an id: by that :meth:`named` would find the name of a container of root's that has it too.
-                    return Container(Owner(claim.kind, claim.id), process, user)
+                    return self.of_user(Owner(claim.kind, claim.id), process, user)
         return None
+
+    def of_user(self, owner: Owner, process: Process, user: int) -> Container:
+        """A container of another user's, by the name that his podman has for it."""
+        known = owner.kind in _OF_USERS and self._users
+        name = known.name_of(process, user, owner.name) if known else ""
+        if name:
+            return Container(Owner("podman", name), process, user, number=owner.name)
+        return Container(owner, process, user)
+
+    def claimed(self, processes: Sequence[Process]) -> Owner | None:
+        """The container of another user's in which these live, as his cgroups have it; ``None``: they tell of none.
+
+        He may give a cgroup the id of a container of root's, so no name of root's is looked for by it.
+        """
+        oldest = min(processes, key=lambda process: process.start_time or 0, default=None)
+        user = _other_user(oldest.cgroup) if oldest else None
+        owner = owner_of(oldest.cgroup) if oldest and user is not None else None
+        if oldest is None or user is None or owner is None or owner.kind not in _OF_USERS:
+            return None
+        return self.of_user(owner, oldest, user).owner
 
     def pids(self) -> list[int]:
         """The first processes of all containers, as far as these are still running."""
@@ -311,7 +336,11 @@ def containers() -> list[Container]:
 
 def _key(container: Container) -> tuple[int | None, str]:
     """What tells it from others: a user may give his the id of one of root's."""
-    return container.user, container.owner.id or container.owner.name
+    return container.user, _number(container)
+
+
+def _number(container: Container) -> str:
+    return container.number or container.owner.id or container.owner.name
 
 
 def fitting(every: Sequence[Container], wanted: str) -> list[Container]:
@@ -323,11 +352,13 @@ def fitting(every: Sequence[Container], wanted: str) -> list[Container]:
 
 
 def _fitting(containers: Sequence[Container], wanted: str) -> list[Container]:
-    fits = [found for found in containers if wanted in (found.owner.name, found.owner.id)]
+    fits = [found for found in containers if wanted in (found.owner.name, found.owner.id, found.number)]
     if not fits:
         fits = [found for found in containers if found.owner.name.endswith(f"/{wanted}")]
+        # Of a pod and a container in it that are called alike the container is meant.
+        fits = [found for found in fits if found.owner.name.count("/") > 1] or fits
     if not fits and len(wanted) >= SHORTEST:
-        fits = [found for found in containers if (found.owner.id or found.owner.name).startswith(wanted)]
+        fits = [found for found in containers if _number(found).startswith(wanted)]
     return fits
 
 
@@ -343,7 +374,10 @@ def _from_cgroups(proc: Proc) -> Iterator[Container]:
                 oldest[key] = process
     runtimes = Runtimes(proc)
     for (owner, user), process in oldest.items():
-        yield Container(runtimes.named(owner) if user is None else owner, process, user)
+        if user is None:
+            yield Container(runtimes.named(owner), process)
+        else:
+            yield runtimes.of_user(owner, process, user)
 
 
 def _other_user(cgroup: str) -> int | None:

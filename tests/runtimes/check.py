@@ -153,17 +153,18 @@ class Check:
         if name:
             return seen, [], False
         expected: Counter[Place] = Counter()
-        types: dict[Place, str] = {}
+        types: Counter[tuple[str, str, str]] = Counter()
         for effect in said.effects:
             if effect.change == "mount" and effect.after:
                 place = (effect.namespace, effect.path)
                 expected[place] += 1
-                types[place] = effect.after.propagation
+                types[(*place, effect.after.propagation)] += 1
         wrong = [(place[0], f"not predicted in {place[0]} at {place[1]}") for place in sorted(seen.mounts - expected)]
         wrong += [(place[0], f"only predicted in {place[0]} at {place[1]}") for place in sorted(expected - seen.mounts)]
         if not wrong:
-            other = (place for place in sorted(types) if types[place] != seen.types.get(place))
-            wrong = [(place[0], f"{seen.types.get(place)} in {place}, predicted {types[place]}") for place in other]
+            for label_of, where, kind_of in sorted(seen.types - types):
+                said_of = [other for view, point, other in types - seen.types if (view, point) == (label_of, where)]
+                wrong.append((label_of, f"{kind_of} at {where} in {label_of}, predicted {said_of}"))
         wrong += [(label_of, f"its umount left {label_of} another table") for label_of in seen.left]
         return seen, wrong, bool(said.uncertain)
 
@@ -228,7 +229,8 @@ def names(target: Target, row: Row, shown: str) -> None:
     from mntscope.cli.targets import parse_target
 
     row.name = shown
-    if target.shown and target.shown != shown:
+    # Of several namespaces in one container, as of the services of a booted one, each has a number besides.
+    if target.shown and shown != target.shown and not shown.startswith(f"{target.shown.removesuffix(')')}, "):
         row.names_wrong.append(f"ns calls it {shown!r}, not {target.shown!r}")
     wanted = os.stat(f"/proc/{target.pid}/ns/mnt").st_ino
     words = [f"container:{call}" for call in target.calls] if target.container else []

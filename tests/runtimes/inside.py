@@ -11,6 +11,7 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -27,6 +28,8 @@ def main() -> int:
     runtime = ALL[name]
     report = Report(name)
     began = time.monotonic()
+    with suppress(Failed):
+        Scene(few=True).run("systemctl", "is-system-running", "--wait", seconds=20)
     before = _machine()
     scene = Scene(few="--few" in rest)
     targets: list[Target] = []
@@ -88,7 +91,13 @@ def _machine() -> dict[str, set[str]]:
     return {"mounts": mounts, "programs": programs}
 
 
-_OWN = frozenset({"python", "python3", "python3.11", "sh", "systemd-hostnam", "systemd-timedat", "systemd-localed"})
+# What systemd itself starts when it is first asked for.
+_OWN = frozenset(
+    {
+        *("python", "python3", "python3.11", "sh", "dbus-daemon", "systemd-logind", "systemd-machine"),
+        *("systemd-hostnam", "systemd-timedat", "systemd-localed", "(sd-pam)"),
+    }
+)
 
 
 def _left(runtime: Runtime, before: dict[str, set[str]]) -> list[str]:

@@ -29,7 +29,8 @@ class Seen:
     there: bool = True
     """Whether the path was there at all: something may be mounted over it."""
     mounts: Counter[Place] = field(default_factory=Counter)
-    types: dict[Place, str] = field(default_factory=dict)
+    types: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    """How often each propagation type appeared at each place."""
     left: list[str] = field(default_factory=list)
     """The views whose table was another once it had been unmounted again."""
 
@@ -93,7 +94,7 @@ class Judge:
                 place = (label, _path(fields[4]))
                 seen.mounts[place] += 1
                 tags = sorted(tag.partition(b":")[0].decode() for tag in fields[6 : fields.index(b"-")])
-                seen.types[place] = _type({tag for tag in tags if tag != "propagate_from"})
+                seen.types[(*place, _type({tag for tag in tags if tag != "propagate_from"}))] += 1
 
 
 def _type(tags: set[str]) -> str:

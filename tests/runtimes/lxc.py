@@ -40,6 +40,8 @@ def start(scene: Scene) -> Iterator[Target | Missing]:
 def _one(scene: Scene, name: str, *lines: str, path: str = "/var/lib/lxc") -> Target | Missing:
     tree = f"{path}/{name}/rootfs"
     unpack(BUSYBOX, tree)
+    if any("idmap" in line for line in lines):
+        scene.run("chown", "-R", "100000:100000", tree)
     always = [f"lxc.uts.name = {name}", f"lxc.rootfs.path = dir:{tree}", "lxc.net.0.type = none"]
     always.append("lxc.apparmor.profile = unconfined")
     Path(f"{path}/{name}/config").write_text("\n".join([*always, *lines, ""]))
@@ -113,7 +115,9 @@ def start_lxd(scene: Scene) -> Iterator[Target | Missing]:
 def stop_lxd(scene: Scene) -> None:
     """All of it."""
     scene.run(
-        "sh", "-c", "lxc delete -f x-default x-privileged; systemctl stop lxd.socket lxd; umount -R /srv/vol; true"
+        "sh",
+        "-c",
+        "lxc delete -f x-default x-privileged; lxc network delete lxdbr0; lxd shutdown; systemctl stop lxd.socket lxd; umount -R /srv/vol; true",
     )
 
 

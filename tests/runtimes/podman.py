@@ -12,6 +12,7 @@ from tests.runtimes.target import Missing, Runtime, Target
 
 # Where no cgroup controller is handed down there is none for pids.
 CONFIGURATION = '[containers]\npids_limit=0\n[engine]\nruntime="runc"\n'
+ROOTLESS_CONFIGURATION = f'{CONFIGURATION}cgroup_manager="cgroupfs"\n'
 ALWAYS = ("--ulimit", "host", "--network", "none")
 _CRUN = ("--runtime", "crun", "--cgroups", "disabled")
 
@@ -94,13 +95,11 @@ PODMAN = Runtime("podman", ("podman", "runc", "crun"), start, stop, (BUSYBOX,), 
 def start_rootless(scene: Scene) -> Iterator[Target | Missing]:
     """As a user: in a user namespace, with a mount namespace of podman's own around the containers'."""
     Path("/etc/containers").mkdir(exist_ok=True)
-    Path("/etc/containers/containers.conf").write_text(CONFIGURATION)
+    Path("/etc/containers/containers.conf").write_text(ROOTLESS_CONFIGURATION)
     scene.volumes()
     scene.kim()
     for runtime in ("runc", "crun"):
-        podman = Engine(
-            scene, "podman", (*ALWAYS, "--cgroups", "disabled", "--runtime", runtime), user=True, kind="podman"
-        )
+        podman = Engine(scene, "podman", (*ALWAYS, *(_CRUN if runtime == "crun" else ())), user=True)
         if runtime == "runc":
             podman.load()
         for how in ("", "rprivate", "rslave", "rshared"):

@@ -47,6 +47,7 @@ class Scene:
                 errors="replace",
                 timeout=seconds,
                 check=False,
+                start_new_session=True,
                 env={**os.environ, **(more or {})},
             )
         except FileNotFoundError as error:
@@ -161,6 +162,6 @@ def had(*programs: str) -> str:
 
 
 _AS_KIM = (
-    *("setsid", "runuser", "-u", "kim", "--", "env", "-i", "HOME=/home/kim", "PATH=/usr/bin:/bin:/usr/sbin"),
+    *("runuser", "-u", "kim", "--", "env", "-i", "HOME=/home/kim", "PATH=/usr/bin:/bin:/usr/sbin"),
     *("USER=kim", f"XDG_RUNTIME_DIR=/run/user/{KIM}", f"DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/{KIM}/bus"),
 )
