@@ -65,6 +65,9 @@ _POD_KEYS = (
     ("io.kubernetes.pod.namespace", "io.kubernetes.pod.name", "io.kubernetes.pod.uid", "io.kubernetes.container.name"),
 )
 
+_SUPERVISOR = r"\.(?:scope|service)/supervisor(?:/|\n|$)"
+"""The cgroup of systemd-nspawn itself, beside that of its payload."""
+
 _OF_USERS = ("podman", "runc", "crun")
 """What podman makes of a user's container: by its cgroup, or by the state of the runtime below it."""
 
@@ -367,7 +370,8 @@ def _from_cgroups(proc: Proc) -> Iterator[Container]:
     for pid in proc.pids():
         process = _process(proc, pid)
         owner = owner_of(process.cgroup) if process else None
-        if process and owner and owner.kind != "unit":
+        # What supervises a container of systemd-nspawn is older than it, and outside.
+        if process and owner and owner.kind != "unit" and not re.search(_SUPERVISOR, process.cgroup):
             key = (owner, _other_user(process.cgroup))
             known = oldest.setdefault(key, process)
             if (process.start_time or 0) < (known.start_time or 0):

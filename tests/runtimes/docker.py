@@ -97,9 +97,9 @@ def start_inner(scene: Scene) -> Iterator[Target | Missing]:
         number = inner("run", "-d", "--network", "none", "--name", name, *options, "bb", "sleep", "1d").splitlines()[-1]
         pid = _by_cgroup(number)
         shown = f"an inner container: {' '.join(options) or '(no option)'}"
-        # Two are called web: one of the host's docker, one of the inner. The inner one is found by its id.
-        calls = (number, number[:12]) if name == "web" else (name, number, number[:12])
-        yield Target(shown, pid, calls)
+        # Their names are in the outer container's files, into which nobody else looks: on the host they have ids. So
+        # the one called web is no other's than the host's own docker's.
+        yield Target(shown, pid, (number, number[:12]), f"{number[:12]} (docker)")
     yield docker.run("web")
 
 

@@ -40,6 +40,8 @@ class Judge:
 
     def __init__(self, pids: Mapping[str, int]) -> None:
         self._pids = dict(pids)
+        # What makes system calls is loaded when it first does: in a child's new root directory it would not be found.
+        os.close(syscalls.pidfd_open(os.getpid()))
         self._before = self.tables()
 
     def tables(self) -> dict[str, frozenset[bytes]]:
@@ -126,6 +128,9 @@ def _child(pid: int, path: str, told: int, wait: int) -> NoReturn:
             syscalls.umount2(path, 2)
     except OSError as error:
         os.write(told, bytes([error.errno or _FAILED]) + b"-")
+    except BaseException:
+        os.write(told, bytes([_FAILED]) + b"-")
+        raise
     finally:
         os._exit(0)
 

@@ -117,7 +117,10 @@ def stop_lxd(scene: Scene) -> None:
     scene.run(
         "sh",
         "-c",
-        "lxc delete -f x-default x-privileged; lxc network delete lxdbr0; lxd shutdown; systemctl stop lxd.socket lxd; umount -R /srv/vol; true",
+        """
+        lxc delete -f x-default x-privileged; lxc profile device remove default eth0; lxc network delete lxdbr0
+        lxd shutdown; systemctl stop lxd.socket lxd; umount -R /srv/vol; true
+        """,
     )
 
 

@@ -13,7 +13,7 @@ _MACHINE = ("-p", "Slice=machine.slice", "-p", "Delegate=yes")
 
 
 def start(scene: Scene) -> Iterator[Target | Missing]:
-    """Of each both sides: what runs inside, and nspawn itself, which has a mount namespace as well."""
+    """Of some both sides: what runs inside, and nspawn itself."""
     scene.volumes()
     bind = f"--bind={VOLUME}:/vol"
     keep = ("--register=no", "--keep-unit")
@@ -53,7 +53,8 @@ def _both(scene: Scene, unit: str, name: str, shown: str, comm: str) -> Iterator
         yield Missing(shown, " ".join(why)[-200:])
         return
     yield Target(shown, inner, (name,), f"{name} (nspawn)")
-    yield Target(f"{shown} (nspawn itself)", outer)
+    if name in ("n-command", "n-user", "deb"):
+        yield Target(f"{shown} (nspawn itself)", outer)
 
 
 def _service(scene: Scene) -> Iterator[Target | Missing]:

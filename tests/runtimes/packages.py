@@ -54,6 +54,7 @@ ln -s ../bin $tree/usr/bin
 echo root:x:0:0:root:/:/bin/sh > $tree/etc/passwd
 echo root:x:0: > $tree/etc/group
 echo ID=busybox > $tree/etc/os-release
+chmod 755 $tree
 tar -C $tree -cf {out} .
 rm -rf $tree
 """

@@ -66,6 +66,7 @@ def start_firejail(scene: Scene) -> Iterator[Target | Missing]:
     """As a user, which it is made for."""
     scene.volumes()
     scene.kim()
+    _show_a_kernel_thread(scene)
     private = ("--private", "--private-dev", "--private-tmp")
     for options in (
         (),
@@ -79,7 +80,28 @@ def start_firejail(scene: Scene) -> Iterator[Target | Missing]:
         yield _begun(scene, " ".join(options) or "(no option)", *argv, user=True)
 
 
-FIREJAIL = Runtime("firejail", ("firejail",), start_firejail, stop_bubblewrap)
+def _show_a_kernel_thread(scene: Scene) -> None:
+    """Without one among the first ten pids firejail believes that it is in a sandbox already, and makes none."""
+    script = """
+        cp /bin/sleep /run/kthreadd
+        for last in 1 2 3 4 5 6 7 8 9; do
+            echo $last > /proc/sys/kernel/ns_last_pid
+            /run/kthreadd 1d & [ $! -gt 10 ] || exit 0
+            kill $!
+        done
+        """
+    scene.run("bash", "-c", f"exec >/dev/null 2>&1; {script}")
+
+
+def stop_firejail(scene: Scene) -> None:
+    """All of them, and what looked like a kernel thread."""
+    scene.end()
+    scene.run("killall", "-q", "kthreadd")
+    scene.no_kim()
+    scene.no_volumes()
+
+
+FIREJAIL = Runtime("firejail", ("firejail", "psmisc"), start_firejail, stop_firejail)
 
 
 def start_schroot(scene: Scene) -> Iterator[Target | Missing]:
@@ -111,7 +133,18 @@ def start_charliecloud(scene: Scene) -> Iterator[Target | Missing]:
     scene.kim()
     unpack(BUSYBOX, _TREE)
     for user in (True, False):
-        argv = ("ch-run", "--no-home", "-w", "--bind", f"{VOLUME}:/vol", _TREE, "--", *_SLEEP)
+        argv = (
+            "env",
+            "USER=kim" if user else "USER=root",
+            "ch-run",
+            "--no-home",
+            "-w",
+            "--bind",
+            f"{VOLUME}:/vol",
+            _TREE,
+            "--",
+            *_SLEEP,
+        )
         yield _begun(scene, f"--bind {VOLUME}:/vol", *argv, user=user)
 
 
@@ -155,7 +188,8 @@ def start_buildah(scene: Scene) -> Iterator[Target | Missing]:
     scene.run("sh", "-ec", f"c=$(buildah from scratch); buildah add $c {BUSYBOX} /; buildah rename $c work")
     for isolation in ("oci", "chroot"):
         for options in ((), ("-v", f"{VOLUME}:/vol:rshared"), ("-v", f"{VOLUME}:/vol:rslave")):
-            argv = ("buildah", "run", f"--isolation={isolation}", "--runtime=runc", "--network=none", *options, "work")
+            more = ("--runtime=runc", "--network=none") if isolation == "oci" else ("--network=host",)
+            argv = ("buildah", "run", f"--isolation={isolation}", *more, *options, "work")
             shown = f"--isolation={isolation} {' '.join(options)}".strip()
             found = _begun(scene, shown, *argv, "--", "/bin/sleep", "1d")
             yield found
