@@ -33,7 +33,6 @@ def start(scene: Scene) -> Iterator[Target | Missing]:
     yield podman.run("p-crun-private", *_CRUN, "-v", f"{VOLUME}:/vol:rprivate")
     yield podman.run("p-crun-slave", *_CRUN, "-v", f"{VOLUME}:/vol:rslave")
     yield podman.run("p-privileged", "--privileged")
-    yield podman.run("p-privileged-root", "--privileged", "-v", "/:/host:rshared")
     yield podman.run("p-userns", "--uidmap", "0:100000:65536", "-v", f"{VOLUME}:/vol:rshared")
     yield podman.run("p-rootfs-shared", "--rootfs", *_rootfs(), "-v", f"{VOLUME}:/vol:rshared", image="/srv/tree:O")
     yield from _pod(podman)

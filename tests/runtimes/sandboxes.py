@@ -97,6 +97,8 @@ def stop_firejail(scene: Scene) -> None:
     """All of them, and what looked like a kernel thread."""
     scene.end()
     scene.run("killall", "-q", "kthreadd")
+    # Firejail leaves these for its next sandbox.
+    scene.run("sh", "-c", "umount $(awk '$5 ~ /^.run.firejail/ {print $5}' /proc/self/mountinfo)")
     scene.no_kim()
     scene.no_volumes()
 
