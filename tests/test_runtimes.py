@@ -12,7 +12,7 @@ import pytest
 from tests.runtimes import cri, page, table
 from tests.runtimes.__main__ import read
 from tests.runtimes.all import ALL, FEW
-from tests.runtimes.check import spread
+from tests.runtimes.check import spread, without_lone_numbers
 from tests.runtimes.judge import Judge
 from tests.runtimes.target import Report, Row
 from tests.support.throwaway import Host
@@ -77,6 +77,16 @@ def test_of_very_many_places_some_are_taken_evenly() -> None:
     assert spread(["/", "/a", "/"]) == ["/", "/a"]
     many = spread([str(number) for number in range(250)])
     assert (many[:2], len(many)) == (["0", "5"], 50)
+
+
+def test_a_peer_group_of_one_member_has_no_number() -> None:
+    lines = [b"1 0 0:1 / / rw shared:%d - tmpfs a rw", b"2 1 0:1 / /a rw shared:7 - tmpfs shared:5 rw"]
+    slave = b"3 1 0:1 / /b rw master:7 - tmpfs a rw"
+    tables = {"host": frozenset([lines[0] % 5, lines[1]]), "4711": frozenset([slave])}
+    assert without_lone_numbers(tables) == without_lone_numbers({**tables, "host": frozenset([lines[0] % 6, lines[1]])})
+    assert lines[1] in without_lone_numbers(tables)["host"]
+    both = {"host": tables["host"], "4711": frozenset([slave, b"4 1 0:1 / /c rw shared:5 - tmpfs a rw"])}
+    assert without_lone_numbers(both) == both
 
 
 def test_a_report_survives_its_json() -> None:

@@ -276,8 +276,34 @@ def _mntscope(*words: str) -> tuple[int, str, str]:
 def _changed(before: dict[str, frozenset[bytes]], after: dict[str, frozenset[bytes]]) -> list[str]:
     """The views whose tables differ, each with a line that is gone and one that is new."""
     found = []
-    for label, lines in before.items():
-        if label in after and after[label] != lines:
-            gone, new = sorted(lines - after[label])[:1], sorted(after[label] - lines)[:1]
-            found.append(f"{label}: {' '.join(os.fsdecode(b' -> '.join([*gone, *new])).split())}")
+    was, now = without_lone_numbers(before), without_lone_numbers(after)
+    for label, lines in was.items():
+        if label in now and now[label] != lines:
+            gone, new = sorted(lines - now[label])[:1], sorted(now[label] - lines)[:1]
+            found.append(f"{label}: {os.fsdecode(b' -> '.join([*gone, *new]))}")
     return found
+
+
+def without_lone_numbers(tables: dict[str, frozenset[bytes]]) -> dict[str, frozenset[bytes]]:
+    """The same tables, with ``shared:alone`` for a peer group that has one member and no slave.
+
+    It ends when that member leaves it; another of one member, and of another number, is the same for everybody.
+    """
+    members: Counter[bytes] = Counter()
+    masters = set()
+    for line in (line for lines in tables.values() for line in lines):
+        for kind, number in re.findall(
+            rb" (shared|master|propagate_from):([0-9]+)(?= )", line.partition(b" - ")[0] + b" "
+        ):
+            if kind == b"shared":
+                members[number] += 1
+            else:
+                masters.add(number)
+
+    def named(match: re.Match[bytes]) -> bytes:
+        return b" shared:alone " if members[match[1]] == 1 and match[1] not in masters else match[0]
+
+    return {
+        label: frozenset(re.sub(rb" shared:([0-9]+) (?=.*?- )", named, line, count=1) for line in lines)
+        for label, lines in tables.items()
+    }
