@@ -21,7 +21,7 @@ appeared. This is what the kernel did, and `mntscope diff` said the same unless 
 
 Paths of the host that begin with a runtime's own directories are where it has put the container's root directory.
 `PID` is a process of the container; a command with `--namespace` stops what leaks now, and the option in the row above
-or below decides about the next start. `ID` stands for an id. {kernel}
+or below decides about the next start. `ID` and `N` stand for ids and numbers. {kernel}
 """
 
 _COLUMNS = ("Option", "Verdict", "Reaches the host from", "Arrives from the host's", "What makes it safe")
@@ -54,13 +54,13 @@ def _section(report: Report, rows: Sequence[Row]) -> Iterator[str]:
         yield ""
     yield f"| {' | '.join(_COLUMNS)} |"
     yield f"|{' --- |' * len(_COLUMNS)}"
-    for row in rows:
-        yield f"| {' | '.join(_cells(row))} |"
-    yield ""
+    # Two of which all of this is the same are told of once.
+    yield from dict.fromkeys(f"| {' | '.join(_cells(row))} |" for row in rows)
 
 
 def _cells(row: Row) -> Iterator[str]:
-    yield row.option if row.option.startswith("(") else _code(row.option)
+    option = re.sub(r"^sandbox of pod .*", "(a pod's sandbox)", row.option)
+    yield option if option.startswith("(") else _code(option)
     verdict = _VERDICTS.get(row.kernel, row.kernel)
     yield f"**{verdict}**" if row.kernel == "leaks" else verdict
     yield _paths(row.out)
@@ -90,7 +90,7 @@ def _paths(paths: Sequence[str]) -> str:
 
 
 def _without_ids(path: str) -> str:
-    return re.sub(r"[0-9a-f]{32,64}", "ID", path)
+    return re.sub(r"(?<=/dev/pts/)[0-9]+", "N", re.sub(r"[0-9a-f]{32,64}|[0-9]{14}[.][0-9]+", "ID", path))
 
 
 def _code(words: str) -> str:
