@@ -17,6 +17,7 @@ from pathlib import Path
 import mntscope
 from mntscope.live import capture
 from mntscope.model import Mount
+from mntscope.snapshot import Snapshot
 from tests.runtimes.judge import Judge, Place, Seen
 from tests.runtimes.target import Row, Target
 
@@ -39,7 +40,7 @@ class Check:
 
     def __init__(self, runtime: str, targets: Sequence[Target]) -> None:
         self._targets = targets
-        self.snapshot = capture([target.pid for target in targets], everything=True)
+        self.snapshot = settled([target.pid for target in targets])
         pids = {view.label: view.process.pid for view in self.snapshot.views if view.process}
         self._judge = Judge({**pids, _HOST: 1})
         self._labels = {target.pid: self.snapshot.view(target.pid).label for target in targets}
@@ -215,6 +216,17 @@ class Check:
         still = [leak.path for leak in found.leaks if not leak.hidden and (kind == "private" or leak.direction != "in")]
         if still:
             yield f"isolated, but diff names {still}"
+
+
+def settled(pids: Sequence[int]) -> Snapshot:
+    """All that is mounted, once it has stayed the same for two seconds: what was booted starts services for a while."""
+    seen = capture(pids, everything=True)
+    for _ in range(10):
+        time.sleep(2)
+        before, seen = seen, capture(pids, everything=True)
+        if [(view.label, view.mounts) for view in before.views] == [(view.label, view.mounts) for view in seen.views]:
+            break
+    return seen
 
 
 def spread(points: Sequence[str]) -> list[str]:
