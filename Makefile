@@ -8,7 +8,7 @@ WORKERS ?= $(shell expr 2 \* $$(nproc))
 # The tests start mntscope a thousand times: it is compiled once, whatever the caller's environment says.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint kernels bench notebooks fixtures man pyz deb clean
+.PHONY: demo test lint kernels runtimes bench notebooks fixtures man pyz deb clean
 
 # The story of a leaking /proc on this kernel, in a throwaway namespace, then `mntscope diff` on the actors of
 # its second act, who really leak: exit code 1 says that it was found.
@@ -30,6 +30,11 @@ lint: $(VENV)/.installed-dev
 # on each: STEPS='minimal selftest'; whatever else `python -m tests.kernels --help` tells: KERNELS='6.1 --few'.
 kernels: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m tests.kernels $(KERNELS) $(if $(STEPS),--steps $(STEPS))
+
+# Real containers and sandboxes, on throwaway hosts, as root. Some of them: RUNTIMES='docker nspawn'; a part of their
+# options: RUNTIMES=--few; docs/runtimes.md anew: RUNTIMES='--page docs/runtimes.md'.
+runtimes: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m tests.runtimes $(RUNTIMES)
 
 # Beside its peers, in one run, as root (it installs them); BENCH='--only start' for a part.
 bench: $(VENV)/.installed-dev

@@ -9,10 +9,14 @@ from typing import Literal
 
 from mntscope.base.records import NamedTuple, replace
 from mntscope.errors import MntscopeError, TargetError, UsageError
+from mntscope.graph.names import THE_HOST
 from mntscope.model import Problem
 from mntscope.snapshot import Snapshot
 
-_FORMS = "a pid, self, host, ns:PATH, file:PATH, snapshot:PATH#LABEL or container:NAME"
+_FORMS = "a pid, self, host, ns:PATH, file:PATH, snapshot:PATH#LABEL, container:NAME, or a name that mntscope prints"
+
+_LARGEST_PID = 1 << 22
+"""PID_MAX_LIMIT: a greater number is the inode of a namespace."""
 
 _KINDS = ("ns", "file", "snapshot", "container")
 
@@ -176,20 +180,40 @@ def parse_target(text: str) -> Name:
     if text.isascii() and text.isdecimal():
         if len(text) > len(str(1 << 31)):
             raise TargetError("there is no such process", where=f"process {text[:20]}", hint="see `ps -e`")
+        if int(text) > _LARGEST_PID and (found := _by_name(text)):
+            return found
         return Name("process", text, pid=int(text))
-    if not rest or "\0" in rest:
+    if kind in _KINDS and (not rest or "\0" in rest):
         raise UsageError(f"{text!r} is no TARGET", hint=f"give {_FORMS}")
     if kind == "ns":
         return Name("ns", text, path=rest)
     if kind == "file":
         return Name("file", text, path=rest)
     if kind == "container":
-        from mntscope.live.containers import find
+        from mntscope.live.names import find_container
 
-        return Name("process", text, pid=find(rest))
+        return Name("process", text, pid=find_container(rest))
     if kind == "snapshot":
         path, _, label = rest.rpartition("#")
         if not path or not label:
             raise UsageError(f"{text!r} names no view", hint="give snapshot:PATH#LABEL")
         return Name("snapshot", text, path=path, label=label)
-    raise UsageError(f"{text!r} is no TARGET", hint=f"give {_FORMS}")
+    if text and "\0" not in text and (found := _by_name(text)):
+        return found
+    from mntscope.live.names import meant
+
+    raise UsageError(f"{text!r} is no TARGET", hint=meant(text) or f"give {_FORMS}")
+
+
+def _by_name(text: str) -> Name | None:
+    """What a bare word means on this machine."""
+    if text == THE_HOST:
+        return Name("host", text)
+    from mntscope.live.names import find
+
+    found = find(text)
+    if found is None:
+        return None
+    if found.path:
+        return Name("ns", f"ns:{found.path}", path=found.path)
+    return Name("process", text, pid=found.pid) if found.pid else None

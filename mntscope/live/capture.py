@@ -392,7 +392,7 @@ class _Machine:
             processes = tuple(captured.processes[pid] for pid in self._staying(sorted(captured.processes)))
             holds = tuple(self.holds.get(captured.namespace.inode or 0, ()))
             table = captured.parsed()
-            owner = owner_of_namespace(processes, holds, table, runtimes)
+            owner = runtimes.claimed(processes) or owner_of_namespace(processes, holds, table, runtimes)
             yield View(
                 label=captured.label,
                 mounts=tuple(table),

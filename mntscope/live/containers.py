@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property, partial
 from itertools import islice
@@ -65,6 +65,12 @@ _POD_KEYS = (
     ("io.kubernetes.pod.namespace", "io.kubernetes.pod.name", "io.kubernetes.pod.uid", "io.kubernetes.container.name"),
 )
 
+_SUPERVISOR = r"\.(?:scope|service)/supervisor(?:/|\n|$)"
+"""The cgroup of systemd-nspawn itself, beside that of its payload."""
+
+_OF_USERS = ("podman", "runc", "crun")
+"""What podman makes of a user's container: by its cgroup, or by the state of the runtime below it."""
+
 _LARGEST = 16 << 20
 """A state file of more bytes is not one."""
 
@@ -86,6 +92,9 @@ class Container(NamedTuple):
     """Its first process, as far as can be told."""
     user: int | None = None
     """Who says so, if that is neither root nor this process's own user."""
+    number: str = ""
+    """The id that this user says it has, where the owner bears another name. (Not as the owner's id: by that
+    :meth:`Runtimes.named` would find the name of a container of root's that has it too.)"""
 
 
 class Runtimes:
@@ -122,9 +131,28 @@ class Runtimes:
                 if claim := users.claims(user).get(key):
                     if user == os.geteuid():
                         return Container(Owner(claim.kind, claim.id, id=claim.id), process)
-                    # Without an id: by that :meth:`named` would find the name of a container of root's that has it too.
-                    return Container(Owner(claim.kind, claim.id), process, user)
+                    return self.of_user(Owner(claim.kind, claim.id), process, user)
         return None
+
+    def of_user(self, owner: Owner, process: Process, user: int) -> Container:
+        """A container of another user's, by the name that his podman has for it."""
+        known = owner.kind in _OF_USERS and self._users
+        name = known.name_of(process, user, owner.name) if known else ""
+        if name:
+            return Container(Owner("podman", name), process, user, number=owner.name)
+        return Container(owner, process, user)
+
+    def claimed(self, processes: Sequence[Process]) -> Owner | None:
+        """The container of another user's in which these live, as his cgroups have it; ``None``: they tell of none.
+
+        He may give a cgroup the id of a container of root's, so no name of root's is looked for by it.
+        """
+        oldest = min(processes, key=lambda process: process.start_time or 0, default=None)
+        user = _other_user(oldest.cgroup) if oldest else None
+        owner = owner_of(oldest.cgroup) if oldest and user is not None else None
+        if oldest is None or user is None or owner is None or owner.kind not in _OF_USERS:
+            return None
+        return self.of_user(owner, oldest, user).owner
 
     def pids(self) -> list[int]:
         """The first processes of all containers, as far as these are still running."""
@@ -303,36 +331,37 @@ def running(proc: Proc) -> list[Container]:
     return found
 
 
-def find(wanted: str) -> int:
-    """The pid of the first process of the container with this name or id, which may be cut to four digits.
-
-    What a user calls his containers counts only where none of root's, or of this process's own user, is meant.
-
-    :raises TargetError: there is none, or several.
-    """
+def containers() -> list[Container]:
+    """Every container that runs, by its cgroup or by the state that its runtime keeps."""
     with open_proc() as proc:
-        containers = {_key(container): container for container in (*_from_cgroups(proc), *running(proc))}
-    every = list(containers.values())
-    fits = _fitting([found for found in every if found.user is None], wanted) or _fitting(every, wanted)
-    if len(fits) == 1:
-        return fits[0].process.pid
-    if fits:
-        raise TargetError(f"{len(fits)} containers are called {wanted!r}", hint=f"choose of {_listed(fits)}")
-    hint = f"there are {_listed(every)}" if every else "none is running that can be seen"
-    raise TargetError(f"no running container {wanted!r}", hint=hint)
+        return list({_key(container): container for container in (*_from_cgroups(proc), *running(proc))}.values())
 
 
 def _key(container: Container) -> tuple[int | None, str]:
     """What tells it from others: a user may give his the id of one of root's."""
-    return container.user, container.owner.id or container.owner.name
+    return container.user, _number(container)
 
 
-def _fitting(containers: list[Container], wanted: str) -> list[Container]:
-    fits = [found for found in containers if wanted in (found.owner.name, found.owner.id)]
+def _number(container: Container) -> str:
+    return container.number or container.owner.id or container.owner.name
+
+
+def fitting(every: Sequence[Container], wanted: str) -> list[Container]:
+    """Those with this name or id, which may be cut to four digits.
+
+    What a user calls his containers counts only where none of root's, or of this process's own user, is meant.
+    """
+    return _fitting([found for found in every if found.user is None], wanted) or _fitting(every, wanted)
+
+
+def _fitting(containers: Sequence[Container], wanted: str) -> list[Container]:
+    fits = [found for found in containers if wanted in (found.owner.name, found.owner.id, found.number)]
     if not fits:
         fits = [found for found in containers if found.owner.name.endswith(f"/{wanted}")]
+        # Of a pod and a container in it that are called alike the container is meant.
+        fits = [found for found in fits if found.owner.name.count("/") > 1] or fits
     if not fits and len(wanted) >= SHORTEST:
-        fits = [found for found in containers if (found.owner.id or found.owner.name).startswith(wanted)]
+        fits = [found for found in containers if _number(found).startswith(wanted)]
     return fits
 
 
@@ -341,14 +370,18 @@ def _from_cgroups(proc: Proc) -> Iterator[Container]:
     for pid in proc.pids():
         process = _process(proc, pid)
         owner = owner_of(process.cgroup) if process else None
-        if process and owner and owner.kind != "unit":
+        # What supervises a container of systemd-nspawn is older than it, and outside.
+        if process and owner and owner.kind != "unit" and not re.search(_SUPERVISOR, process.cgroup):
             key = (owner, _other_user(process.cgroup))
             known = oldest.setdefault(key, process)
             if (process.start_time or 0) < (known.start_time or 0):
                 oldest[key] = process
     runtimes = Runtimes(proc)
     for (owner, user), process in oldest.items():
-        yield Container(runtimes.named(owner) if user is None else owner, process, user)
+        if user is None:
+            yield Container(runtimes.named(owner), process)
+        else:
+            yield runtimes.of_user(owner, process, user)
 
 
 def _other_user(cgroup: str) -> int | None:
@@ -382,7 +415,8 @@ def _ours(place: str) -> bytes:
     return b"+" if stat.S_ISDIR(status.st_mode) and not who_else(status, own_group=True) else b""
 
 
-def _listed(containers: list[Container]) -> str:
+def listed(containers: Sequence[Container]) -> str:
+    """Some of them, each in words that no other has."""
     some = [_told_apart(container.owner) for container in containers[:8]]
     return ", ".join(some) + (", .." if len(containers) > 8 else "")
 

@@ -8,11 +8,12 @@ believed only of that user's own processes (:meth:`Users.of`).
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property, partial
-from itertools import islice
+from itertools import islice, pairwise
 
 from mntscope.base.records import NamedTuple
 from mntscope.errors import KernelError, MntscopeError, NoAnswerError
@@ -35,6 +36,9 @@ MOST_STUCK = 3
 
 NOBODY = 65534
 """How a user is shown who has no number in this user namespace (/proc/sys/kernel/overflowuid): that may be anyone."""
+
+_NAME = r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}"
+"""As podman has it."""
 
 # The name of a runtime and of its directory, that of the state in a container's directory there, and its keys.
 _RUNTIMES = (
@@ -77,6 +81,37 @@ class Users:
             if int(read("stat", dir_fd=found).rpartition(b")")[2].split()[19]) == process.start_time:
                 return sorted({*_runs_as(found), *_makers(proc, found)} & self._all)
         return []
+
+    def name_of(self, process: Process, uid: int, number: str) -> str:
+        """What a user's podman calls the container whose first process this is; empty where that cannot be told.
+
+        The name is in files below his home, which nobody else looks into; but its parent is its monitor, conmon(8),
+        which has the container's id and its name on its command line: ``-c ID -n NAME``.
+        """
+        if self._stuck >= MOST_STUCK:
+            return ""
+        with suppress(MntscopeError, OSError, ValueError), self._opened() as proc, hold(proc, process.pid) as found:
+            _, fields = read("stat", dir_fd=found).decode("utf-8", "surrogateescape").rsplit(")", 1)
+            if int(fields.split()[19]) != process.start_time:
+                return ""
+            with hold(proc, int(fields.split()[1])) as above:
+                if uid in {*_runs_as(above), *_makers(proc, above)}:
+                    return self._monitored(above, number)
+        return ""
+
+    def _monitored(self, above: int, number: str) -> str:
+        try:
+            # A process's arguments are in its memory, which may be a file of a server that never answers.
+            text = in_child(partial(_command_line, above), where="cmdline")
+        except NoAnswerError as error:
+            self._stuck += 1
+            self._not_seen.append(Problem(f"the name of a container: {error.what}", where=number))
+            return ""
+        words = text.decode("utf-8", "surrogateescape").split("\0")
+        options = dict(pairwise(words))
+        if os.path.basename(words[0]) == "conmon" and options.get("-c") == number:
+            return name[0] if (name := re.fullmatch(_NAME, options.get("-n", ""))) else ""
+        return ""
 
     @contextmanager
     def _opened(self) -> Iterator[Proc]:
@@ -149,6 +184,13 @@ def _makers(proc: Proc, directory: int) -> set[int]:
 
 
 # In the child
+
+
+def _command_line(directory: int) -> bytes:
+    """The beginning of a process's command line: conmon has some 2 KB of it."""
+    fd = os.open("cmdline", os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
+    with open(fd, "rb", buffering=0) as file:
+        return file.read(LARGEST) or b""
 
 
 def _stated(uid: int) -> bytes:

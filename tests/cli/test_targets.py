@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -265,25 +267,45 @@ def test_a_container_by_its_runtimes_state(machine: Host) -> None:
         assert text.startswith(f"no running container '{word}'; there are ")
 
 
-def test_a_container_by_its_cgroup(machine: Host) -> None:
-    number = "feed" * 16
+@contextmanager
+def in_cgroups(machine: Host, places: Mapping[str, Actor]) -> Iterator[None]:
+    """Moves actors into cgroups of these names; ends them at the end."""
     base = Path("/sys/fs/cgroup/unified" if Path("/sys/fs/cgroup/unified").is_dir() else "/sys/fs/cgroup")
     if not (base / "cgroup.procs").exists():
         pytest.skip(f"needs cgroups at {base}")
-    group = base / f"docker-{number}.scope"
+    groups = [base / place for place in places]
     try:
-        group.mkdir()
-    except OSError as error:
+        for group in groups:
+            group.mkdir(parents=True)
+        for group, actor in zip(groups, places.values(), strict=True):
+            (group / "cgroup.procs").write_text(str(actor.pid))
+        yield
+    except PermissionError as error:
         pytest.skip(f"cannot make a cgroup: {error}")
+    finally:
+        for actor in places.values():
+            machine.kill(actor)
+        for group in groups:
+            for made in (group, *group.parents):
+                empty = base in made.parents and made.exists() and not any(map(Path.is_dir, made.iterdir()))
+                if empty:
+                    made.rmdir()
+
+
+def test_a_container_by_its_cgroup(machine: Host) -> None:
+    number = "feed" * 16
     target = machine.unshare("slave")
-    try:
-        (group / "cgroup.procs").write_text(str(target.pid))
+    with in_cgroups(machine, {f"docker-{number}.scope": target}):
         resolved = machine.call(resolve, "container:feedf")
         assert resolved.target == str(target.inner)
         assert resolved.snapshot.view(resolved.target).namespace.owner == Owner("docker", number, id=number)
-    finally:
-        machine.kill(target)
-        group.rmdir()
+
+
+def test_what_supervises_a_container_is_not_it(machine: Host) -> None:
+    supervisor, payload = machine.spawn(), machine.unshare("slave")
+    machine_of = "machine-mntscope\\x2dbox.scope"
+    with in_cgroups(machine, {f"{machine_of}/supervisor": supervisor, f"{machine_of}/payload": payload}):
+        assert machine.call(resolve, "container:mntscope-box").target == str(payload.inner)
 
 
 def test_no_container_at_all(machine: Host) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +15,8 @@ import pytest
 from mntscope.kernel import syscalls
 from mntscope.kernel.worker import DEADLINE, in_child
 from mntscope.live import users
-from mntscope.live.containers import Runtimes, find
+from mntscope.live.containers import Runtimes
+from mntscope.live.names import find_container
 from mntscope.live.procfs import open_proc, read_process
 from mntscope.model import Owner, Process
 from tests.support.isolating import Counter
@@ -171,16 +174,102 @@ def test_a_user_takes_no_name_from_a_container_of_roots(machine: Host) -> None:
     machine.call(docker)
     by(machine, ALICE, stated(hers, number))
     assert owner(machine, hers) == Owner("runc", number)
-    assert machine.call(find, "web") == machine.call(find, number) == machine.call(find, "ba0c") == roots.inner
+    assert (
+        machine.call(find_container, "web")
+        == machine.call(find_container, number)
+        == machine.call(find_container, "ba0c")
+        == roots.inner
+    )
     by(machine, ALICE, stated(hers, "web"))
-    assert machine.call(find, "web") == roots.inner
+    assert machine.call(find_container, "web") == roots.inner
+
+
+MONITOR = """
+import os, signal
+child = os.fork()
+if child:
+    with open("/run/user/{uid}/pid.new", "w") as file:
+        file.write(str(child))
+    os.rename("/run/user/{uid}/pid.new", "/run/user/{uid}/pid")
+signal.pause()
+"""
+
+
+def monitored(machine: Host, uid: int, *words: str) -> int:
+    """A process of a user's whose parent has this command line; its pid there."""
+
+    def start() -> int:
+        Path("/run/monitor").mkdir(exist_ok=True)
+        # What Python loads before it does what its command line says.
+        Path("/run/monitor/sitecustomize.py").write_text(MONITOR.format(uid=uid))
+        kept = Path(f"/run/user/{uid}/pid")
+        kept.unlink(missing_ok=True)
+        subprocess.Popen(
+            words,
+            executable=sys.executable,
+            env={"PYTHONPATH": "/run/monitor"},
+            user=uid,
+            group=uid,
+            extra_groups=[],
+        )
+        for _ in range(500):
+            if kept.exists():
+                return int(kept.read_text())
+            time.sleep(0.01)
+        raise TimeoutError
+
+    return machine.call(start)
+
+
+def claimed(machine: Host, pid: int, uid: int, number: str) -> Owner | None:
+    """Whose that process is, once the user says that it is the first of a container."""
+
+    def tell() -> Owner | None:
+        with open_proc() as proc:
+            found = read_process(proc, os.open(str(pid), os.O_RDONLY, dir_fd=proc.fd), pid)
+        return Runtimes().started(found)
+
+    def write() -> None:
+        start = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        place = Path(f"/run/user/{uid}/runc/{number}")
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "state.json").write_text(json.dumps({"init_process_pid": pid, "init_process_start": start}))
+
+    by(machine, uid, write)
+    return machine.call(tell)
+
+
+NUMBER = "1" * 64
+
+
+def test_a_users_container_is_called_as_its_monitor_calls_it(open_machine: Host) -> None:
+    logged_in(open_machine, ALICE)
+    pid = monitored(open_machine, ALICE, "conmon", "-c", NUMBER, "-n", "web")
+    assert claimed(open_machine, pid, ALICE, NUMBER) == Owner("podman", "web")
+    for word in ("web", NUMBER, "1111"):
+        assert open_machine.call(find_container, word) == pid
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(("conmon", "-c", "2" * 64, "-n", "web"), id="another container's"),
+        pytest.param(("sleep", "-c", NUMBER, "-n", "web"), id="another program's"),
+        pytest.param(("conmon", "-c", NUMBER, "-n", "\x1b[2J"), id="no name"),
+        pytest.param(("conmon", "-c", NUMBER), id="none at all"),
+    ],
+)
+def test_but_not_as_another_parent_has_it(open_machine: Host, words: tuple[str, ...]) -> None:
+    logged_in(open_machine, ALICE)
+    pid = monitored(open_machine, ALICE, *words)
+    assert claimed(open_machine, pid, ALICE, NUMBER) == Owner("runc", NUMBER)
 
 
 def test_a_container_of_a_users_is_found_by_its_name(machine: Host) -> None:
     logged_in(machine, ALICE)
     hers = machine.unshare("slave", lambda: become(ALICE))
     by(machine, ALICE, stated(hers, "web-1"))
-    assert machine.call(find, "web-1") == machine.call(find, "web-") == hers.inner
+    assert machine.call(find_container, "web-1") == machine.call(find_container, "web-") == hers.inner
 
 
 HUGE = b"[" + b"{}," * 5_592_400 + b"0]"

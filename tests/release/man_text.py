@@ -94,6 +94,10 @@ LIVE = _LIVE
 ENVIRONMENT: Listed = (
     ("COLUMNS", "how wide a report is; otherwise as wide as the terminal, or 100 columns in a file or a pipe"),
     ("NO_COLOR", "if it is not empty, no colours"),
+    ("FORCE_COLOR", "if it is not empty, colours in a pipe or a file too"),
+    ("LC_ALL", "if it is C or POSIX, trees are drawn in ASCII; where it is not set, LC_CTYPE counts,"),
+    ("LC_CTYPE", "and where that is not,"),
+    ("LANG", "which is C where it is not set either"),
     ("TERM", "if it is dumb, no colours"),
     ("MNTSCOPE_DEBUG", "if it is not empty, an internal error is shown with its traceback"),
 )

@@ -1,0 +1,1 @@
+"""What mntscope says of containers and sandboxes, beside what the kernel does: ``make runtimes``."""
