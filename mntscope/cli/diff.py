@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from mntscope.base.records import NamedTuple
@@ -98,7 +99,17 @@ def _captures(before: str, after: str | None) -> tuple[Capture, Capture] | None:
         return None
     if before.startswith("snapshot:") and not after.startswith("snapshot:"):
         return None
+    if after.startswith("/") and not before.startswith("snapshot:") and not _is_file(_capture(before).file):
+        # A namespace by name, or by its file, and a path in it.
+        return None
     return _capture(before), _capture(after)
+
+
+def _is_file(path: str) -> bool:
+    """Whether there is such a file or directory, and none of a namespace."""
+    with suppress(OSError, ValueError):
+        return os.stat(path).st_dev != os.stat("/proc/self/ns/mnt").st_dev
+    return False
 
 
 def _capture(word: str) -> Capture:

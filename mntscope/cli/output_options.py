@@ -25,6 +25,7 @@ A TARGET is one of
   file:PATH            a mountinfo text; file:- is standard input
   snapshot:PATH#LABEL  a view of a captured snapshot or sosreport
   container:NAME       a container, by name or id
+  web                  whatever mntscope calls it: web (docker), web.service, an inode, mnt:[4026532568]
 """
 
 
