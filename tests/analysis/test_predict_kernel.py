@@ -120,7 +120,7 @@ def scene(one_processor: None, host: Host) -> Scene:
 def test_what_is_predicted_comes_true(scene: Scene, command: str) -> None:
     before = scene.snapshot()
     prediction = predict_commands(before, "box", command, program=installed_program(os.environ["PATH"]))
-    done = scene.run(command, LIBMOUNT_FORCE_MOUNT2="always")  # the system calls of mount(2)
+    done = scene.run(command)
     differences = mismatches(before, prediction, scene.snapshot())
     # That flags other than ro change is said, and their change is not predicted.
     assert differences == []
