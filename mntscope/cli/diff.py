@@ -106,9 +106,17 @@ def _captures(before: str, after: str | None) -> tuple[Capture, Capture] | None:
 
 
 def _is_file(path: str) -> bool:
-    """Whether there is such a file or directory, and none of a namespace."""
+    """Whether there is such a file or directory, and none of a namespace.
+
+    :raises NoAnswerError: the filesystem that it is on does not answer.
+    """
+    from mntscope.kernel.worker import in_child
+
+    def of_another_kind() -> bytes:
+        return b"+" if os.stat(path).st_dev != os.stat("/proc/self/ns/mnt").st_dev else b""
+
     with suppress(OSError, ValueError):
-        return os.stat(path).st_dev != os.stat("/proc/self/ns/mnt").st_dev
+        return bool(in_child(of_another_kind, where=path))
     return False
 
 

@@ -57,7 +57,7 @@ def overview() -> argparse.ArgumentParser:
         prog="mntscope",
         usage="mntscope COMMAND [ARGUMENT ...]",
         description=OVERVIEW,
-        epilog=f"{commands_text()}\nmntscope help COMMAND says more.\n\n{below}",
+        epilog=f"{commands_text()}\n{below}",
         formatter_class=Help,
         allow_abbrev=False,
     )
@@ -95,7 +95,7 @@ def _run(argv: list[str]) -> int:
         if start and overview().parse_args(argv[:start]).version:
             return _show_version()
         if start == len(argv):
-            write_standard_output(f"{OVERVIEW}\n\n{commands_text()}\nmntscope help COMMAND says more.\n")
+            write_standard_output(f"{OVERVIEW}\n\n{commands_text()}")
             return 0
         name, rest = argv[start], argv[start + 1 :]
         if name == "help":

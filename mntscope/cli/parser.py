@@ -43,13 +43,13 @@ COMMANDS = {name: line for group in GROUPS.values() for name, line in group.item
 
 
 def commands_text() -> str:
-    """The commands in groups, a line each."""
+    """The commands in groups, a line each, and how to learn more."""
     width = max(map(len, COMMANDS))
     groups = (
         f"{title}\n" + "".join(f"  {name:{width}}  {line}\n" for name, line in group.items())
         for title, group in GROUPS.items()
     )
-    return "\n".join(groups)
+    return "\n".join((*groups, "mntscope help COMMAND says more.\n"))
 
 
 def near(word: str, known: Iterable[str]) -> str:

@@ -180,7 +180,7 @@ def parse_target(text: str) -> Name:
     if text.isascii() and text.isdecimal():
         if len(text) > len(str(1 << 31)):
             raise TargetError("there is no such process", where=f"process {text[:20]}", hint="see `ps -e`")
-        if int(text) > _LARGEST_PID and (found := _by_name(text)):
+        if int(text) > _LARGEST_PID and isinstance(found := _by_name(text), Name):
             return found
         return Name("process", text, pid=int(text))
     if kind in _KINDS and (not rest or "\0" in rest):
@@ -198,22 +198,19 @@ def parse_target(text: str) -> Name:
         if not path or not label:
             raise UsageError(f"{text!r} names no view", hint="give snapshot:PATH#LABEL")
         return Name("snapshot", text, path=path, label=label)
-    if text and "\0" not in text and (found := _by_name(text)):
-        return found
-    from mntscope.live.names import meant
+    meant = _by_name(text) if text and "\0" not in text else ""
+    if isinstance(meant, Name):
+        return meant
+    raise UsageError(f"{text!r} is no TARGET", hint=meant or f"give {_FORMS}")
 
-    raise UsageError(f"{text!r} is no TARGET", hint=meant(text) or f"give {_FORMS}")
 
-
-def _by_name(text: str) -> Name | None:
-    """What a bare word means on this machine."""
+def _by_name(text: str) -> Name | str:
+    """What a bare word means on this machine; where it means nothing, a hint, or an empty one."""
     if text == THE_HOST:
         return Name("host", text)
     from mntscope.live.names import find
 
     found = find(text)
-    if found is None:
-        return None
     if found.path:
         return Name("ns", f"ns:{found.path}", path=found.path)
-    return Name("process", text, pid=found.pid) if found.pid else None
+    return Name("process", text, pid=found.pid) if found.pid else found.hint

@@ -18,12 +18,14 @@ _NO_CONTAINERS = ("unit", "process", "cgroup", "")
 
 
 class Found(NamedTuple):
-    """One of *pid* and *path* says where the namespace is."""
+    """One of *pid* and *path* says where the namespace is; neither: it was not found."""
 
     pid: int = 0
     """A process that lives in it,"""
     path: str = ""
     """or a file that keeps it, where no process does."""
+    hint: str = ""
+    """Where it was not found: what has a name like this, if anything has."""
 
 
 class _Named(NamedTuple):
@@ -61,10 +63,10 @@ def find_container(wanted: str) -> int:
     raise TargetError(f"no running container {wanted!r}", hint=_meant(wanted, names) or hint)
 
 
-def find(wanted: str) -> Found | None:
+def find(wanted: str) -> Found:
     """The namespace that is meant by a bare word: the name of a container or unit, or whatever `mntscope ns` prints.
 
-    ``None``: there is none. A container comes first.
+    A container comes first.
 
     :raises TargetError: there are several.
     """
@@ -78,12 +80,8 @@ def find(wanted: str) -> Found | None:
         return exact[0].found
     if fits:
         raise TargetError(f"{len(fits)} containers are called {wanted!r}", hint=f"choose of {listed(fits)}")
-    return _one(every, wanted, f"mount namespaces are called {wanted!r}")
-
-
-def meant(wanted: str) -> str:
-    """A hint, if something has a name like this; else empty."""
-    return _meant(wanted, [word for named in _namespaces() for word in (named.name, *named.words)])
+    found = _one(every, wanted, f"mount namespaces are called {wanted!r}")
+    return found or Found(hint=_meant(wanted, [word for named in every for word in (named.name, *named.words)]))
 
 
 def _meant(wanted: str, names: Iterable[str]) -> str:

@@ -71,6 +71,10 @@ def _worst(status: NamespaceStatus) -> Words:
     return Word(worst.severity, worst.severity), " ", name(worst.path), phrases.and_more("", len(outward) - 1)
 
 
+def _leaks(status: NamespaceStatus, *, but_for: str) -> int:
+    return sum(leak.direction != but_for for leak in status.leaks)
+
+
 def _if_known(number: int | None) -> str:
     return "" if number is None else str(number)
 
@@ -89,8 +93,8 @@ TABLE: dict[str, Callable[[NamespaceStatus], Words]] = {
     "User namespace": lambda status: _if_known(status.view.namespace.user_namespace),
     "Owner": lambda status: str(status.view.namespace.owner or ""),
     "Pod": lambda status: status.view.namespace.owner.pod if status.view.namespace.owner else "",
-    "Leaks out": lambda status: str(sum(leak.direction != "in" for leak in status.leaks)),
-    "Leaks in": lambda status: str(sum(leak.direction != "out" for leak in status.leaks)),
+    "Leaks out": lambda status: str(_leaks(status, but_for="in")),
+    "Leaks in": lambda status: str(_leaks(status, but_for="out")),
 }
 """What a column says of a namespace."""
 
@@ -189,8 +193,8 @@ def _status_json(status: NamespaceStatus) -> dict[str, Any]:
         "groups_shared_with_host": status.shared_groups,
         "verdict": status.verdict,
         "severity": status.severity,
-        "leaks_out": sum(leak.direction != "in" for leak in status.leaks),
-        "leaks_in": sum(leak.direction != "out" for leak in status.leaks),
+        "leaks_out": _leaks(status, but_for="in"),
+        "leaks_in": _leaks(status, but_for="out"),
     }
 
 

@@ -14,6 +14,7 @@ from mntscope.errors import TargetError, UsageError
 from mntscope.kernel import syscalls
 from mntscope.live import capture
 from mntscope.live.names import find_container
+from tests.support.dead import dead_filesystem
 from tests.support.scenes import held_by_mount
 from tests.support.throwaway import Actor, Host, error_of
 
@@ -111,3 +112,11 @@ def test_a_name_or_a_file_of_a_namespace_may_be_followed_by_a_path(machine: Host
         assert (done.returncode, json.loads(done.stdout)["verdict"]) == (0, "receives"), done.stderr
     done = machine.mntscope("diff", "nothing.json", "/proc")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+
+
+def test_a_first_word_on_a_dead_server_is_not_waited_for(machine: Host, tmp_path: Path) -> None:
+    (tmp_path / "dead").mkdir()
+    machine.spawn(dead_filesystem(str(tmp_path / "dead")))
+    done = machine.mntscope("diff", tmp_path / "dead" / "capture.json", "/proc", timeout=20)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "does not answer" in done.stderr or "did not answer" in done.stderr

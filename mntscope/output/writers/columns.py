@@ -124,7 +124,7 @@ def _fitted(columns: Sequence[Column], natural: dict[int, int], width: int) -> d
             del least[at]
     others = {at: natural[at] for at in least if at not in firm}
     room = width - sum(firm[at] for at in least if at in firm) - GAP * (len(least) - 1)
-    return {at: firm.get(at, wide) for at, wide in (least | _reduced(others, room, NARROWEST)).items()}
+    return least | _reduced(others, room, NARROWEST)
 
 
 def _reduced(widths: dict[int, int], room: int, least: int) -> dict[int, int]:
