@@ -182,8 +182,10 @@ def test_every_command_ends_at_any_moment_and_leaves_nothing(
         told = f"{command!r}, {number.name} after {delay:.4f} s: exit code {code} after {took:.3f} s\n{said}"
         (directory / "tmp.err").unlink()
         slowest = max(slowest, took)
-        # It may have been quicker than the signal.
+        # It may have been quicker than the signal, as when it was measured the machine had more to do.
         outcomes["ended by it" if code == 128 + number else "had ended"] += 1
+        if code != 128 + number:
+            durations[command] = delay
         assert code in (128 + number, 0, 1), told
         assert took < 1, told
         assert "Traceback" not in said, told
