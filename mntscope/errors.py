@@ -49,13 +49,14 @@ class NoAnswerError(MntscopeError):
 
 
 class MissingLibraryError(MntscopeError, ImportError):
-    """A library that mntscope is installed with, and that is not here: mntscope.pyz brings none that is compiled."""
+    """A library that is not here: mntscope.pyz brings none that is compiled, and some come with an *extra* only."""
 
-    def __init__(self, what: str, library: str, *, where: str = "") -> None:
+    def __init__(self, what: str, library: str, *, where: str = "", extra: str = "") -> None:
+        wheel = f"pip install {library}, or mntscope's wheel, which brings it"
         super().__init__(
             f"{what} takes {library}, which this Python does not have",
             where=where,
-            hint=f"pip install {library}, or mntscope's wheel, which brings it",
+            hint=f"pip install 'mntscope[{extra}]'" if extra else wheel,
         )
 
 

@@ -71,6 +71,10 @@ class Mount(Shown):
     lock: Lock = field(default=Lock(), compare=False, repr=False)
     """Its lock, as far as known: not at all when read from a kernel."""
 
+    def __hash__(self) -> int:
+        # Of mounts that differ, few agree in these; all that is compared would take ten times as long.
+        return hash((self.mount_id, self.mount_point, self.peer_group))
+
     @property
     def propagation(self) -> Propagation:
         """The propagation type, derived from the facts; ``shared,slave`` is legal (mount_namespaces(7))."""
@@ -104,7 +108,8 @@ class Owner:
 
     kind: str
     """The runtime (``docker``, ``podman``, ``containerd``, ``cri-o``, ``runc``, ``lxc``, ``nspawn``, ``snap``,
-    ``flatpak``, ``bwrap`` ..), ``unit``, or ``process`` where no more than a command's name is known."""
+    ``flatpak``, ``bwrap`` ..), ``conmon`` for what watches a container of podman's or cri-o's and bears its name,
+    ``unit``, or ``process`` where no more than a command's name is known."""
     name: str
     """What people call it; of a container without a name, its id."""
     id: str = ""
@@ -166,6 +171,23 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}" if self.where else self.what
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Whose machine a snapshot is of, and of when. What is not known is ``None``.
+
+    It says nothing of the mounts: two snapshots that differ in nothing else are equal.
+    """
+
+    host_name: str | None = None
+    """``uname -n`` of pid 1, as a rule."""
+    machine_id: str | None = None
+    """32 digits, derived from machine-id(5): the same in all snapshots of a machine, whatever it is called."""
+    time: int | None = None
+    """When the mounts had been read: seconds since 1970 in UTC, by the machine's own clock."""
+    mntscope: str | None = None
+    """The version of mntscope that read them."""
 
 
 @dataclass(frozen=True, slots=True)

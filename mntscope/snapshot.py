@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mntscope.base.display import Frame, Framed, Records, Shown, import_later
-from mntscope.base.records import dataclass, replace
-from mntscope.errors import TargetError
-from mntscope.model import Mount, Namespace, Problem, Skeleton, View
+from mntscope.base.records import dataclass, field, replace
+from mntscope.model import Mount, Namespace, Origin, Problem, Skeleton, View
 from mntscope.parse import format_mountinfo, parse_mountinfo
 
 
@@ -34,6 +33,9 @@ class Snapshot(Framed, Shown):
     """``uname -v``, which may tell the point release where the release does not."""
     distribution: str | None = None
     """What the host's os-release(5) calls the system: ``Debian GNU/Linux 12 (bookworm)``."""
+    origin: Origin = field(default=Origin(), compare=False, repr=False)
+    """Whose machine it is, and of when, as far as known. Which start of the machine: :attr:`boot_id`; its mount(8):
+    :attr:`Namespace.mount_program <mntscope.model.Namespace.mount_program>` of the host."""
 
     def __post_init__(self) -> None:
         labels = [view.label for view in self.views]
@@ -63,9 +65,9 @@ class Snapshot(Framed, Shown):
         return Records(analysis.namespaces(self).namespaces, analysis.NamespaceStatus, snapshot=self)
 
     def view(self, target: str | int) -> View:
-        """The view with this label, or of the namespace in which this pid lives.
+        """The view with this label, or of the namespace in which this pid lives, or that reports call so.
 
-        :raises TargetError: there is none.
+        :raises TargetError: there is none, or there are several.
         """
         wanted = str(target)
         for view in self.views:
@@ -76,9 +78,8 @@ class Snapshot(Framed, Shown):
             for view in self.views:
                 if any(process.pid == pid for process in view.namespace.processes):
                     return view
-        known = ", ".join(view.label for view in self.views[:8])
-        more = ", .." if len(self.views) > 8 else ""
-        raise TargetError(f"the snapshot has no view {wanted!r}", hint=f"it has {known or 'none'}{more}")
+        found: View = import_later("graph.called").view_called(self.views, self.host_label, wanted)
+        return found
 
     def mountinfo(self, label: str | int) -> bytes:
         """The view's table, as the kernel would print it."""

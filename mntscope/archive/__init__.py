@@ -6,6 +6,21 @@ described here is an error that says where it stops being so.
 
 from __future__ import annotations
 
-from mntscope.archive.files import load, load_table, save
+from mntscope.archive.files import load, load_stream, load_table, opened_file
+from mntscope.archive.saving import pack, save
 
-__all__ = ["load", "load_table", "save"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mntscope.archive.recording import Recording
+
+__all__ = ["load", "load_stream", "load_table", "pack", "replay", "save"]
+
+
+def replay(path: str) -> Recording:
+    """What ``mntscope watch --record`` wrote to *path*: ``.at("12:04:31")`` is the machine as it was then.
+
+    :raises MntscopeError: there is no such file, or it is no recording.
+    """
+    from mntscope.archive.recording import Recording
+
+    return Recording(path, opened_file)

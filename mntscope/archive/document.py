@@ -8,6 +8,11 @@ r"""A snapshot as a document of plain JSON values, and back; the description of 
      "distribution": "Debian 12",            or null
      "host": "host",                         the label of the view that plays the host
      "mount_max": 100000,                    the sysctl fs.mount-max, or null
+     "boot_id": "8d6c..",                    the sysctl kernel.random.boot_id, or null
+     "origin": {"host_name": "web-1",        uname -n
+                "machine_id": "5f3a..",      derived from machine-id(5) for mntscope alone
+                "time": 1767225600,          when it was captured, in seconds since 1970 (UTC)
+                "mntscope": "0.1.0"},        the version that captured it; each of these may be null
      "not_seen": [{"what": .., "where": ..}],
      "skeleton": {"dirs": [..], "files": [..]} or null,
      "handles": [["h1", 1403]],
@@ -42,15 +47,20 @@ from mntscope.archive.limits import (
     refuse_too_many,
     refuse_too_many_options,
 )
+from mntscope.base.machine_id import is_derived
 from mntscope.base.redaction import redact
 from mntscope.errors import MntscopeError
-from mntscope.model import Hold, Mount, Namespace, Owner, Problem, Process, Skeleton, View
-from mntscope.parse import UnusualSpelling, format_mountinfo, parse_mountinfo
+from mntscope.model import Hold, Mount, Namespace, Origin, Owner, Problem, Process, Skeleton, View
+from mntscope.parse import RecordReader, UnusualSpelling, format_mountinfo, read_table
 from mntscope.snapshot import Snapshot
 
 FORMAT = "mntscope.snapshot/1"
 
 LARGEST_NUMBER = 1 << 64
+LAST_SECOND = 253_402_300_799
+"""The end of the year 9999, the last that has a date."""
+LONGEST_NAME = 253
+"""Characters of a host's name, or of a version."""
 
 T = TypeVar("T")
 
@@ -69,6 +79,7 @@ def to_document(snapshot: Snapshot) -> dict[str, Any]:
         "host": snapshot.host_label,
         "mount_max": snapshot.mount_max,
         "boot_id": snapshot.boot_id,
+        "origin": _record(snapshot.origin),
         "not_seen": [_problem(problem) for problem in snapshot.not_seen],
         "skeleton": skeleton and {"dirs": sorted(skeleton.dirs), "files": sorted(skeleton.files)},
         "handles": [list(handle) for handle in snapshot.handles],
@@ -98,7 +109,7 @@ def _view(view: View) -> dict[str, Any]:
     }
 
 
-def _record(record: Process | Owner | Hold) -> dict[str, Any]:
+def _record(record: Process | Owner | Hold | Origin) -> dict[str, Any]:
     return {field.name: getattr(record, field.name) for field in fields(record)}
 
 
@@ -139,6 +150,7 @@ class _Reader:
     def __init__(self, file: str) -> None:
         self.file = file
         self.mounts = self.options = self.wide = 0
+        self.records = RecordReader(remember=True)
 
     def wrong(self, at: str, expected: str) -> MntscopeError:
         return MntscopeError(f"it is not a snapshot: {at} is not {expected}", where=self.file)
@@ -203,7 +215,31 @@ class _Reader:
             boot_id=self.member(value, "", "boot_id", self.maybe(self.text)),
             kernel_version=self.member(value, "", "kernel_version", self.maybe(self.text)),
             distribution=self.member(value, "", "distribution", self.maybe(self.text)),
+            origin=self.member(value, "", "origin", self.maybe(self.origin)) or Origin(),
         )
+
+    def origin(self, value: Any, at: str) -> Origin:
+        return Origin(
+            host_name=self.member(value, at, "host_name", self.maybe(self.short)),
+            machine_id=self.member(value, at, "machine_id", self.maybe(self.machine_id)),
+            time=self.member(value, at, "time", self.maybe(self.time)),
+            mntscope=self.member(value, at, "mntscope", self.maybe(self.short)),
+        )
+
+    def short(self, value: Any, at: str) -> str:
+        if not 0 < len(text := self.text(value, at)) <= LONGEST_NAME:
+            raise self.wrong(at, f"1 to {LONGEST_NAME} characters")
+        return text
+
+    def machine_id(self, value: Any, at: str) -> str:
+        if not is_derived(text := self.text(value, at)):
+            raise self.wrong(at, "32 hexadecimal digits")
+        return text
+
+    def time(self, value: Any, at: str) -> int:
+        if (seconds := self.number(value, at)) > LAST_SECOND:
+            raise self.wrong(at, "a time before the year 10000")
+        return seconds
 
     def view(self, value: Any, at: str) -> View:
         lines = self.member(value, at, "mountinfo", self.each(self.text))
@@ -214,7 +250,7 @@ class _Reader:
         refuse_too_many_options(self.options, self.file)
         return View(
             label=self.member(value, at, "label", self.text),
-            mounts=tuple(_mounts(redact(table), f"{self.file}: {at}.mountinfo")),
+            mounts=tuple(_mounts(redact(table), self.records, f"{self.file}: {at}.mountinfo")),
             namespace=self.member(value, at, "namespace", self.namespace),
             process=self.member(value, at, "process", self.maybe(self.process)),
             proc_pid_namespace=self.member(value, at, "proc_pid_namespace", self.maybe(self.number)),
@@ -290,12 +326,12 @@ class _Reader:
         return self.text(value[0], at), self.number(value[1], at)
 
 
-def _mounts(table: bytes, file: str) -> Sequence[Mount]:
+def _mounts(table: bytes, records: RecordReader, file: str) -> Sequence[Mount]:
     """The mounts of a table that was kept when it was captured; what was unusual about it has been noted then.
 
     :raises ParseError: a line that is no mountinfo.
     """
-    mounts = parse_mountinfo(table, strict=False, file=file)
+    mounts = read_table(table, records, strict=False, file=file)
     for problem in mounts.problems:
         if not isinstance(problem, UnusualSpelling):
             raise problem

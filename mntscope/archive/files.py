@@ -22,7 +22,6 @@ from mntscope.archive.limits import (
     refuse_too_many_options,
 )
 from mntscope.archive.packed import Stream
-from mntscope.archive.saving import save
 from mntscope.archive.tables import snapshot_of, view_of, wanted_of
 from mntscope.archive.tar import BLOCK, is_tar, read_tar
 from mntscope.errors import AccessError, MntscopeError, TargetError
@@ -30,10 +29,10 @@ from mntscope.kernel.worker import streamed
 from mntscope.model import Problem
 from mntscope.snapshot import Snapshot
 
-__all__ = ["load", "load_table", "save"]
-
 # Where to look in a directory.
-_DIRECTORIES = re.compile("proc|(?:proc/)?(?:[1-9][0-9]{0,9}|sys(?:/fs)?)|etc|usr(?:/lib)?|sos_commands(?:/[a-z]+)?")
+_DIRECTORIES = re.compile(
+    "proc|(?:proc/)?(?:[1-9][0-9]{0,9}|sys(?:/(?:fs|kernel(?:/random)?))?)|etc|usr(?:/lib)?|sos_commands(?:/[a-z]+)?"
+)
 
 _OURS = re.compile("/dev/stdin|/(?:dev|proc/self)/fd/([0-9]{1,9})")
 """Descriptors that whoever started mntscope gave it, as ``<(..)`` does."""
@@ -41,12 +40,16 @@ _OURS = re.compile("/dev/stdin|/(?:dev|proc/self)/fd/([0-9]{1,9})")
 _FILE, _DIRECTORY, _NOT_SEEN = b"f", b"d", b"n"
 """What a child that reads a path says it is; in a directory, what each piece is."""
 
+_RECORDING = b'{"format":"mntscope.recording/'
+
 _HARMLESS = (os.makedev(1, 3), os.makedev(1, 5))
 """/dev/null and /dev/zero: of all devices those that neither wait nor do anything when they are opened."""
 
 
 def load(path: str | os.PathLike[str]) -> Snapshot:
     """The snapshot in *path*: a snapshot file, one mount table, a sosreport, or a directory of tables.
+
+    Of a recording it is the last state; of ``FILE@12:04:31`` that at this time (:mod:`recording`).
 
     A sosreport is a directory or a tar archive, packed by gzip, bzip2, xz or zstd or not at all, and so is any other
     collection of ``PID/mountinfo`` and ``NAME.mountinfo`` that :mod:`tables` describes. Links are not followed.
@@ -61,15 +64,46 @@ def load(path: str | os.PathLike[str]) -> Snapshot:
         with _opened(where) as (kind, file):
             return _directory(file, where) if kind == _DIRECTORY else _loaded(file, where)
     except FileNotFoundError:
+        from mntscope.archive.recording import Recording, split
+
+        if recorded := split(where):
+            return Recording(recorded[0], opened_file).at(recorded[1])
         raise TargetError("there is no such file", where=where) from None
     except OSError as error:
         raise _unreadable(error, where) from None
 
 
-def _loaded(file: BinaryIO, where: str) -> Snapshot:
+def load_stream(file: BinaryIO, where: str) -> Snapshot:
+    """As :func:`load`, from a *file* that somebody else has opened, and that is waited for; *where* names it in errors.
+
+    :raises MntscopeError: as :func:`load`; or it is a recording, which is read in several goes.
+    """
+    return _loaded(file, where, once=True)
+
+
+@contextmanager
+def opened_file(path: str) -> Iterator[BinaryIO]:
+    """What a file holds, as a child reads it.
+
+    :raises OSError: it cannot be opened.
+    :raises NoAnswerError: its filesystem does not answer.
+    """
+    with _opened(path) as (kind, file):
+        if kind == _DIRECTORY:
+            raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
+        yield file
+
+
+def _loaded(file: BinaryIO, where: str, *, once: bool = False) -> Snapshot:
     stream = Stream(file, where, largest=LARGEST_ARCHIVE)
     if is_tar(stream.peek(BLOCK)):
         return _archive(stream)
+    if stream.peek(len(_RECORDING)) == _RECORDING:
+        from mntscope.archive.recording import Recording
+
+        if once:
+            raise MntscopeError("it is a recording", where=where, hint="take a snapshot of a moment: FILE@12:04:31")
+        return Recording(where, opened_file).at()
     data = _bounded(stream, where)
     if data.lstrip()[:1] == b"{":
         text = _text(data, where)
@@ -100,6 +134,22 @@ def load_table(path: str, label: str) -> Snapshot:
     except OSError as error:
         raise _unreadable(error, where) from None
     return Snapshot(views=(view_of(data, label, label),), host_label=label)
+
+
+def content(path: str) -> bytes:
+    """What the file at *path* holds.
+
+    :raises TargetError: there is none, or it is a directory, or too large.
+    :raises AccessError: it may not be read.
+    :raises NoAnswerError: a filesystem that does not answer.
+    """
+    try:
+        with _opened(path) as (kind, file):
+            if kind != _FILE:
+                raise TargetError("it is no file", where=path)
+            return _bounded(file, path)
+    except OSError as error:
+        raise _unreadable(error, path) from None
 
 
 def _unreadable(error: OSError, where: str) -> MntscopeError:

@@ -36,12 +36,8 @@ def save(snapshot: Snapshot, path: str | os.PathLike[str], *, force: bool = Fals
     :raises AccessError: it cannot be written.
     :raises NoAnswerError: the filesystem does not answer.
     """
-    import gzip
-    import json
-
     target = os.fspath(path)
-    text = json.dumps(to_document(snapshot), separators=(",", ":"))
-    packed = gzip.compress(text.encode(), compresslevel=6, mtime=0)
+    packed = pack(snapshot)
     try:
         in_child(partial(_save, packed, target, force=force), seconds=SECONDS + len(packed) / SLOW, where=target)
     except FileExistsError:
@@ -50,6 +46,15 @@ def save(snapshot: Snapshot, path: str | os.PathLike[str], *, force: bool = Fals
         if isinstance(error, RefusedError):
             raise
         raise AccessError(f"it cannot be written ({error.strerror})", where=target) from None
+
+
+def pack(snapshot: Snapshot) -> bytes:
+    """The content of its file, which is always the same for the same snapshot."""
+    import gzip
+    import json
+
+    text = json.dumps(to_document(snapshot), separators=(",", ":"))
+    return gzip.compress(text.encode(), compresslevel=6, mtime=0)
 
 
 def _save(packed: bytes, target: str, *, force: bool) -> bytes:

@@ -18,6 +18,7 @@ from mntscope.archive.limits import (
     refuse_too_many,
     refuse_too_many_options,
 )
+from mntscope.archive.origin import ENDS, PATHS, boot_id_of, origin_of
 from mntscope.base.counting import agreeing, counted
 from mntscope.base.os_release import pretty_name
 from mntscope.base.records import replace
@@ -47,9 +48,10 @@ _WANTED = tuple(
         "(?:proc/)?(?:version|sys/fs/mount-max)",
         f"{_PS}|sos_commands/kernel/(?:uname|sysctl)_-a|{_CONTAINERS}",
         "|".join(_OS_RELEASES),
+        PATHS,
     )
 )
-_ENDS = ("mountinfo", "cgroup", "comm", "cpuset", "status", "version", "mount-max", "_-a", "_ps", "os-release")
+_ENDS = ("mountinfo", "cgroup", "comm", "cpuset", "status", "version", "mount-max", "_-a", "_ps", "os-release", *ENDS)
 _LISTS = ("_-a", "_ps", _PS)
 
 _LONGEST_PATH = 4096
@@ -94,6 +96,8 @@ def snapshot_of(files: Mapping[str, bytes], where: str, not_seen: Iterable[Probl
         distribution=_distribution(machine),
         mount_max=_mount_max(machine),
         not_seen=(*not_seen, *problems, *bad),
+        boot_id=boot_id_of(machine),
+        origin=origin_of(machine),
     )
 
 

@@ -13,7 +13,7 @@ from collections import _tuplegetter  # type: ignore[attr-defined]
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
-__all__ = ["NamedTuple", "dataclass", "field", "replace"]
+__all__ = ["NamedTuple", "dataclass", "draft_of", "field", "replace"]
 
 
 class _Field:
@@ -109,8 +109,20 @@ class _Frozen:
             object.__setattr__(self, name, value)
 
     def __replace__(self, /, **changes: Any) -> Any:
-        kept = {name: getattr(self, name) for name in self.__frozen__ if name not in changes}
-        return type(self)(**kept, **changes)
+        return _compiled(self, "__replace__")(self, **changes)
+
+
+_become = vars(object)["__class__"].__set__
+"""Sets the class of an object, whatever that says of it."""
+
+
+def draft_of(made: type) -> type:
+    """A class with the slots of a record's, and nothing that freezes them.
+
+    To fill a frozen record, ``object.__setattr__`` would have to be called for each field. Plain assignments to the
+    same slots, after which it is said that the object is that record, take a quarter of the time.
+    """
+    return type("_Draft", made.__bases__, {"__slots__": made.__slots__})  # type: ignore[attr-defined]
 
 
 _METHODS = {name: method for name, method in vars(_Frozen).items() if callable(method)}
@@ -125,7 +137,16 @@ def _compiled(record: object, name: str) -> Any:
     lines = {
         "__init__": [
             f"def __init__(self, {', '.join(fields)}):",
-            *(f" put(self, {field!r}, {field})" for field in fields),
+            " if self.__class__ is made:",
+            "  become(self, draft)",
+            *(f"  self.{field} = {field}" for field in fields),
+            "  self.__class__ = made",
+            # A subclass may have more slots, or a dictionary.
+            f" else: self.__setstate__([{', '.join(fields)}])",
+        ],
+        "__replace__": [
+            f"def __replace__(self, /, *, {', '.join(f'{field}=KEPT' for field in fields)}):",
+            f" return self.__class__({', '.join(f'self.{f} if {f} is KEPT else {f}' for f in fields)})",
         ],
         "__eq__": [
             "def __eq__(self, other):",
@@ -135,7 +156,7 @@ def _compiled(record: object, name: str) -> Any:
     }[name]
     if name == "__init__" and hasattr(made, "__post_init__"):
         lines.append(" self.__post_init__()")
-    there: dict[str, Any] = {"put": object.__setattr__}
+    there: dict[str, Any] = {"made": made, "draft": draft_of(made), "become": _become, "KEPT": object()}
     exec("\n".join(lines), there)  # noqa: S102 - names of fields, as the source has them
     method = there[name]
     method.__qualname__ = f"{made.__qualname__}.{name}"

@@ -9,6 +9,7 @@ any reader; a secret that is a user name (``//TOKEN@host``) is not recognised; a
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 
 _SIGNS = (b"pass", b"pwd", b"secret", b"token", b"key", b"signature=", b"sig=", b"@", b"%")
 """One of them is in every line with a secret, in small letters."""
@@ -33,14 +34,25 @@ _COLONS = (b"zfs",)
 
 def redact(table: bytes) -> bytes:
     """A mountinfo table without the secrets in it; the very same if there are none."""
-    # All of it at once, then line by line: most tables have no sign of a secret, and most lines of the others none.
+    # Most tables have no sign of a secret, and most lines of the others none: these are passed over all at once.
     small = table.lower()
-    signs = [sign for sign in _SIGNS if sign in small]
-    if not signs:
-        return table
-    sign = re.compile(b"|".join(signs))
-    pairs = zip(table.split(b"\n"), small.split(b"\n"), strict=True)
-    return b"\n".join(_line(line) if sign.search(lowered) else line for line, lowered in pairs)
+    kept: list[bytes] = []
+    done = 0
+    for begin in sorted({small.rfind(b"\n", 0, place) + 1 for sign in _SIGNS for place in _places(small, sign)}):
+        end = table.find(b"\n", begin)
+        end = end if end >= 0 else len(table)
+        kept += (table[done:begin], _line(table[begin:end]))
+        done = end
+    return b"".join([*kept, table[done:]]) if kept else table
+
+
+def _places(small: bytes, sign: bytes) -> Iterator[int]:
+    """Where *sign* stands, once for each line."""
+    place = small.find(sign)
+    while place >= 0:
+        yield place
+        end = small.find(b"\n", place)
+        place = small.find(sign, end) if end >= 0 else -1
 
 
 def _line(line: bytes) -> bytes:
@@ -73,3 +85,27 @@ def _source(text: bytes) -> bytes:
         text = re.sub(_ADDRESS, rb"\1***", text)
         text = re.sub(_BARE, rb"\1***", text) if b"//" not in text else text
     return text
+
+
+# ---- a host's name ----
+
+_OF_EVERY_SYSTEM = {
+    "bin", "boot", "dev", "etc", "home", "host", "lib", "localhost", "media", "mnt", "opt", "proc", "root", "run",
+    "sbin", "srv", "sys", "tmp", "usr", "var",
+}  # fmt: skip
+"""Words without which a table cannot be understood. A machine that is called so is not told by them."""
+
+
+def without_name(host_name: str) -> Callable[[str], str]:
+    r"""What puts ``***`` in the place of a host's name, and of its first label, wherever these stand as words.
+
+    Device mapper and systemd write them in ways of their own (``/dev/mapper/web--1-root``, ``web\x2d1``), which are
+    found as well; abbreviations and addresses are not.
+    """
+    names = {host_name, host_name.partition(".")[0]}
+    written = {each.replace("-", dash) for each in names for dash in ("-", "--", "\\x2d")}
+    wanted = sorted((each for each in written if each and each.lower() not in _OF_EVERY_SYSTEM), key=len, reverse=True)
+    if not wanted:
+        return lambda text: text
+    pattern = re.compile(rf"(?i)(?<![0-9a-z])(?:{'|'.join(map(re.escape, wanted))})(?![0-9a-z])")
+    return lambda text: pattern.sub("***", text)

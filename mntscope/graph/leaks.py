@@ -20,7 +20,8 @@ n log n and one for each leak, and what is found for one mount is kept for all w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import islice
 from typing import Literal
 
@@ -28,11 +29,11 @@ from mntscope.base.counting import counted
 from mntscope.base.display import Shown
 from mntscope.base.paths import below, normal, relative
 from mntscope.base.records import NamedTuple, dataclass
-from mntscope.graph.forest import NONE
+from mntscope.graph.host_index import Family, HostIndex, MountsAtRoot
 from mntscope.graph.namespaces import same_namespace
 from mntscope.graph.peers import PeerGraph, Reach, Via
-from mntscope.graph.root_index import RootIndex, Span, Spans, any_between, between
-from mntscope.graph.severity import CRITICAL, SEVERITIES, Remedy, Severity, remedy_for, severity_at, worst
+from mntscope.graph.root_index import any_between, between
+from mntscope.graph.severity import SEVERITIES, Remedy, Severity, remedy_for, severity_at, worst
 from mntscope.model import Mount, View
 
 Direction = Literal["out", "in", "both"]
@@ -120,8 +121,8 @@ def leaks_in(graph: PeerGraph, target: str, host: str, *, path: str | None = Non
 
     They must be of two namespaces, which is not looked at here.
     """
-    search = _LeakSearch(graph, target, _HostIndex(graph, host))
-    return tuple(sorted(search.leaks() if path is None else search.leaks_at(normal(path)), key=_worst_first))
+    search = _LeakSearch(graph, target, HostIndex(graph, host), _Known())
+    return search.worst_first() if path is None else tuple(search.leaks_at(normal(path)))
 
 
 def leaks_to(graph: PeerGraph, host: str) -> Mapping[str, tuple[Leak, ...]]:
@@ -132,11 +133,11 @@ def leaks_to(graph: PeerGraph, host: str) -> Mapping[str, tuple[Leak, ...]]:
         for number, view in enumerate(graph.views)
         if first[number] == number != first[graph.number(host)] and not view.detached
     ]
-    index = _HostIndex(graph, host)
+    index, known = HostIndex(graph, host), _Known()
     found = {}
     for view in targets:
         bound = max(BOUND // len(targets), FEW * len(view.mounts))
-        found[view.label] = tuple(sorted(_LeakSearch(graph, view.label, index, bound).leaks(), key=_worst_first))
+        found[view.label] = _LeakSearch(graph, view.label, index, known, bound).worst_first()
     return found
 
 
@@ -145,13 +146,13 @@ def crossing_mounts(graph: PeerGraph, host: str) -> Mapping[str, list[tuple[bool
 
     These are the mounts that :func:`leaks_to` tells of, without its bound, and sooner as it need not say where.
     """
-    index = _HostIndex(graph, host)
+    index = HostIndex(graph, host)
     known: dict[_PropagationKey, tuple[bool, bool]] = {}
     found = {}
     for view in graph.views:
         if view.detached or graph.same_namespace(view.label, host):
             continue
-        search = _LeakSearch(graph, view.label, index)
+        search = _LeakSearch(graph, view.label, index, _Known())
         for key, mount in search.propagating:
             if key not in known:
                 known[key] = search.directions(mount)
@@ -176,72 +177,66 @@ class _LeakAtPlace(NamedTuple):
     complete: bool
 
 
-class _MountsAtRoot:
-    """The host's mounts with one root in one tree of peer groups."""
+class _Known:
+    """What was found for one target, and holds for others that are compared with the same host."""
 
-    __slots__ = ("receivers", "senders")
-
-    def __init__(self, graph: PeerGraph, receivers: list[int]) -> None:
-        self.receivers = receivers
-        """Their positions in the graph's tour, ascending."""
-        reaches = [(graph.reach(graph.tour[position][1]), position) for position in receivers]
-        self.senders = Spans([Span(reach.low, reach.high, position) for reach, position in reaches if reach])
-        """For each that is shared the stretch of the tour that receives from it."""
-
-
-class _HostIndex:
-    """The mounts of the host by tree of groups and by root: made once, and asked for each target."""
-
-    def __init__(self, graph: PeerGraph, label: str) -> None:
-        self.graph = graph
-        self.tree = graph.tree(label)
-        number = graph.number(label)
-        self.positions = [position for position, (whose, _) in enumerate(graph.tour) if whose == number]
-        self.critical = [position for position in self.positions if self._is_critical(graph.tour[position][1])]
-        """Where the host sees a mount at a path of :data:`CRITICAL`."""
-        self.families: dict[int, RootIndex[_MountsAtRoot]] = {}
-        self.known: dict[_PropagationKey, tuple[int, list[_LeakAtPlace]]] = {}
-        """The leaks that were found for one target, where they were all, and how many must be allowed to find them."""
-
-    def mounts(self, family: int) -> RootIndex[_MountsAtRoot]:
-        """Its mounts in a tree of groups. Of most trees no other namespace has a part, and nothing is asked."""
-        if family not in self.families:
-            by_root: dict[str, list[int]] = {}
-            stretch = self.graph.family(family)
-            for position in between(self.positions, stretch.low, stretch.high):
-                root = self.graph.root(self.graph.tour[position][1])
-                if root is not None:
-                    by_root.setdefault(root, []).append(position)
-            self.families[family] = RootIndex({root: _MountsAtRoot(self.graph, its) for root, its in by_root.items()})
-        return self.families[family]
-
-    def critical_roots(self, reach: Reach) -> RootIndex[None]:
-        """The roots of what the host sees at a path of :data:`CRITICAL`, as far as it is reached."""
-        mounts = (self.graph.tour[position][1] for position in between(self.critical, reach.low, reach.high))
-        return RootIndex({root: None for mount in mounts if (root := self.graph.root(mount)) is not None})
-
-    def _is_critical(self, mount: Mount) -> bool:
-        return mount.mount_point in CRITICAL and self.tree.leads_into(mount, mount.mount_point)
+    def __init__(self) -> None:
+        self.leaks: dict[_PropagationKey, tuple[int, list[_LeakAtPlace]]] = {}
+        """Those of all mounts with a key, where they were all, and how many must be allowed to find them."""
+        self.copies: dict[Hashable, tuple[tuple[Leak, ...], list[int]]] = {}
+        """The leaks of one target of each :meth:`_LeakSearch.kind`, and the indexes of their mounts."""
 
 
 class _LeakSearch:
     """Looks for the leaks between one target and the host, *bound* of them at most."""
 
-    def __init__(self, graph: PeerGraph, target: str, host: _HostIndex, bound: int = BOUND) -> None:
+    def __init__(self, graph: PeerGraph, target: str, host: HostIndex, known: _Known, bound: int = BOUND) -> None:
         self.graph = graph
         self.target = graph.tree(target)
         self.host = host
-        self.propagating = [
+        self.known = known
+        self.bound = bound
+
+    @cached_property
+    def propagating(self) -> list[tuple[_PropagationKey, Mount]]:
+        """The mounts that send or receive at all, each with what its leaks depend on."""
+        return [
             (_propagation_key(mount), mount)
             for mount in self.target.mounts
-            if (mount.peer_group is not None or mount.master is not None) and graph.root(mount) is not None
+            if (mount.peer_group is not None or mount.master is not None) and self.graph.root(mount) is not None
         ]
-        """The mounts that send or receive at all, each with what its leaks depend on."""
-        keys = {key for key, _ in self.propagating}
-        self.most_found = max(1, bound // max(1, len(keys)))
+
+    @cached_property
+    def most_found(self) -> int:
         """How many mounts of the host are looked at for one event."""
-        self.most_listed = max(1, bound // max(1, len(self.propagating)))
+        return max(1, self.bound // max(1, len({key for key, _ in self.propagating})))
+
+    @cached_property
+    def most_listed(self) -> int:
         """How many leaks of one mount are given, and how many landing places of one leak."""
+        return max(1, self.bound // max(1, len(self.propagating)))
+
+    def worst_first(self) -> tuple[Leak, ...]:
+        """The leaks of every mount of the target, in the order in which they are given.
+
+        Those of a copy of a target that was looked at before are the same, each of the copy's own mount.
+        """
+        mounts, kind = self.target.mounts, self.kind()
+        known = self.known.copies.get(kind)
+        if known is not None:
+            copied = [_of_copy(leak, mounts[index]) for leak, index in zip(*known, strict=True)]
+            # Mount IDs may be in another order there.
+            return tuple(sorted(copied, key=_worst_first))
+        found = tuple(sorted(self.leaks(), key=_worst_first))
+        if self.target.has_unique_ids:
+            indexes = {mount.mount_id: index for index, mount in enumerate(mounts)}
+            self.known.copies[kind] = found, [indexes[leak.mount.mount_id] for leak in found]
+        return found
+
+    def kind(self) -> Hashable:
+        """All that the leaks of the target depend on, beside the mounts themselves: what copies have in common."""
+        facts = [(each.device, each.peer_group, each.master, each.root, each.fs_type) for each in self.target.mounts]
+        return self.target.has_unique_ids, self.target.shape, self.bound, tuple(facts)
 
     def leaks(self) -> Iterator[Leak]:
         """The leaks of every mount of the target."""
@@ -258,13 +253,40 @@ class _LeakSearch:
     def known_leaks(self, key: _PropagationKey, mount: Mount) -> list[_LeakAtPlace]:
         """The leaks of all mounts with this key: as they were found for another target, if as many are allowed here."""
         most = min(self.most_found, self.most_listed)
-        if (known := self.host.known.get(key)) is not None and known[0] <= most:
+        if (known := self.known.leaks.get(key)) is not None and known[0] <= most:
             return known[1]
-        found = list(islice(self.leaks_by_place(mount), self.most_listed + 1))
-        if len(found) <= self.most_listed and all(leak.complete for leak in found):
-            needed = max([len(found), *(len(leak.host_mounts) for leak in found)])
-            self.host.known[key] = needed, found
+        found = self.leaks_with_one(mount)
+        if found is None:
+            found = list(islice(self.leaks_by_place(mount), self.most_listed + 1))
+        needed, complete = len(found), len(found) <= self.most_listed
+        for leak in found:
+            needed = max(needed, len(leak.host_mounts))
+            complete = complete and leak.complete
+        if complete:
+            self.known.leaks[key] = needed, found
         return found
+
+    def leaks_with_one(self, mount: Mount) -> list[_LeakAtPlace] | None:
+        """The leaks of *mount* where the host has one mount in its tree of groups, which shows the same directory.
+
+        So it is for a copy of a namespace whose mounts have each a group of their own. ``None``: it is otherwise here.
+        """
+        graph = self.graph
+        reach, root = graph.reach(mount), graph.root(mount)
+        source = reach or graph.master_reach(mount)
+        if source is None or root is None:
+            return []
+        positions = self.host.first_two(source.family)
+        if not positions:
+            return []
+        other = graph.tour[positions[0]][1]
+        if len(positions) > 1 or graph.root(other) != root:
+            return None
+        receives = reach is not None and reach.low <= positions[0] < reach.high
+        sends = (theirs := graph.reach(other)) is not None and theirs.low <= _sent_to(source, reach) < theirs.high
+        if not (receives or sends):
+            return []
+        return [self.leak_between(root, reach, positions if receives else [], positions if sends else [])]
 
     def leaks_at(self, path: str) -> Iterator[Leak]:
         """The leak of the event at *path*, of the mount that contains it; at most one."""
@@ -282,40 +304,76 @@ class _LeakSearch:
     def leaks_by_place(self, mount: Mount) -> Iterator[_LeakAtPlace]:
         """The leaks of *mount*, at the shallowest places from where events go out, and come in."""
         events = self.events_of(mount)
-        root = self.graph.root(mount)
-        if events is None or root is None:
+        if events is None:
+            return
+        if events.host.only == events.root:
+            # All that the host has there shows the very directory that the mount does, so one place is all there is.
+            if (leak := events.leak_from(events.root)).host_mounts:
+                yield leak
             return
         outward = set()
-        for place in events.shallowest(root, events.go_out):
+        for place in events.shallowest(events.go_out):
             leak = events.leak_from(place)
             critical = events.critical_places(place) if leak.severity != "critical" else ()
             for found in (leak, *map(events.leak_from, critical)):
                 outward.add(found.place)
                 yield found
-        inward = events.shallowest(root, events.come_in)
+        inward = events.shallowest(events.come_in)
         yield from (events.leak_from(place) for place in inward if place not in outward)
 
     def directions(self, mount: Mount) -> tuple[bool, bool]:
         """Whether any event of *mount* goes out, and any comes in."""
         events = self.events_of(mount)
-        root = self.graph.root(mount)
-        if events is None or root is None:
+        if events is None:
             return False, False
-        outward = events.shallowest(root, events.go_out)
-        inward = events.shallowest(root, events.come_in)
+        outward, inward = events.shallowest(events.go_out), events.shallowest(events.come_in)
         return any(True for _ in outward), any(True for _ in inward)
 
     def events_of(self, mount: Mount) -> _MountEvents | None:
         """The events that *mount* exchanges with the host; ``None`` if the host has nothing in its tree of groups."""
-        reach = self.graph.reach(mount)
+        reach, root = self.graph.reach(mount), self.graph.root(mount)
         source = reach or self.graph.master_reach(mount)
-        if source is None:
+        if source is None or root is None:
             return None
-        mounts = self.host.mounts(source.family)
+        mounts = self.host.family(source.family)
         if not mounts.roots:
             return None
-        # What receives a mount's own events tells who sends to it; slaves of one group are sent the same.
-        return _MountEvents(self, mounts, reach, source.low if reach is not None else source.slaves)
+        return _MountEvents(self, mounts, reach, _sent_to(source, reach), root, mounts.containing(root))
+
+    def leak_between(
+        self, place: str, reach: Reach | None, receivers: Sequence[int], senders: Sequence[int]
+    ) -> _LeakAtPlace:
+        """What an event at *place* of a mount of this *reach* does, of whose receivers and senders the first are known.
+
+        Each is a position of the host in the tour. Without host mounts it stays where it is.
+        """
+        graph, tree, most, listed = self.graph, self.host.tree, self.most_found, self.most_listed
+        host_mounts: list[Mount] = []
+        landings: set[str] = set()
+        severities: set[Severity] = set()
+        covered = bool(receivers)
+        for position in (receivers or senders)[:most]:
+            _, mount = graph.tour[position]
+            path = graph.landing(mount, place)
+            host_mounts.append(mount)
+            landings.add(path)
+            if receivers:
+                shows, leads_into = tree.shown(mount, path)
+                severities.add(severity_at(path, whole=path == mount.mount_point, visible=leads_into))
+                covered = covered and not shows
+        complete = len(receivers) <= most and len(senders) <= most and len(landings) <= listed
+        if receivers and not complete:
+            severities.add("high")
+        return _LeakAtPlace(
+            place,
+            "in" if not receivers else "both" if senders else "out",
+            "peer" if reach is not None and receivers and min(receivers) < reach.slaves else "slave",
+            tuple(sorted(landings)[:listed]),
+            tuple(host_mounts),
+            covered,
+            worst(severities),
+            complete,
+        )
 
     def leak_of(self, mount: Mount, found: _LeakAtPlace) -> Leak:
         """What was found for a place as the leak of *mount*, at its path."""
@@ -343,35 +401,58 @@ class _LeakSearch:
         )
 
 
+def _of_copy(leak: Leak, mount: Mount) -> Leak:
+    """The same *leak* as that of another mount."""
+    return Leak(
+        leak.direction, leak.path, leak.lands_at, leak.via, leak.peer_group, mount, leak.host_mounts, leak.hidden,
+        leak.covered, leak.severity, leak.remedy, leak.remedy_path, leak.complete,
+    )  # fmt: skip
+
+
 class _MountEvents(NamedTuple):
     """The events of one mount of the target: who of the host receives them, and who sends it its own."""
 
     search: _LeakSearch
-    host: RootIndex[_MountsAtRoot]
+    host: Family
     """The host's mounts in the same tree of groups."""
     reach: Reach | None
     """The stretch of the tour that receives from the mount; ``None`` if it is not shared."""
     position: int
     """Where in the tour the mount is, or another that is sent the same."""
+    root: str
+    around: Sequence[MountsAtRoot]
+    """The host's mounts that hold the mount's root, the nearest first."""
 
-    def go_out(self, mounts: _MountsAtRoot) -> bool:
+    def go_out(self, mounts: MountsAtRoot) -> bool:
         """Whether one of these mounts of the host receives from this one."""
         return self.reach is not None and any_between(mounts.receivers, self.reach.low, self.reach.high)
 
-    def come_in(self, mounts: _MountsAtRoot) -> bool:
+    def come_in(self, mounts: MountsAtRoot) -> bool:
         """Whether one of these mounts of the host sends to this one."""
-        return next(mounts.senders.around(self.position), NONE) != NONE
+        return bool(mounts.senders.around(self.position, 1))
 
-    def receivers(self, mounts: _MountsAtRoot) -> Iterator[int]:
-        """Which of these mounts of the host receive, by their positions in the tour."""
-        return iter(()) if self.reach is None else between(mounts.receivers, self.reach.low, self.reach.high)
+    def receivers(self, around: Sequence[MountsAtRoot], most: int) -> list[int]:
+        """The first *most* of these mounts of the host that receive, by their positions in the tour."""
+        if (reach := self.reach) is None:
+            return []
+        found: list[int] = []
+        for mounts in around:
+            found += between(mounts.receivers, reach.low, reach.high, most - len(found))
+        return found
 
-    def shallowest(self, root: str, wanted: Callable[[_MountsAtRoot], bool]) -> Iterator[str]:
-        """The shallowest places at or below *root* that are at or below the root of a wanted mount."""
-        for mounts in self.host.containing(root):
+    def senders(self, around: Sequence[MountsAtRoot], most: int) -> list[int]:
+        """The first *most* of these mounts of the host that send to this one, by their positions in the tour."""
+        found: list[int] = []
+        for mounts in around:
+            found += mounts.senders.around(self.position, most - len(found))
+        return found
+
+    def shallowest(self, wanted: Callable[[MountsAtRoot], bool]) -> Iterable[str]:
+        """The shallowest places at or below the mount's root that are at or below the root of a wanted mount."""
+        for mounts in self.around:
             if wanted(mounts):
-                return iter([root])
-        return self.host.within(root, wanted)
+                return (self.root,)
+        return self.host.within(self.root, wanted)
 
     def critical_places(self, place: str) -> Iterator[str]:
         """The shallowest places below *place* from where events reach what the host has at a path of CRITICAL."""
@@ -382,31 +463,19 @@ class _MountEvents(NamedTuple):
 
     def leak_from(self, place: str) -> _LeakAtPlace:
         """What an event at *place* does; without host mounts if it stays where it is."""
-        graph, tree = self.search.graph, self.search.host.tree
-        around = list(self.host.containing(place))
-        receiving = (position for mounts in around for position in self.receivers(mounts))
-        sending = (position for mounts in around for position in mounts.senders.around(self.position))
-        most, listed = self.search.most_found, self.search.most_listed
-        receivers = list(islice(receiving, most + 1))
-        senders = list(islice(sending, 1 if receivers else most + 1))
-        host_mounts = tuple(graph.tour[position][1] for position in (receivers or senders)[:most])
-        landings = [(graph.landing(mount, place), mount) for mount in host_mounts]
-        paths = sorted({path for path, _ in landings})
-        severities: list[Severity] = [
-            severity_at(path, whole=path == mount.mount_point, visible=tree.leads_into(mount, path))
-            for path, mount in landings
-        ]
-        complete = len(receivers) <= most and len(senders) <= most and len(paths) <= listed
-        return _LeakAtPlace(
-            place=place,
-            direction="in" if not receivers else "both" if senders else "out",
-            via="peer" if self.reach is not None and receivers and min(receivers) < self.reach.slaves else "slave",
-            lands_at=tuple(paths[:listed]),
-            host_mounts=host_mounts,
-            covered=bool(receivers) and not any(tree.shows(mount, path) for path, mount in landings),
-            severity="low" if not receivers else worst(severities if complete else [*severities, "high"]),
-            complete=complete,
-        )
+        search = self.search
+        around = self.around if place == self.root else self.host.containing(place)
+        receivers = self.receivers(around, search.most_found + 1)
+        senders = self.senders(around, 1 if receivers else search.most_found + 1)
+        return search.leak_between(place, self.reach, receivers, senders)
+
+
+def _sent_to(source: Reach, reach: Reach | None) -> int:
+    """Where in the tour a mount is that is sent what a mount with this *reach* is, whose own or master's *source* is.
+
+    What receives a mount's own events tells who sends to it; slaves of one group are sent the same.
+    """
+    return source.low if reach is not None else source.slaves
 
 
 _PropagationKey = tuple[str, int | None, int | None, str]

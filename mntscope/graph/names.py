@@ -46,7 +46,8 @@ def namespace_names(views: Sequence[View], host: str) -> dict[str, str]:
     """What the namespaces of a snapshot are called, in words, by the labels of its views; no two are called alike."""
     first = first_of_namespace(views)
     labels = [view.label for view in views]
-    names = dict(_names(views, first, first[labels.index(host)]))
+    # Its last process may have ended, in what is predicted: then nobody is called the host.
+    names = dict(_names(views, first, first[labels.index(host)] if host in labels else None))
     return {label: in_words(names[at]) for label, at in zip(labels, first, strict=True)}
 
 
@@ -158,12 +159,13 @@ def listed(names: Iterable[str], count: int, shown: int = SHOWN) -> str:
     return first if count <= shown else f"{first} and {count - shown} more"
 
 
-def _names(views: Sequence[View], first: list[int], host: int) -> Iterator[tuple[int, str]]:
+def _names(views: Sequence[View], first: list[int], host: int | None) -> Iterator[tuple[int, str]]:
     """A unique name for the first view of each namespace."""
     names = {number: _name(views[number]) for number in set(first)}
     # Whoever plays the host is called so, unless another view bears that label.
     kept = next((first[number] for number, view in enumerate(views) if view.label == "host"), host)
-    names[kept] = "host"
+    if kept is not None:
+        names[kept] = "host"
     alike = Counter(names.values())
     taken = {"host"}
     for number, name in sorted(names.items()):

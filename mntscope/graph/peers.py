@@ -25,6 +25,7 @@ from mntscope.base.records import NamedTuple, dataclass
 from mntscope.graph.forest import NONE, Forest
 from mntscope.graph.namespaces import first_of_namespace
 from mntscope.graph.tree import MountTree
+from mntscope.graph.tree_shape import Shapes
 from mntscope.model import Mount, View
 
 Via = Literal["peer", "slave"]
@@ -115,6 +116,7 @@ class PeerGraph(Framed, Shown):
         self.first = first_of_namespace(self.views)
         """For each view the number of the first one that shows the same mount namespace."""
         self._trees: dict[str, MountTree] = {}
+        self._shapes: Shapes = {}
         self._cgroup_depths = _cgroup_depths(self.views)
         self._groups = _groups(self.views)
         self.tour: list[tuple[int, Mount]] = []
@@ -190,7 +192,7 @@ class PeerGraph(Framed, Shown):
     def tree(self, label: str) -> MountTree:
         """The mount tree of a view, built when it is first asked for."""
         if label not in self._trees:
-            self._trees[label] = MountTree.of(self.views[self._numbers[label]])
+            self._trees[label] = MountTree.of(self.views[self._numbers[label]], self._shapes)
         return self._trees[label]
 
     def number(self, label: str) -> int:

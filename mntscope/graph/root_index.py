@@ -12,34 +12,32 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Generic, TypeVar
 
 from mntscope.base.paths import under
-from mntscope.base.records import NamedTuple
 from mntscope.graph.forest import NONE
-from mntscope.graph.tree import path_order
+from mntscope.graph.tree_shape import path_order
 
 T = TypeVar("T")
-
-_ALONE, _ONE = (NONE,), (1,)
-"""Of one root, or one interval, as most filesystems and groups have: what is around it, and where it ends."""
 
 
 class RootIndex(Generic[T]):
     """Things that belong to directories of one filesystem, by the path of the directory.
 
-    They are sorted so that all below a directory come directly behind it (:func:`~mntscope.graph.tree.path_order`).
+    They are sorted so that all below a directory come directly behind it
+    (:func:`~mntscope.graph.tree_shape.path_order`).
     """
 
     __slots__ = ("_above", "_end", "_keys", "roots", "things")
 
     def __init__(self, things: Mapping[str, T]) -> None:
-        self.roots = sorted(things, key=path_order)
-        self.things = [things[root] for root in self.roots]
-        self._keys = [path_order(root) for root in self.roots]
-        self._above: Sequence[int] = _ALONE
-        self._end: Sequence[int] = _ONE
-        if len(self.roots) > 1:
+        self.roots = list(things)
+        self.things = list(things.values())
+        if len(things) > 1:
             self._nest()
 
     def _nest(self) -> None:
+        order = sorted([(path_order(root), index) for index, root in enumerate(self.roots)])
+        self._keys = [key for key, _ in order]
+        self.roots = [self.roots[index] for _, index in order]
+        self.things = [self.things[index] for _, index in order]
         self._above = above = [NONE] * len(self.roots)
         self._end = end = [len(self.roots)] * len(self.roots)
         around: list[int] = []
@@ -49,16 +47,27 @@ class RootIndex(Generic[T]):
             above[index] = around[-1] if around else NONE
             around.append(index)
 
-    def containing(self, place: str) -> Iterator[T]:
+    def containing(self, place: str) -> Sequence[T]:
         """What belongs to *place* and the directories above it, the nearest first."""
+        if len(self.roots) < 2:
+            # As of most filesystems and groups: there is nothing to look up.
+            return self.things if self.roots and under(place, self.roots[0]) else ()
+        found = []
         index = bisect_right(self._keys, path_order(place)) - 1
         while index != NONE:
             if under(place, self.roots[index]):
-                yield self.things[index]
+                found.append(self.things[index])
             index = self._above[index]
+        return found
 
     def within(self, place: str, wanted: Callable[[T], bool]) -> Iterator[str]:
         """The places strictly below *place* with a wanted thing and none above it."""
+        if len(self.roots) < 2:
+            below = self.roots and self.roots[0] != place and under(self.roots[0], place) and wanted(self.things[0])
+            return iter(self.roots if below else ())
+        return self._within(place, wanted)
+
+    def _within(self, place: str, wanted: Callable[[T], bool]) -> Iterator[str]:
         index = bisect_right(self._keys, path_order(place))
         while index < len(self.roots) and under(self.roots[index], place):
             if wanted(self.things[index]):
@@ -68,12 +77,8 @@ class RootIndex(Generic[T]):
                 index += 1
 
 
-class Span(NamedTuple):
-    """An interval ``low <= x < high`` and what it belongs to."""
-
-    low: int
-    high: int
-    owner: int
+Span = tuple[int, int, int]
+"""An interval ``low <= x < high``, and what it belongs to."""
 
 
 class Spans:
@@ -83,36 +88,43 @@ class Spans:
 
     def __init__(self, spans: Sequence[Span]) -> None:
         self._spans = spans
-        self._around: Sequence[int] = _ALONE
         if len(spans) > 1:
             self._nest()
-        self._lows = [span.low for span in self._spans]
 
     def _nest(self) -> None:
-        self._spans = sorted(self._spans, key=lambda span: (span.low, -span.high, span.owner))
+        self._spans = sorted(self._spans, key=lambda span: (span[0], -span[1], span[2]))
+        self._lows = [low for low, _, _ in self._spans]
         self._around = nearest = [NONE] * len(self._spans)
         around: list[int] = []
-        for index, span in enumerate(self._spans):
-            while around and self._spans[around[-1]].high <= span.low:
+        for index, (low, _, _) in enumerate(self._spans):
+            while around and self._spans[around[-1]][1] <= low:
                 around.pop()
             nearest[index] = around[-1] if around else NONE
             around.append(index)
 
-    def around(self, point: int) -> Iterator[int]:
-        """The owners of the intervals that contain *point*, the innermost first."""
+    def around(self, point: int, most: int) -> list[int]:
+        """The owners of the intervals that contain *point*, the innermost first; *most* of them."""
+        found: list[int] = []
+        if len(self._spans) < 2:
+            # Of one interval, as most groups have, there is nothing to look up.
+            for low, high, owner in self._spans:
+                if low <= point < high and most:
+                    found.append(owner)
+            return found
         index = bisect_right(self._lows, point) - 1
-        while index != NONE:
-            if point < self._spans[index].high:
-                yield self._spans[index].owner
+        while index != NONE and len(found) < most:
+            _, high, owner = self._spans[index]
+            if point < high:
+                found.append(owner)
             index = self._around[index]
+        return found
 
 
-def between(points: list[int], low: int, high: int) -> Iterator[int]:
-    """The numbers of *points*, which must be sorted, with ``low <= x < high``."""
-    index = bisect_left(points, low)
-    while index < len(points) and points[index] < high:
-        yield points[index]
-        index += 1
+def between(points: list[int], low: int, high: int, most: int | None = None) -> list[int]:
+    """The numbers of *points*, which must be sorted, with ``low <= x < high``; the first *most* of them."""
+    begin = bisect_left(points, low)
+    end = bisect_left(points, high, begin)
+    return points[begin : end if most is None else min(end, begin + most)]
 
 
 def any_between(points: list[int], low: int, high: int) -> bool:

@@ -9,13 +9,13 @@ all the same. Nothing here recurses, and building takes n log n steps.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 from mntscope.base.paths import below, normal, relative, under
 from mntscope.base.records import NamedTuple
-from mntscope.graph.forest import NONE, Forest
+from mntscope.graph.forest import NONE
+from mntscope.graph.tree_shape import Shapes, TreeShape
 from mntscope.model import Mount, View
 
 
@@ -63,18 +63,6 @@ def path_at(mount: Mount, place: str) -> str | None:
     return below(mount.mount_point, relative(place, mount.root))
 
 
-def path_order(path: str) -> str:
-    """A sort key by which a path comes directly before all that lies below it (``/a``, ``/a/b``, ``/a-``)."""
-    return path.replace("/", "\0")
-
-
-class _Doors(NamedTuple):
-    """The mounts in one mount that a lookup can step onto, by mount point; none lies below another."""
-
-    keys: list[str]
-    mounts: list[int]
-
-
 class MountTree:
     """The tree of one view; :meth:`of` builds it.
 
@@ -82,31 +70,35 @@ class MountTree:
     the view does not have raises :class:`KeyError`.
     """
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: View, shapes: Shapes | None = None) -> None:
         self.view = view
         self.mounts = view.mounts
-        self._paths = [mount.mount_point for mount in view.mounts]
         self._first = _first_of_id(view.mounts)
-        self._forest = Forest([self._first.get(mount.parent_id, NONE) for mount in view.mounts])
-        # The process's own root mount. A "/" that has a parent in the table lies over another "/".
-        self._start = next((root for root in self._forest.roots if self._paths[root] == "/"), NONE)
-        self._over = _overs(self._paths, self._forest.above)
-        self._top = _tops(self._over)
-        self._doors: dict[int, _Doors] = {}
-        self._hidden = [True] * len(self.mounts)
-        self._enter()
+        above = self._first.get
+        paths = tuple([mount.mount_point for mount in view.mounts])
+        parents = tuple([above(mount.parent_id, NONE) for mount in view.mounts])
+        self.shape = TreeShape(paths, parents) if shapes is None else TreeShape.of(paths, parents, shapes)
+        """What it has in common with the trees of its copies."""
 
     @classmethod
-    def of(cls, view: View) -> MountTree:
-        """The tree of *view*: it takes n log n steps, and no table is refused."""
-        return cls(view)
+    def of(cls, view: View, shapes: Shapes | None = None) -> MountTree:
+        """The tree of *view*: it takes n log n steps, and no table is refused.
+
+        *shapes* are those of trees that were built before, and get this one's.
+        """
+        return cls(view, shapes)
+
+    @property
+    def has_unique_ids(self) -> bool:
+        """Whether no mount ID is given twice, as in every table that a kernel wrote."""
+        return len(self._first) == len(self.mounts)
 
     # The tree by mount ID
 
     @property
     def roots(self) -> tuple[Mount, ...]:
         """The mounts without a parent: it is not shown, or the mount names itself. In a circle, its first mount."""
-        return self._named(self._forest.roots)
+        return self._named(self.shape.forest.roots)
 
     @property
     def root_directory(self) -> Mount | None:
@@ -120,21 +112,23 @@ class MountTree:
 
     def parent(self, mount: Mount) -> Mount | None:
         """The mount in which *mount* is mounted; ``None`` for a root."""
-        parent = self._forest.above[self._index(mount)]
+        parent = self.shape.forest.above[self._index(mount)]
         return None if parent == NONE else self.mounts[parent]
 
     def children(self, mount: Mount) -> tuple[Mount, ...]:
         """The mounts in *mount*, in table order."""
-        return self._named(self._forest.below[self._index(mount)])
+        return self._named(self.shape.forest.below[self._index(mount)])
 
     def walk(self) -> Iterator[tuple[int, Mount]]:
         """Every mount with its depth, each before its children, in table order."""
-        return ((depth, self.mounts[index]) for depth, index in self._forest.walk())
+        return ((depth, self.mounts[index]) for depth, index in self.shape.forest.walk())
 
     def walk_states(self) -> Iterator[tuple[int, Mount, bool, bool]]:
         """As :meth:`walk`, and of each mount whether another lies directly over its root, and whether it is hidden."""
-        over, hidden = self._over, self._hidden
-        return ((depth, self.mounts[index], over[index] != NONE, hidden[index]) for depth, index in self._forest.walk())
+        over, hidden = self.shape.over, self.shape.hidden
+        return (
+            (depth, self.mounts[index], over[index] != NONE, hidden[index]) for depth, index in self.shape.forest.walk()
+        )
 
     def mounted_on(self, mount: Mount) -> Place | None:
         """The place in the parent's filesystem that *mount* covers; ``None`` where its parent is not shown."""
@@ -145,20 +139,20 @@ class MountTree:
 
     def over(self, mount: Mount) -> Mount | None:
         """The mount that lies directly over the root of *mount*."""
-        over = self._over[self._index(mount)]
+        over = self.shape.over[self._index(mount)]
         return None if over == NONE else self.mounts[over]
 
     def top(self, mount: Mount) -> Mount:
         """The topmost of the mounts stacked on the root of *mount*; itself where nothing lies over it."""
-        return self.mounts[self._top[self._index(mount)]]
+        return self.mounts[self.shape.top[self._index(mount)]]
 
     def stack(self, mount_point: str) -> tuple[Mount, ...]:
         """The mounts at *mount_point*, from the one that would be found last to the topmost."""
-        return self._stacks.get(mount_point, ())
+        return self._named(self.shape.stacks.get(mount_point, ()))
 
     def hidden(self, mount: Mount) -> bool:
         """Whether no path leads into *mount*: something lies over it, or over a directory on the way to it."""
-        return self._hidden[self._index(mount)]
+        return self.shape.hidden[self._index(mount)]
 
     def containing(self, path: str) -> Mount | None:
         """The topmost mount that contains *path*: the one that a mount at *path* would be attached to.
@@ -167,60 +161,43 @@ class MountTree:
         there; but the way begins *below* what is mounted over ``/``, which counts for the path ``/`` only. The path
         is taken literally: symbolic links are not known. ``None``: the view shows no mount that contains it.
         """
-        path = normal(path)
-        if path == "/":
-            return None if self._start == NONE else self.mounts[self._top[self._start]]
-        current = self._start
-        while (door := self._door(current, path)) != NONE:
-            current = self._top[door]
-        return None if current == NONE else self.mounts[current]
+        index = self.shape.containing(normal(path))
+        return None if index == NONE else self.mounts[index]
 
     def named_by(self, path: str) -> Mount | None:
         """The mount that ``mount --make-private`` finds at *path*: for ``/`` the lowest, else the top."""
-        found = self.mounts[self._start] if path == "/" and self._start != NONE else self.containing(path)
+        start = self.shape.start
+        found = self.mounts[start] if path == "/" and start != NONE else self.containing(path)
         return found if found is not None and found.mount_point == path else None
 
     def shows(self, mount: Mount, path: str) -> bool:
         """Whether *path*, below the mount point of *mount*, leads into *mount* and to nothing mounted over it there."""
-        return self._shows(self._index(mount), path)
+        return self.shape.shows(self._index(mount), path)
 
     def leads_into(self, mount: Mount, path: str) -> bool:
         """As :meth:`shows`, but true too for the lowest mount at ``/``: lookups begin in it, whatever lies over it."""
-        return self.shows(mount, path) or (path == mount.mount_point and not self.hidden(mount))
+        return self.shown(mount, path)[1]
+
+    def shown(self, mount: Mount, path: str) -> tuple[bool, bool]:
+        """Both at once: :meth:`shows`, and :meth:`leads_into`."""
+        return self._shown(self._index(mount), path)
 
     def seen(self, mount: Mount, path: str) -> Seen:
         """All that can be asked of *path* and *mount*, at once: most answers follow from the first."""
         index, here = self._index(mount), mount.mount_point
-        shows = self._shows(index, path)
+        shows, leads = self._shown(index, path)
         if path != here or self.mounts[index] is not mount or not _is_plain(here):
             named = self.named_by(here) is mount
         else:
             named = shows
-        return Seen(shows, shows or (path == here and not self._hidden[index]), named)
+        return Seen(shows, leads, named)
 
     def path_tree(self) -> tuple[PathNode, ...]:
         """The mount points as a tree of paths, each before those below it."""
-        nodes: list[PathNode] = []
-        above: list[str] = []
-        for path in sorted(self._stacks, key=path_order):
-            while above and not under(path, above[-1]):
-                above.pop()
-            nodes.append(PathNode(path, len(above), self._stacks[path]))
-            above.append(path)
-        return tuple(nodes)
+        stacks = self.shape.stacks
+        return tuple([PathNode(path, depth, self._named(stacks[path])) for path, depth in self.shape.path_tree])
 
     # How it is found
-
-    def _shows(self, index: int, path: str) -> bool:
-        if self._hidden[index] or not under(path, self._paths[index]):
-            return False
-        if self._start != NONE:
-            top = self._top[self._start]
-            if path == "/":
-                return index == top
-            if index == top != self._start:
-                return False
-        return self._door(index, path) == NONE
 
     @cached_property
     def _position(self) -> dict[Mount, int]:
@@ -233,73 +210,12 @@ class MountTree:
             return first
         return self._position[mount]
 
+    def _shown(self, index: int, path: str) -> tuple[bool, bool]:
+        shows = self.shape.shows(index, path)
+        return shows, shows or (path == self.mounts[index].mount_point and not self.shape.hidden[index])
+
     def _named(self, indexes: Sequence[int]) -> tuple[Mount, ...]:
-        return tuple(self.mounts[index] for index in indexes)
-
-    def _inside(self, index: int) -> Sequence[int]:
-        """What is mounted in a mount; mounts that lost their parent count as mounted in the start of lookups."""
-        if index != self._start:
-            return self._forest.below[index]
-        lost = [root for root in self._forest.roots if root != index]
-        return lost if index == NONE else [*self._forest.below[index], *lost]
-
-    def _door(self, index: int, path: str) -> int:
-        """The mount onto which a lookup of *path* steps from inside the mount *index*."""
-        doors = self._doors.get(index)
-        if doors is None:
-            return NONE
-        at = bisect_right(doors.keys, path_order(path)) - 1
-        if at >= 0 and under(path, self._paths[doors.mounts[at]]):
-            return doors.mounts[at]
-        return NONE
-
-    def _enter(self) -> None:
-        """Go wherever a lookup can go, and note what that is."""
-        pending = [self._start]
-        if self._start != NONE:
-            self._hidden[self._start] = False
-            # Only the path "/" itself leads here; what is mounted inside of it is out of reach.
-            self._hidden[self._top[self._start]] = False
-        while pending:
-            index = pending.pop()
-            if inside := self._inside(index):
-                doors = self._doors[index] = self._open_doors(index, inside)
-                for door in doors.mounts:
-                    top = self._top[door]
-                    self._hidden[top] = False
-                    pending.append(top)
-
-    def _open_doors(self, index: int, inside: Sequence[int]) -> _Doors:
-        paths = self._paths
-        if index != NONE:
-            here = paths[index]
-            inside = [child for child in inside if paths[child] != here and under(paths[child], here)]
-        doors = _Doors([], [])
-        before = None
-        for key, child in sorted([(path_order(paths[child]), child) for child in inside]):
-            path = paths[child]
-            if before is None or not under(path, before):
-                before = path
-                doors.keys.append(key)
-                doors.mounts.append(child)
-        return doors
-
-    @cached_property
-    def _stacks(self) -> dict[str, tuple[Mount, ...]]:
-        # What lies deeper inside a mount is covered by what lies above it, and by what is over the mount's root:
-        # so, of two mounts at one path, the one that a lookup finds comes last when the longer paths go first.
-        stacks: dict[str, list[Mount]] = {}
-        pending = [self._start] if self._start != NONE else self._upward(self._forest.roots)
-        while pending:
-            index = pending.pop()
-            stacks.setdefault(self._paths[index], []).append(self.mounts[index])
-            if inside := self._inside(index):
-                pending += self._upward(inside)
-        return {path: tuple(mounts) for path, mounts in stacks.items()}
-
-    def _upward(self, indexes: Sequence[int]) -> list[int]:
-        """Shorter paths first (they are taken from the end)."""
-        return sorted(indexes, key=lambda index: (path_order(self._paths[index]), index))
+        return tuple([self.mounts[index] for index in indexes])
 
 
 def _is_plain(path: str) -> bool:
@@ -310,25 +226,3 @@ def _is_plain(path: str) -> bool:
 def _first_of_id(mounts: tuple[Mount, ...]) -> dict[int, int]:
     """The index of the first mount with each mount ID."""
     return {mounts[index].mount_id: index for index in range(len(mounts) - 1, -1, -1)}
-
-
-def _overs(paths: list[str], parents: list[int]) -> list[int]:
-    """For each mount the one that lies over its root: its child at its own mount point."""
-    overs = [NONE] * len(paths)
-    for index, parent in enumerate(parents):
-        if parent != NONE and paths[index] == paths[parent] and overs[parent] == NONE:
-            overs[parent] = index
-    return overs
-
-
-def _tops(overs: list[int]) -> list[int]:
-    """For each mount the topmost of the stack on its root."""
-    tops = [index if over == NONE else NONE for index, over in enumerate(overs)]
-    for index in [index for index, over in enumerate(overs) if over != NONE]:
-        passed, top = [], index
-        while tops[top] == NONE:
-            passed.append(top)
-            top = overs[top]
-        for below_top in passed:
-            tops[below_top] = tops[top]
-    return tops

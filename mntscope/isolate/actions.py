@@ -186,11 +186,16 @@ class WorkerActions:
         self.changes.append(held)
         return Message({"copy": held.copy is not None}, [held.mount] + ([] if held.copy is None else [held.copy]))
 
-    def set_propagation(self, mount_id: int, type: str, recursive: bool) -> Message:  # noqa: A002, FBT001
-        """Change the propagation type of a mount that is held."""
+    def set_propagation(self, path: str, mount_id: int, type: str, recursive: bool) -> Message:  # noqa: A002, FBT001
+        """Change the propagation type of the mount at *path*: one that is held, or in which only others change."""
         changed = [change for change in self.changes if isinstance(change, ChangedMount)]
-        mount = next(change.mount for change in changed if change.mount_id == mount_id)
-        self._set(mount, type, recursive=recursive)
+        held = next((change.mount for change in changed if change.mount_id == mount_id), None)
+        mount = self._open(path, mount_id) if held is None else held
+        try:
+            self._set(mount, type, recursive=recursive)
+        finally:
+            if held is None:
+                os.close(mount)
         return Message()
 
     def make_proc(self) -> Message:

@@ -142,8 +142,10 @@ class Attempt:
             without = len(self.without_copy)
             for changed in entry.changed:
                 self._hold(self._mount(world, changed.mount_id), operation.target)
-            first = entry.changed[0].mount_id
-            self.worker.ask("set", mount_id=first, type=operation.type, recursive=operation.recursive)
+            # It may be as it should be itself, and only what is mounted below it is not.
+            named = _containing(world, self.label, operation.target).mount_id
+            words = {"type": operation.type, "recursive": operation.recursive}
+            self.worker.ask("set", path=operation.target, mount_id=named, **words)
             return len(self.without_copy) == without
         if isinstance(operation, MountNew):
             self._mount_proc(entry, operation.target, _containing(world, self.label, operation.target))

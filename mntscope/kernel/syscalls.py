@@ -63,6 +63,7 @@ UMOUNT_NOFOLLOW = 0x8
 # include/uapi/linux/sched.h: unshare(2), setns(2)
 CLONE_NEWNS = 0x20000
 CLONE_NEWCGROUP = 0x2000000
+CLONE_NEWUTS = 0x4000000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
 
@@ -165,7 +166,7 @@ def fstatfs(fd: int) -> int:
 
     # struct statfs has 120 bytes on 64-bit machines; its first word is f_type, of 32 bits on s390 alone.
     buffer = (ctypes.c_long * 32)()
-    _call("fstatfs", fd, buffer)
+    call("fstatfs", fd, buffer)
     return buffer[0]
 
 
@@ -176,17 +177,17 @@ def mount(
     source: AnyPath | None, target: AnyPath, fs_type: AnyPath | None, flags: int, data: AnyPath | None = None
 ) -> None:
     """mount(2): a new mount, a bind, a move, a remount or a change of propagation, as *flags* say."""
-    _call("mount", source, target, fs_type, flags, data, where=target)
+    call("mount", source, target, fs_type, flags, data, where=target)
 
 
 def umount2(target: AnyPath, flags: int = 0) -> None:
     """umount2(2)."""
-    _call("umount2", target, flags, where=target)
+    call("umount2", target, flags, where=target)
 
 
 def pivot_root(new_root: AnyPath, put_old: AnyPath) -> None:
     """pivot_root(2)."""
-    _call("pivot_root", new_root, put_old, where=new_root)
+    call("pivot_root", new_root, put_old, where=new_root)
 
 
 def open_tree(dirfd: int, path: AnyPath, flags: int) -> int:
@@ -259,7 +260,7 @@ def statx(dirfd: int, path: AnyPath, flags: int, mask: int) -> bytes:
     import ctypes
 
     buffer = ctypes.create_string_buffer(256)
-    _call("statx", dirfd, path, flags, mask, buffer, where=path)
+    call("statx", dirfd, path, flags, mask, buffer, where=path)
     return buffer.raw
 
 
@@ -277,12 +278,12 @@ def _mnt_id_req(mnt_id: int, param: int, mnt_ns_id: int) -> bytes:
 
 def unshare(flags: int) -> None:
     """unshare(2)."""
-    _call("unshare", flags)
+    call("unshare", flags)
 
 
 def setns(fd: int, nstype: int = 0) -> None:
     """setns(2); EINVAL for a mount or user namespace in a process of several threads."""
-    _call("setns", fd, nstype)
+    call("setns", fd, nstype)
 
 
 def pidfd_open(pid: int, flags: int = 0) -> int:
@@ -300,7 +301,7 @@ def pidfd_send_signal(pidfd: int, sig: int) -> None:
 
 def prctl(option: int, arg2: int | bytes = 0) -> int:
     """prctl(2)."""
-    return _call("prctl", option, arg2, 0, 0, 0)
+    return call("prctl", option, arg2, 0, 0, 0)
 
 
 def ns_get_userns(fd: int) -> int:
@@ -365,7 +366,11 @@ def _syscall(name: str, *arguments: object, where: AnyPath = "") -> int:
     return _called(name, "syscall", (_NUMBERS[name], *arguments), where)
 
 
-def _call(name: str, *arguments: object, where: AnyPath = "") -> int:
+def call(name: str, *arguments: object, where: AnyPath = "") -> int:
+    """The C library's wrapper of that *name*; the other files of this package have theirs called here.
+
+    :raises KernelError: it returned less than 0.
+    """
     return _called(name, name, arguments, where)
 
 

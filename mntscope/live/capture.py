@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 
 from mntscope.analysis.owners import owner_of_namespace
-from mntscope.base.os_release import pretty_name
 from mntscope.base.records import replace
 from mntscope.base.signals import uninterrupted
 from mntscope.errors import AccessError, TargetError
@@ -27,6 +26,7 @@ from mntscope.live.namespaces import (
     read_through,
 )
 from mntscope.live.not_seen import NotSeen
+from mntscope.live.origin import whose
 from mntscope.live.procfs import Proc, boot_id, namespace_link, open_proc, read, read_process
 from mntscope.model import Hold, Problem, Process, View
 from mntscope.snapshot import Snapshot
@@ -47,6 +47,7 @@ def capture(
     host: bool = True,
     progress: Progress | None = None,
     with_secrets: bool = False,
+    identify: bool | None = None,
 ) -> Snapshot:
     """What can be seen of this machine now: every mount namespace, or the host's and those asked for.
 
@@ -59,6 +60,9 @@ def capture(
     the first that was asked for plays the host. *progress* is called now and then.
 
     Passwords in mount options and sources are left out (:mod:`mntscope.base.redaction`), unless *with_secrets*.
+
+    The :class:`~mntscope.model.Origin` always has the machine's name, and the time. What takes longer to find out, the
+    machine id and mntscope's version, is added with *identify*: as a rule where no *pids* are given.
 
     Where others live in its namespace, this very process is left out, unless it was asked for: so two captures of
     one state are equal.
@@ -87,15 +91,18 @@ def capture(
             machine.add_others()
         machine.settle()
         machine.look_at_procs()
+        home = captures[0].namespace.inode if captures[0].label == HOST else None
+        origin, distribution = whose(proc, home, identify=pids is None if identify is None else identify)
         snapshot = Snapshot(
             views=tuple(machine.views()),
             host_label=captures[0].label,
             kernel=os.uname().release,
             kernel_version=os.uname().version,
-            distribution=_distribution() if everything else None,
+            distribution=distribution,
             not_seen=tuple(not_seen.problems()),
             mount_max=_mount_max(proc),
             boot_id=_boot_id(proc),
+            origin=origin,
         )
     reap()
     return snapshot
@@ -417,12 +424,6 @@ def _mount_max(proc: Proc) -> int | None:
 def _boot_id(proc: Proc) -> str | None:
     with suppress(OSError):
         return boot_id(proc) or None
-    return None
-
-
-def _distribution() -> str | None:
-    with suppress(OSError), open("/etc/os-release", "rb") as file:
-        return pretty_name(file.read(4096))
     return None
 
 

@@ -9,6 +9,7 @@ from typing import Self
 from mntscope.kernel.worker import beside
 from mntscope.live.namespaces import CapturedNamespace, TableKey
 from mntscope.live.not_seen import NotSeen
+from mntscope.parse import RecordReader
 
 SPARE = 64
 """Descriptors that are left for all else than tables."""
@@ -31,6 +32,7 @@ class Captures:
         """How many namespaces there are, as far as is known."""
         self.with_secrets = False
         """Whether the passwords in the tables are told."""
+        self._records = RecordReader(remember=True)
         self._not_seen = not_seen
         self._most_descriptors = most_descriptors
         self._progress = progress
@@ -114,6 +116,7 @@ class Captures:
             captured.label = f"mnt:[{captured.namespace.inode}]" if captured.namespace.inode else f"{captured.label}*"
         self._labels.add(captured.label)
         captured.with_secrets = self.with_secrets
+        captured.records = self._records
         self._all.append(captured)
         if captured.namespace.inode is not None:
             self._by_inode[captured.namespace.inode] = captured

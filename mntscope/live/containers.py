@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from mntscope.analysis.owners import owner_of
 from mntscope.base.records import NamedTuple, replace
 from mntscope.errors import MntscopeError, NoAnswerError, TargetError
+from mntscope.graph.called import SHORTEST
 from mntscope.kernel.trust import who_else
 from mntscope.kernel.worker import in_child
 from mntscope.live.procfs import Proc, hold, open_proc, read_process
@@ -76,9 +77,6 @@ _LARGEST = 16 << 20
 
 _MOST = 10_000
 """No more names of a directory are looked at."""
-
-SHORTEST = 4
-"""An id may be cut to no fewer digits than these."""
 
 # The cgroups that systemd gives to a user, below which he may make more, with any name (systemd.slice(5)).
 _OF_USER = r"/user-([0-9]+)\.slice(?:/|$)"
@@ -168,6 +166,8 @@ class Runtimes:
         """
         if not re.fullmatch("[0-9a-f]{64}", owner.id):
             return owner
+        if owner.kind == "conmon":
+            return replace(owner, name=self.named(replace(owner, kind="podman")).name)
         return self._docker(owner) or self._bundle(owner) or self._stored(owner) or owner
 
     @cached_property
@@ -254,6 +254,18 @@ class Runtimes:
             _, container, pod, namespace, uid, _ = parts
             return replace(owner, kind="cri-o", name=_pod_name(namespace, pod, container), pod=uid)
         return _called(owner, "podman" if owner.kind != "cri-o" else "cri-o", name)
+
+    def kept(self, wanted: str) -> Owner | None:
+        """The container of root's or this user's with this name or id, which need not run: as its engine keeps it."""
+        names = {(number, "podman"): name for number, name in self._names.items()}
+        for path in (path for pattern in _DOCKER for path in self._files(pattern.replace("{id}", "*"))):
+            settings = _load(path)
+            name = _text(settings.get("Name")).lstrip("/") if isinstance(settings, dict) else ""
+            names[os.path.basename(os.path.dirname(path)), "docker"] = name
+        for (number, kind), name in names.items():
+            if name and (wanted == name or (len(wanted) >= SHORTEST and number.startswith(wanted))):
+                return Owner(kind, name, id=number)
+        return None
 
     @cached_property
     def _names(self) -> dict[str, str]:

@@ -15,7 +15,7 @@ from mntscope.kernel.worker import inside
 from mntscope.live.procfs import Proc, hold, namespace_link, read_process
 from mntscope.live.table_source import Source, first_reading
 from mntscope.model import Namespace, Process
-from mntscope.parse import MountTable, parse_mountinfo
+from mntscope.parse import MountTable, RecordReader, read_table
 
 _OPEN = os.O_RDONLY | os.O_CLOEXEC
 
@@ -64,6 +64,8 @@ class CapturedNamespace:
         """A descriptor of the namespace, if it was entered."""
         self.with_secrets = False
         """Whether the passwords in it are told."""
+        self.records: RecordReader | None = None
+        """What the tables of the same capture are read with."""
         self._parsed: tuple[bytes, MountTable] | None = None
 
     @property
@@ -76,7 +78,8 @@ class CapturedNamespace:
         """The mounts of the table, parsed once for each table; without passwords unless :attr:`with_secrets`."""
         if self._parsed is None or self._parsed[0] is not self.table:
             table = self.table if self.with_secrets else redact(self.table)
-            self._parsed = self.table, parse_mountinfo(table, strict=False, file=self.label)
+            records = self.records or RecordReader()
+            self._parsed = self.table, read_table(table, records, strict=False, file=self.label)
         return self._parsed[1]
 
     def look_again(self) -> bool:
@@ -122,9 +125,12 @@ def proc_mount(table: bytes, path: str) -> tuple[str, bool] | None:
     wanted = os.fsencode(path)
     there: dict[bytes, list[bytes]] = {}
     local = True
-    for line in table.split(b"\n"):
-        words = line.split(b" ")
-        if len(words) > 9 and (words[4] == wanted or words[4] == b"/" or wanted.startswith(words[4] + b"/")):
+    # What is mounted there, and on the way: a few lines, and there may be many others.
+    way = [b"/", wanted, *(wanted[:end] for end in range(len(wanted)) if wanted[end : end + 1] == b"/")]
+    # It begins with a literal, which re finds quickly; "^" it would try at every character.
+    for line in re.finditer(rb"\n(?:[^ \n]*+ ){4}+(?:%s) .*" % b"|".join(map(re.escape, way)), b"\n" + table):
+        words = line[0][1:].split(b" ")
+        if len(words) > 9:
             if words[4] == wanted:
                 there[words[0]] = words
             else:
@@ -280,19 +286,25 @@ def lists_all(proc: Proc) -> bool:
 
 
 def every_namespace(proc: Proc) -> Iterator[int]:
-    """Descriptors of all mount namespaces, with or without processes, except this process's own (Linux 6.12).
+    """Descriptors of all that :func:`listed_namespaces` lists."""
+    for namespace, _ in listed_namespaces(proc):
+        yield namespace
 
-    Each is closed when the next is asked for. Older kernels give none, newer ones leave out those over which
-    the caller has no CAP_SYS_ADMIN.
+
+def listed_namespaces(proc: Proc) -> Iterator[tuple[int, syscalls.MountNamespaceInfo]]:
+    """All mount namespaces, with or without processes, except this process's own, and what the kernel tells of each.
+
+    (Linux 6.12.) A descriptor is closed when the next is asked for. Older kernels give none, newer ones leave out
+    those over which the caller has no CAP_SYS_ADMIN.
     """
     for neighbour in (syscalls.ns_mnt_get_prev, syscalls.ns_mnt_get_next):
         here = os.open("self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc.fd)
         try:
             while True:
-                there, _ = neighbour(here)
+                there, info = neighbour(here)
                 os.close(here)
                 here = there
-                yield here
+                yield here, info
         except KernelError:
             # ENOENT past the last one.
             continue

@@ -17,6 +17,7 @@ from typing import NoReturn, Self
 
 from mntscope.errors import AccessError, KernelError, MntscopeError, NoAnswerError, TargetError
 from mntscope.kernel import syscalls
+from mntscope.kernel.unmounted import unmounted
 from mntscope.kernel.worker import in_child
 from mntscope.model import Problem, Process
 
@@ -74,17 +75,7 @@ def open_proc(path: str = "/proc") -> Proc:
         finally:
             os.close(place)
     try:
-        configured = syscalls.fsopen("proc", syscalls.FSOPEN_CLOEXEC)
-        try:
-            syscalls.fsconfig(configured, syscalls.FSCONFIG_CMD_CREATE, None, None)
-            mounted = syscalls.fsmount(configured, syscalls.FSMOUNT_CLOEXEC, 0)
-        finally:
-            os.close(configured)
-        # fsmount(2) gives an O_PATH descriptor, which cannot be listed.
-        try:
-            private = os.open(".", _DIRECTORY, dir_fd=mounted)
-        finally:
-            os.close(mounted)
+        private = unmounted("proc")
     except OSError as error:
         what = f"{what}, and a private proc instance is refused ({error.strerror})"
         raise AccessError(what, where=path, hint=hint) from error
@@ -270,7 +261,7 @@ def _open_pidfd(pid: int) -> int | None:
         if error.errno == errno.ESRCH:
             raise _nobody(pid) from None
         # Linux says EINVAL, since 6.15 ENOENT.
-        hint = "name the process by its own pid (Tgid in /proc/TID/status)"
+        hint = f"name the process by its own pid (Tgid in /proc/{pid}/status), or ns:/proc/{pid}/ns/mnt"
         raise TargetError("it is a thread, not a process", where=f"process {pid}", hint=hint) from None
 
 

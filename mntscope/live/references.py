@@ -50,7 +50,9 @@ def threads_elsewhere(proc: Proc, inodes: Mapping[int, int]) -> Iterator[tuple[i
 
 def bind_mounts(table: bytes) -> list[BindMount]:
     """The bind mounts of mount namespaces that a table shows, such as snapd makes."""
-    lines = b"".join(line + b"\n" for line in table.split(b"\n") if b" - nsfs " in line)
+    if b" - nsfs " not in table:
+        return []
+    lines = b"".join([line + b"\n" for line in table.split(b"\n") if b" - nsfs " in line])
     found = []
     for mount in parse_mountinfo(lines, strict=False):
         if match := _LINK.fullmatch(mount.root):

@@ -105,6 +105,21 @@ def read(known: bytes = b"") -> bytes:
     return fingerprint + first[_HASH:] + second[_HASH:]
 
 
+def line_of(number: int, mnt_ns_id: int) -> bytes | None:
+    """The line of one mount of another mount namespace, by its unique id, as a process at that namespace's root has it.
+
+    Without ``propagate_from``, which the kernel tells of the caller's own namespace alone. ``None`` where the mount is
+    not there (any more), or out of reach of the root.
+
+    :raises KernelError: it may not be asked for.
+    """
+    answer = _statmount(number, mnt_ns_id=mnt_ns_id)
+    if answer is None:
+        return None
+    mask, group, master = _SHARING.unpack_from(answer)
+    return _line(answer, _sharing(group, master, 0)) if mask & syscalls.STATMOUNT_MNT_POINT else None
+
+
 _Part = tuple[Sequence[int], bytes]
 """Mounts, and the hash for which their lines are known."""
 
@@ -147,12 +162,12 @@ def _numbers() -> Iterator[int]:
         last = numbers[-1]
 
 
-def _statmount(number: int, mask: int = _MASK) -> bytes | None:
+def _statmount(number: int, mask: int = _MASK, *, mnt_ns_id: int = 0) -> bytes | None:
     """The answer for a mount; ``None`` if it has gone since it was listed."""
     size = 1024
     while True:
         try:
-            return syscalls.statmount(number, mask, size=size)
+            return syscalls.statmount(number, mask, mnt_ns_id=mnt_ns_id, size=size)
         except KernelError as error:
             if error.errno == errno.ENOENT:
                 return None

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 import time
+from bisect import bisect_right
 from contextlib import suppress
+from itertools import pairwise
 from typing import Protocol
 
-from mntscope.errors import AccessError
+from mntscope.errors import AccessError, NoAnswerError
 from mntscope.kernel.worker import inside
 
 PATIENCE = 0.005
@@ -19,6 +21,9 @@ PATIENCE = 0.005
 DEAR = 25e-6
 """Seconds for one mount from which on mountinfo is given up. A line takes 1.5 microseconds, by statmount(2) 10; of a
 slave among thousands of peers 100 and more. So at worst, giving up costs as much again as was spent before."""
+
+_BLOCK = 1 << 16
+"""Bytes: more than the kernel gives at once."""
 
 
 class Source(Protocol):
@@ -45,12 +50,15 @@ class Source(Protocol):
 class Mountinfo:
     """A descriptor of a mountinfo file: it goes on showing that namespace, whatever becomes of the process.
 
-    A read(2) returns a page at most, and the table may change between two of them: a table is certain when two
-    consecutive readings agree.
+    A read(2) returns a page at most (seq_read_iter() in fs/seq_file.c), and the table may change between two of them:
+    a table is certain when two consecutive readings agree. Mounts that change to and fro, all at once, could do so
+    between the same two lines in both; so each reading pauses in the midst of what the one before read in one piece.
     """
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
+        self._pauses: list[int] = []
+        """Up to which bytes of the table the next reading goes in one piece."""
 
     @property
     def descriptors(self) -> tuple[int, ...]:
@@ -69,15 +77,27 @@ class Mountinfo:
 
     def _read(self, *, limited: bool) -> bytes | None:
         os.lseek(self.fd, 0, os.SEEK_SET)
-        begun = time.thread_time()
+        # The first clock costs next to nothing, the second a system call; and no processor time without time.
+        begun, spent_before = time.monotonic(), time.thread_time() if limited else 0.0
         pages = []
+        ends = [0]
         lines = 0
-        while page := os.read(self.fd, 1 << 16):
+        while page := os.read(self.fd, self._until_pause(ends[-1])):
             pages.append(page)
+            ends.append(ends[-1] + len(page))
             lines += page.count(b"\n")
-            if limited and (spent := time.thread_time() - begun) > PATIENCE and spent > DEAR * lines:
-                return None
+            if limited and time.monotonic() - begun > PATIENCE:
+                spent = time.thread_time() - spent_before
+                if spent > PATIENCE and spent > DEAR * lines:
+                    return None
+        # What was read in one piece is of one moment.
+        self._pauses = [(start + end) // 2 for start, end in pairwise(ends)] if len(pages) > 1 else []
         return b"".join(pages)
+
+    def _until_pause(self, begin: int) -> int:
+        """How many bytes from *begin* are asked for at once."""
+        at = bisect_right(self._pauses, begin)
+        return self._pauses[at] - begin if at < len(self._pauses) else _BLOCK
 
     def close(self) -> None:
         """Close the file."""
@@ -127,7 +147,7 @@ def first_reading(mountinfo: int, namespace: int | None, process: int | None = N
         table = text.read_if_cheap()
         if table is not None:
             return text, table
-        with suppress(OSError, AccessError):
+        with suppress(OSError, AccessError, NoAnswerError):
             return _asked(text, namespace, process)
         return text, text.read()
     except BaseException:

@@ -84,6 +84,7 @@ The files, in the order in which they build on each other:
 - ``clone``: where peers and slaves come from
 - ``attach``, ``umount``: what every receiver gets, and loses
 - ``change_type``: who stays with whom
+- ``mount_options``: what becomes of options that are set
 - ``namespace_file``: mounts of what keeps a namespace alive
 - ``syscalls``: all this put together, with the checks of each system call
 - ``effects``, ``umount_effects``: what has changed, from two snapshots, or noted on the way
@@ -95,11 +96,13 @@ from mntscope.propagation.operations import FLAGS, OPERATIONS, Operation, operat
 from mntscope.propagation.outcome import Effect, Outcome
 from mntscope.propagation.simulation import Simulation, simulate, simulate_all
 from mntscope.propagation.syscalls import APART, BUSY
+from mntscope.propagation.world import KEPT
 
 __all__ = [
     "APART",
     "BUSY",
     "FLAGS",
+    "KEPT",
     "OPERATIONS",
     "Effect",
     "Operation",

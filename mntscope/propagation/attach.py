@@ -104,6 +104,7 @@ def next_group(world: World, group: KernelPeerGroup, mountpoint: str) -> Iterato
     still may.
     """
     for reached in group.reach():
+        world.doubt_slaves(reached)
         if not reached.members:
             world.uncertain[
                 f"peer group {reached.number} lies between the event and mounts that receive it, and no view shows "

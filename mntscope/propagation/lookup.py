@@ -7,7 +7,6 @@ may be covered, the result of any other path is not.
 
 from __future__ import annotations
 
-from mntscope.base.paths import below
 from mntscope.errors import UsageError
 from mntscope.propagation.errno import Errno
 from mntscope.propagation.mounts import FsRoot, Path
@@ -22,20 +21,26 @@ def lookup(world: World, root: FsRoot, path: str) -> Path:
     """
     if not path.startswith("/"):
         raise UsageError(f"{path!r} is not an absolute path", hint="the working directory is not known")
-    here = root.path
+    mount, dentry = root.path
+    # A path may have as many components as there are mounts: no more is made of each than is needed.
     for name in path.split("/")[1:]:
-        if is_file(world, here.dentry):
+        if is_file(world, dentry):
             raise Errno("ENOTDIR")
         if name == "..":
-            here = traverse_mounts(follow_dotdot(root, here))
+            mount, dentry = traverse_mounts(follow_dotdot(root, Path(mount, dentry)))
         elif name not in ("", "."):
-            dentry = below(here.dentry, f"/{name}")
-            if dentry not in here.mount.mounted and (is_deleted(here) or not exists(world, dentry)):
+            there = f"/{name}" if dentry == "/" else f"{dentry}/{name}"
+            child = mount.mounted.get(there)
+            if child is not None:
+                mount = child.topmost_overmount()
+                dentry = mount.root
+            elif is_deleted(Path(mount, dentry)) or not exists(world, there):
                 raise Errno("ENOENT")
-            here = traverse_mounts(Path(here.mount, dentry))
-    if here.mount.hidden:
+            else:
+                dentry = there
+    if mount.hidden:
         world.uncertain[f"{path} lies in a mount that no view shows: whether it is shared is not known"] = None
-    return here
+    return Path(mount, dentry)
 
 
 def lookup_target(world: World, root: FsRoot, path: str) -> Path:

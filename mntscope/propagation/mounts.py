@@ -102,7 +102,7 @@ class KernelMount:
         """``mnt_mountpoint``: the dentry of the parent's filesystem that it is mounted on."""
         self.children: dict[KernelMount, None] = {}
         self.mounted: dict[str, KernelMount] = {}
-        """The child on each dentry (``__lookup_mnt()``): the kernel has at most one."""
+        """The child on each dentry that is found there (``__lookup_mnt()``): since 6.17 there is at most one."""
         # A stack is walked from end to end for every event that reaches it, so both ends are kept at hand.
         self.stack_bottom: KernelMount | None = None
         """Of an overmount: the lowest mount of its stack."""
@@ -137,12 +137,19 @@ class KernelMount:
             pending.extend(reversed(mount.children))
 
     def attach_to(self, parent: KernelMount, mountpoint: str) -> None:
-        """Mount it, as ``mnt_set_mountpoint()`` and ``__attach_mnt()`` of fs/namespace.c do."""
+        """Mount it, as ``mnt_set_mountpoint()`` and ``__attach_mnt()`` of fs/namespace.c do.
+
+        Of several at one place, as there were until 6.17, the last is found: it heads its chain of ``m_hash``.
+        """
         self.parent, self.mountpoint = parent, mountpoint
         parent.children[self] = None
+        found = parent.mounted.get(mountpoint)
+        parent.mounted[mountpoint] = self
         bottom = parent.stack_bottom or parent
         # Where a table claims that mounts cover each other, that is cut before anybody asks.
-        if parent.mounted.setdefault(mountpoint, self) is self and mountpoint == parent.root and bottom is not self:
+        if mountpoint == parent.root and bottom is not self:
+            if found is not None:
+                found._set_stack(None)  # noqa: SLF001 (a mount like this one)
             self._set_stack(bottom)
 
     def attach_beneath(self, parent: KernelMount, mountpoint: str) -> None:
@@ -174,11 +181,7 @@ class KernelMount:
 
         What covered that root already, found by no path now, is found again when the other is gone.
         """
-        covering, own = parent.mounted[mountpoint], self.overmount
-        if own is not None:
-            del self.mounted[self.root]
-            self.stack_top = None
-            own._set_stack(None)  # noqa: SLF001 (a mount like this one)
+        covering = parent.mounted[mountpoint]
         covering.detach()
         self.attach_to(parent, mountpoint)
         covering.attach_to(self, self.root)

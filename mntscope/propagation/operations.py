@@ -126,6 +126,18 @@ class Remount(Operation):
 
 
 @dataclass(frozen=True, slots=True)
+class SetAttributes(Operation):
+    """mount_setattr(2) of what is mounted at *target*, *recursive* with AT_RECURSIVE: other options are kept."""
+
+    op = "setattr"
+    target: str
+    set: tuple[str, ...] = ()
+    clear: tuple[str, ...] = ()
+    """``ro``, and what :data:`FLAGS` has; of atime, what is set takes the place of what there was."""
+    recursive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class CloneNamespace(Operation):
     """unshare(2) or clone(2) with CLONE_NEWNS, *new_userns* with CLONE_NEWUSER; *new* labels the copy."""
 
@@ -167,6 +179,15 @@ class OpenTree(Operation):
     source: str
     handle: str
     recursive: bool = False
+    attributes: tuple[str, ...] = ()
+    """Options that mount_setattr(2) sets on the copy, before anything else is done with it."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plain dict; ``attributes`` only where there are some."""
+        described = Operation.to_dict(self)
+        if not self.attributes:
+            del described["attributes"]
+        return described
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +238,7 @@ OPERATIONS: dict[str, type[Operation]] = {
         Umount,
         SetPropagation,
         Remount,
+        SetAttributes,
         CloneNamespace,
         EndNamespace,
         SetGroup,
@@ -247,5 +269,5 @@ def operation(described: Operation | Mapping[str, Any]) -> Operation:
     if missing or unknown:
         wrong = [f"{n!r} is missing" for n in missing] + [f"{n!r} is not known" for n in unknown]
         raise UsageError(f"operation {kind.op}: {', '.join(wrong)}", hint=f"it takes {', '.join(known)}")
-    given |= {name: tuple(given[name]) for name in ("options", "flags") if name in given}
+    given |= {name: tuple(given[name]) for name in ("options", "flags", "attributes", "set", "clear") if name in given}
     return kind(**given)

@@ -7,7 +7,7 @@ every walk ends.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 
 from mntscope.base.paths import below, relative, under
@@ -81,7 +81,7 @@ def _add_table(world: World, view: View, namespace: MountNamespace, mounts: dict
     for record in new:
         mount = mounts[record.mount_id] = KernelMount(record, record.root, namespace)
         _join_groups(world, mount, record)
-    for record in new:
+    for record in _in_order(new):
         mount = mounts[record.mount_id]
         parent = mounts.get(record.parent_id)
         above = shown.get(record.parent_id)
@@ -92,6 +92,16 @@ def _add_table(world: World, view: View, namespace: MountNamespace, mounts: dict
         else:
             mount.attach_to(_hidden(record.parent_id, namespace, mounts), record.mount_point)
     return shown
+
+
+def _in_order(records: Sequence[Mount]) -> list[Mount]:
+    """The lines in the order in which the mounts came to where they are, as far as it can be told.
+
+    A mount that is listed before its parent is older, and was on something else: the parent was tucked beneath it, or
+    it was moved. So it came later than what its parent had already.
+    """
+    at = {record.mount_id: index for index, record in enumerate(records)}
+    return sorted(records, key=lambda record: at.get(record.parent_id, -1) > at[record.mount_id])
 
 
 def _add_fs_root(

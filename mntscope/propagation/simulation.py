@@ -118,6 +118,10 @@ class Simulation:
         mount = self._mount(label, mount_id)
         return mount is not None and mount.namespace is not None
 
+    def mount_ids(self, label: str) -> frozenset[int]:
+        """Of the mounts to which a path leads now: much cheaper than :meth:`view`."""
+        return frozenset(mount.record.mount_id for mount, _ in self._root(label).reachable())
+
     def is_locked(self, label: str, mount_id: int) -> bool | None:
         """Whether it is locked to its parent (MNT_LOCKED), so that its namespace cannot unmount it alone.
 

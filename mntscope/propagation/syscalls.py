@@ -7,7 +7,7 @@ Each looks up its paths, makes the checks of fs/namespace.c (Linux 6.18) in the 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import singledispatch
 
@@ -21,6 +21,7 @@ from mntscope.propagation.change_type import change_mnt_propagation
 from mntscope.propagation.clone import LOCKABLE, clone_mnt, copy_tree, has_locked_children, lock_mnt_tree
 from mntscope.propagation.errno import Errno, require
 from mntscope.propagation.lookup import is_deleted, is_file, lookup, lookup_target, may_be_mounted_on
+from mntscope.propagation.mount_options import ATIME, remounted, with_access, with_attributes
 from mntscope.propagation.mounts import FsRoot, KernelMount, MountNamespace, Path
 from mntscope.propagation.namespace_file import mnt_ns_loop, nsfs_device
 from mntscope.propagation.umount import propagate_mount_busy, remove, umount_tree
@@ -40,10 +41,6 @@ APART = "this kernel puts it apart from its peers, and may mount there twice wha
 """Of what joined a group of slaves: it holds from then on, and no table shows it."""
 BUSY = ("whether ", f" is busy cannot be seen in mountinfo: {_EBUSY}")
 """What stands before and behind the mount point in the doubt of an umount that is not lazy."""
-
-ATIME = {"noatime", "nodiratime", "relatime"}
-_TIMES = frozenset(("noatime", "relatime", "strictatime"))
-"""MOUNT_ATTR__ATIME."""
 
 
 @singledispatch
@@ -109,8 +106,11 @@ def _move(operation: ops.Move, world: World, actor: FsRoot) -> None:
 
 @carry_out.register
 def _umount(operation: ops.Umount, world: World, actor: FsRoot) -> None:
-    """umount2(2): fs/namespace.c, path_umount() and do_umount()."""
-    target = lookup_target(world, actor, operation.target)
+    umount(operation, world, actor, lookup_target(world, actor, operation.target))
+
+
+def umount(operation: ops.Umount, world: World, actor: FsRoot, target: Path) -> None:
+    """umount2(2), of the *target* that was looked up: fs/namespace.c, path_umount() and do_umount()."""
     mount = target.mount
     require(target.is_mount_root and check_mnt(mount, actor.namespace) and not world.is_locked(mount), "EINVAL")
     if mount is actor.mount and not operation.lazy:
@@ -138,15 +138,36 @@ def _remount(operation: ops.Remount, world: World, actor: FsRoot) -> None:
     """mount(2) with MS_REMOUNT|MS_BIND: fs/namespace.c, do_reconfigure_mnt()."""
     target = lookup(world, actor, operation.target)
     require(target.is_mount_root and check_mnt(target.mount, actor.namespace), "EINVAL")
-    mount = target.mount
-    options = remounted(mount.options, operation)
-    # What can_change_locked_flags() does not allow.
+    options = remounted(target.mount.options, operation)
+    check_locked_flags(world, target.mount, options)
+    target.mount.options = options
+
+
+@carry_out.register
+def _set_attributes(operation: ops.SetAttributes, world: World, actor: FsRoot) -> None:
+    """mount_setattr(2): fs/namespace.c, do_mount_setattr(), which changes all of a tree or nothing."""
+    require(world.kernel_has(MOUNT_SETATTR), "ENOSYS")
+    target = lookup(world, actor, operation.target)
+    require(target.is_mount_root and check_mnt(target.mount, actor.namespace), "EINVAL")
+    changed = {
+        mount: with_attributes(
+            tuple(option for option in mount.options if option not in operation.clear), operation.set
+        )
+        for mount in (target.mount.tree() if operation.recursive else (target.mount,))
+    }
+    for mount, options in changed.items():
+        check_locked_flags(world, mount, options)
+    for mount, options in changed.items():
+        mount.options = options
+
+
+def check_locked_flags(world: World, mount: KernelMount, options: tuple[str, ...]) -> None:
+    """Whether the mount's options may become these: fs/namespace.c, can_change_locked_flags()."""
     for flag in LOCKABLE:
         if flag in mount.options and flag not in options:
             require(not world.is_flag_locked(mount, flag), "EPERM")
     if ATIME & {*mount.options} != ATIME & {*options}:
         require(not world.is_flag_locked(mount, "atime"), "EPERM")
-    mount.options = options
 
 
 @carry_out.register
@@ -253,6 +274,7 @@ def _open_tree(operation: ops.OpenTree, world: World, actor: FsRoot) -> None:
     source = lookup(world, actor, operation.source)
     check_new_handle(world, operation.handle)
     tree = copy_for_bind(world, source, actor.namespace, recursive=operation.recursive)
+    tree.options = with_attributes(tree.options, operation.attributes)
     hold(world, operation.handle, tree, actor.namespace)
 
 
@@ -426,39 +448,6 @@ def make_superblock_read_only(world: World, device: str) -> None:
             options = with_access(mount.record.super_options, ro=True)
             mount.record = replace(mount.record, super_options=options)
     world.changes.superblocks = True
-
-
-def remounted(options: tuple[str, ...], operation: ops.Remount) -> tuple[str, ...]:
-    """Field 6 after a remount: what is kept is atime, if none is given, and what it cannot set.
-
-    fs/namespace.c, path_mount().
-    """
-    flags = set(operation.flags)
-    if flags.isdisjoint(ATIME | {"strictatime"}):
-        flags |= ATIME & {*options}
-    elif "strictatime" in flags:
-        flags -= {"noatime", "relatime"}
-    else:
-        flags = flags - {"relatime"} if "noatime" in flags else flags | {"relatime"}
-    return _in_order(options, flags, ro=operation.ro)
-
-
-def with_attributes(options: tuple[str, ...], attributes: tuple[str, ...]) -> tuple[str, ...]:
-    """*options* with those that mount_setattr(2) sets; of atime there is one."""
-    times = _TIMES if _TIMES & {*attributes} else frozenset[str]()
-    flags = {*(option for option in options if option not in times), *attributes}
-    return _in_order(options, flags, ro="ro" in flags)
-
-
-def _in_order(options: tuple[str, ...], flags: Collection[str], *, ro: bool) -> tuple[str, ...]:
-    """Field 6 with these *flags*, and what else is in *options*: no call sets that."""
-    others = (option for option in options if option not in (*ops.FLAGS, "ro", "rw"))
-    return ("ro" if ro else "rw", *(flag for flag in ops.FLAGS if flag in flags), *others)
-
-
-def with_access(options: tuple[str, ...], *, ro: bool) -> tuple[str, ...]:
-    """*options* with ``ro`` or ``rw`` in the place of either."""
-    return tuple(("ro" if ro else "rw") if option in ("ro", "rw") else option for option in options)
 
 
 def check_new_handle(world: World, handle: str) -> None:

@@ -46,9 +46,10 @@ def umount_tree(world: World, target: KernelMount) -> None:
     world.changes.altered.update(dict.fromkeys(mount for mount in unlocked if mount.namespace is not None))
 
 
-def propagation_next(group: KernelPeerGroup) -> Iterator[KernelMount]:
+def propagation_next(world: World, group: KernelPeerGroup) -> Iterator[KernelMount]:
     """Every member of the group, and of the groups and mounts below it: fs/pnode.c, propagation_next()."""
     for reached in group.reach():
+        world.doubt_slaves(reached)
         yield from reached.members
         yield from (slave for slave in reached.slaves if slave.group is None)
 
@@ -57,7 +58,7 @@ def propagated_children(world: World, mount: KernelMount) -> Iterator[KernelMoun
     """What the receivers of the parent's events have mounted where *mount* is mounted."""
     parent = mount.parent
     if parent is not None and parent.group is not None:
-        for receiver in propagation_next(parent.group):
+        for receiver in propagation_next(world, parent.group):
             world.count_steps(STEPS_RECEIVER)
             if receiver is not parent:
                 child = receiver.mounted.get(mount.mountpoint)

@@ -18,7 +18,7 @@ from mntscope.propagation.mounts import FsRoot, KernelMount, KernelPeerGroup, Mo
 from mntscope.propagation.operations import Umount
 from mntscope.propagation.outcome import Effect, Outcome
 from mntscope.propagation.reconstruct import reconstruct
-from mntscope.propagation.syscalls import carry_out
+from mntscope.propagation.syscalls import umount
 from mntscope.propagation.tables import write_mount
 from mntscope.propagation.world import Changes
 from mntscope.snapshot import Snapshot
@@ -69,11 +69,12 @@ class UmountEffects:
         world.uncertain, world.lock_doubts, world.changes = dict(self._doubts), {}, Changes()
         actor = world.fs_roots[self._before.view(operation.ns).label]
         try:
-            lock = lookup_target(world, actor, operation.target).mount.lock
+            target = lookup_target(world, actor, operation.target)
+            lock = target.mount.lock
             may_be_locked = lock.locked is None
             if may_be_locked and lock.likely:
                 return None
-            carry_out(operation, world, actor)
+            umount(operation, world, actor, target)
         except Errno as errno:
             if world.lock_doubts:
                 return None

@@ -55,6 +55,12 @@ BENEATH = Change(
     "6ac392815628",
     (6, 5, 0),
 )
+DETACHED_PASSES_ON = Change(
+    "a detached mount keeps no events from its slaves",
+    "propagation_next()",
+    "d1ddc6f1d9f0",
+    (6, 15, 0),
+)
 BESIDE_PEERS = Change(
     "what joins a group of slaves receives once, as its peers do",
     "do_set_group()",
@@ -106,6 +112,7 @@ CHANGES = (
     MOUNT_SETATTR,
     SET_GROUP,
     BENEATH,
+    DETACHED_PASSES_ON,
     BESIDE_PEERS,
     COVERING_STAYS_UNLOCKED,
     TUCKED_BENEATH_STACK,

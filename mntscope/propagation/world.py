@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from mntscope.errors import MntscopeError
 from mntscope.model import Namespace, View
 from mntscope.propagation.mounts import FsRoot, KernelMount, KernelPeerGroup, MountNamespace
-from mntscope.propagation.versions import Change, Kernel
+from mntscope.propagation.versions import DETACHED_PASSES_ON, Change, Kernel
 from mntscope.snapshot import Snapshot
 
 INITIAL_USER_NAMESPACE = 0xEFFFFFFD
@@ -31,6 +31,10 @@ other's events can be made to take n², and to hold n² copies."""
 
 STEPS_SHOWN = 40
 """How many steps it counts for that a view shows a mount: one table may claim that it sees all of another's."""
+
+
+KEPT = "one of its members is detached, and this kernel may keep events from those of its slaves that hang on that one"
+"""Of slaves: which of them it is about, no table shows, now or later."""
 
 
 class Changes:
@@ -152,6 +156,19 @@ class World:
                 f"whether peer group {group.number} has members left cannot be told, since not everything was seen: "
                 + "; ".join(str(problem) for problem in self.snapshot.not_seen[:3])
             ] = None
+
+    def doubt_slaves(self, group: KernelPeerGroup) -> None:
+        """Doubt that the slaves of a group receive, if a kernel at fault may keep events from them (before 6.15).
+
+        A slave hangs on one member of the group, and no table shows on which: if on one in a detached tree, it was
+        passed over (IS_MNT_NEW() of fs/pnode.h).
+        """
+        if (
+            group.slaves
+            and not self.kernel_has(DETACHED_PASSES_ON)
+            and any(member.namespace is not None and member.namespace.anonymous for member in group.members)
+        ):
+            self.uncertain[f"peer group {group.number}: {KEPT} (before commit {DETACHED_PASSES_ON.source})"] = None
 
     def kernel_has(self, change: Change) -> bool:
         """Whether the kernel does what it does since *change*; noted where that hangs on an unknown point release."""

@@ -117,7 +117,7 @@ class _Comparison:
         met = [0, 0]
         while pending:
             parent, parent_there = pending.pop()
-            for one, other in _paired(ours.of(parent), theirs.of(parent_there)):
+            for one, other in _paired(ours.of(parent), theirs.of(parent_there), self.known):
                 met[0] += one is not None
                 met[1] += other is not None
                 if one is None or other is None:
@@ -193,14 +193,34 @@ class _Children:
         return count
 
 
-def _paired(ours: Iterable[Mount], theirs: Iterable[Mount]) -> Iterator[tuple[Mount | None, Mount | None]]:
-    """Siblings at the same place, each with its counterpart; several at one place only in a wrong prediction."""
+def _paired(
+    ours: Iterable[Mount], theirs: Iterable[Mount], known: Renaming
+) -> Iterator[tuple[Mount | None, Mount | None]]:
+    """Siblings at the same place, each with its counterpart.
+
+    Until 6.17 there may be several at one place: those that were there before are known by their names, the others by
+    their order.
+    """
     places: dict[str, tuple[list[Mount], list[Mount]]] = {}
     for side, mounts in enumerate((ours, theirs)):
         for mount in mounts:
             places.setdefault(mount.mount_point, ([], []))[side].append(mount)
     for here, there in places.values():
+        if len(here) > 1 and len(there) > 1:
+            yield from _known_pairs(here, there, known)
         yield from zip_longest(here, there)
+
+
+def _known_pairs(here: list[Mount], there: list[Mount], known: Renaming) -> Iterator[tuple[Mount, Mount]]:
+    """Takes out of both those that are known to be the same mount."""
+    by_id = {mount.mount_id: mount for mount in there}
+    for mount in tuple(here):
+        number = known.forth.get(("mount", mount.mount_id))
+        partner = by_id.get(number) if isinstance(number, int) else None
+        if partner is not None:
+            here.remove(mount)
+            there.remove(partner)
+            yield mount, partner
 
 
 def _names(mount: Mount) -> Iterator[tuple[str, object]]:

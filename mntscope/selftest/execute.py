@@ -36,6 +36,7 @@ from mntscope.propagation.operations import (
     Operation,
     PivotRoot,
     Remount,
+    SetAttributes,
     SetGroup,
     SetHandlePropagation,
     SetPropagation,
@@ -56,6 +57,14 @@ PROPAGATION = {
     "private": syscalls.MS_PRIVATE,
     "unbindable": syscalls.MS_UNBINDABLE,
 }
+
+ATTRIBUTES = {
+    "ro": syscalls.MOUNT_ATTR_RDONLY,
+    "nosuid": syscalls.MOUNT_ATTR_NOSUID,
+    "nodev": syscalls.MOUNT_ATTR_NODEV,
+    "noexec": syscalls.MOUNT_ATTR_NOEXEC,
+}
+"""Of those that mount_setattr(2) knows, the ones that random operations set."""
 
 
 def possible(op: Operation, labels: Container[str], handles: Container[str]) -> bool:
@@ -272,6 +281,12 @@ class _Performer:
     def _(self, op: Remount) -> None:
         flags = syscalls.MS_REMOUNT | syscalls.MS_BIND | (syscalls.MS_RDONLY if op.ro else 0)
         syscalls.mount(None, op.target, None, flags)
+
+    @perform.register
+    def _(self, op: SetAttributes) -> None:
+        set_, clear = (sum(ATTRIBUTES[name] for name in names) for names in (op.set, op.clear))
+        flags = syscalls.AT_RECURSIVE if op.recursive else 0
+        syscalls.mount_setattr(syscalls.AT_FDCWD, op.target, flags, attr_set=set_, attr_clr=clear)
 
     @perform.register
     def _(self, op: MoveBeneath) -> None:

@@ -32,6 +32,7 @@ from mntscope.propagation.operations import (
     PivotRoot,
     PropagationType,
     Remount,
+    SetAttributes,
     SetGroup,
     SetHandlePropagation,
     SetPropagation,
@@ -73,6 +74,7 @@ _EXTENDED = _CORE | {
     "propagation": 16,
     "scenario": 4,
     "remount": 4,
+    "setattr": 3,
     "move_beneath": 9,
     "set_group": 6,
     "pivot_root": 2,
@@ -88,7 +90,7 @@ PROFILES = (
     Profile("graph", _CORE, graph=True, steps=(14, 32)),
     Profile(
         "userns",
-        _CORE | {"remount": 4, "clone_ns": 10, "scenario": 5},
+        _CORE | {"remount": 4, "setattr": 2, "clone_ns": 10, "scenario": 5},
         new_userns=0.6,
         graph=True,
         namespaces=5,
@@ -125,6 +127,7 @@ class Generator:
             "umount": self._umount,
             "propagation": self._propagation,
             "remount": self._remount,
+            "setattr": self._setattr,
             "clone_ns": self._clone_ns,
             "exit_ns": self._exit_ns,
             "move_beneath": self._move_beneath,
@@ -231,6 +234,14 @@ class Generator:
 
     def _remount(self, ns: str) -> Operation:
         return Remount(ns, self._one_of(self._mounts(ns)).mount_point, ro=self._chance(0.7))
+
+    def _setattr(self, ns: str) -> Operation:
+        target = self._one_of(self._mounts(ns)).mount_point
+        words: dict[bool, list[str]] = {True: [], False: []}
+        for word in ("ro", "nosuid", "nodev", "noexec"):
+            if self._chance(0.4):
+                words[self._chance(0.7)].append(word)
+        return SetAttributes(ns, target, tuple(words[True]), tuple(words[False]), recursive=self._chance(0.6))
 
     def _clone_ns(self, ns: str) -> Operation | None:
         if len(self._tables) >= self.profile.namespaces:

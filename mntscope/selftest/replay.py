@@ -13,7 +13,7 @@ from typing import Literal
 from mntscope.base.display import Records
 from mntscope.base.records import dataclass, replace
 from mntscope.model import Mount, Problem
-from mntscope.propagation import APART, simulate
+from mntscope.propagation import APART, KEPT, simulate
 from mntscope.propagation.operations import (
     Attach,
     CloseHandle,
@@ -88,7 +88,7 @@ class Follower:
         judgements = [thread.judge(op, outcome, errno, after) for thread, op, outcome in self._pending]
         op = judgements[0].operation
         if errno is None:
-            self._for_good = tuple(reason for reason in judgements[0].uncertain if APART in reason)
+            self._for_good = tuple(reason for reason in judgements[0].uncertain if APART in reason or KEPT in reason)
         if errno is None and isinstance(op, OpenTree | NewDetached):
             self._open.add(op.handle)
         elif errno is None and isinstance(op, CloseHandle):

@@ -110,6 +110,20 @@ def test_it_is_frozen() -> None:
     assert not hasattr(record, "__dict__")
 
 
+def test_a_record_of_a_subclass_is_one_of_it() -> None:
+    class Lighter(Light):
+        pass
+
+    class Lightest(Light):
+        __slots__ = ()
+
+    for kind in (Lighter, Lightest):
+        for record in (kind("a", 5), replace(kind("a", 4), number=5)):
+            assert (type(record), record.name, record.number, record.note) == (kind, "a", 5, None)
+            with pytest.raises(dataclasses.FrozenInstanceError):
+                setattr(record, "name", "b")  # noqa: B010 - as those do who get round the type checker
+
+
 def test_it_is_copied_and_pickled() -> None:
     record = Light("a", 5, "note")
     for other in (copy.copy(record), copy.deepcopy(record), pickle.loads(pickle.dumps(record))):

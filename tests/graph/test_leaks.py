@@ -12,8 +12,10 @@ from typing import Any, TypeVar
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from mntscope.base.paths import below, relative, under
+from mntscope.base.records import replace
 from mntscope.errors import KernelError
 from mntscope.graph import Leak, MountTree, PeerGraph, leaks, leaks_in, leaks_to
 from mntscope.graph.severity import CRITICAL
@@ -274,6 +276,27 @@ def test_leaks_are_those_of_the_plain_definition(views: tuple[View, ...]) -> Non
 def test_all_namespaces_at_once_leak_as_each_alone(views: tuple[View, ...]) -> None:
     graph = PeerGraph.of(views)
     assert leaks_to(graph, "host") == {label: leaks_in(graph, label, "host") for label in ("a", "b", "c")}
+
+
+@given(strategies.views(("host", "target")), st.lists(st.sampled_from(("host", "target")), max_size=3), st.data())
+def test_copies_leak_as_each_alone(views: tuple[View, ...], copied: list[str], data: st.DataObject) -> None:
+    """A copy has mount IDs of its own, in whatever order, and may differ from what it is a copy of in one mount."""
+    host, target = views
+    copies = []
+    for number, label in enumerate(copied, 1):
+        mounts = (host if label == "host" else target).mounts
+        new_ids = data.draw(st.permutations(range(1000 * number, 1000 * number + len(mounts))))
+        names = dict(zip([mount.mount_id for mount in mounts], new_ids, strict=True))
+        copy = [replace(m, mount_id=names[m.mount_id], parent_id=names.get(m.parent_id, 1)) for m in mounts]
+        at = data.draw(st.integers(0, len(copy)))
+        if at < len(copy):
+            copy[at] = replace(copy[at], peer_group=None, master=copy[at].peer_group)
+        copies.append(View(f"copy {number}", tuple(copy)))
+    graph = PeerGraph.of([*views, *copies])
+    together = leaks_to(graph, "host")
+    assert together.keys() == {"target", *(copy.label for copy in copies)}
+    for label, found in together.items():
+        assert found == leaks_in(PeerGraph.of([*views, *copies]), label, "host")
 
 
 def test_a_namespace_that_two_views_show_is_compared_once() -> None:

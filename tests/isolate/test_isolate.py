@@ -149,6 +149,18 @@ def test_recursive_takes_what_is_mounted_below_with_it_and_undo_gives_it_back(ho
     assert (host.mountinfo(), host.mountinfo(target)) == before
 
 
+def test_recursive_takes_all_below_a_mount_that_needs_no_change_itself(host: Host, tmp_path: Path) -> None:
+    """A container's root is private, and what is mounted in it at several places is not."""
+    host.call(mount_family)
+    target = host.unshare("unchanged", lambda: syscalls.mount(None, "/mnt", None, syscalls.MS_PRIVATE))
+    before = host.mountinfo(), host.mountinfo(target)
+    done = isolated(host, target, "/mnt", journal=tmp_path / "journal", kind="private", recursive=True)
+    assert (done.attempts, len(done.plan.actions)) == (1, 1)
+    assert [tags(host, path, target) for path in ("/mnt", "/mnt/a", "/mnt/b")] == [[""]] * 3
+    undone(host, tmp_path / "journal")
+    assert (host.mountinfo(), host.mountinfo(target)) == before
+
+
 def test_a_slaves_old_master_comes_back(host: Host, tmp_path: Path) -> None:
     """What was a slave and is made private with what it lies in has its master again afterwards."""
     host.call(mount_family)
@@ -159,6 +171,32 @@ def test_a_slaves_old_master_comes_back(host: Host, tmp_path: Path) -> None:
     assert tags(host, "/mnt/b", target) == [""]
     undone(host, tmp_path / "journal")
     assert (host.mountinfo(), host.mountinfo(target)) == before
+
+
+def test_private_stops_what_a_slave_receives_and_undo_lets_it_arrive_again(host: Host, tmp_path: Path) -> None:
+    host.call(mount_family)
+    target = host.unshare("slave")
+    before = host.mountinfo(), host.mountinfo(target)
+    done = isolated(host, target, "/mnt", journal=tmp_path / "journal", recursive=True)
+    assert not done.applied, "a slave sends nothing"
+    (note,) = done.plan.notes
+    assert "reaches another namespace already; what the host mounts still arrives, unless --type private" in note
+    isolated(host, target, "/mnt", journal=tmp_path / "journal", recursive=True, kind="private")
+    host.call(syscalls.mount, "new", "/mnt/a", "tmpfs", 0)
+    assert len(lines_at(host, "/mnt/a", target)) == 1, "that of the host does not arrive"
+    host.call(syscalls.umount2, "/mnt/a")
+    undone(host, tmp_path / "journal")
+    assert (host.mountinfo(), host.mountinfo(target)) == before
+
+
+def test_one_slave_is_made_private_and_what_is_below_it_is_not(host: Host, tmp_path: Path) -> None:
+    host.call(mount_family)
+    target = host.unshare("slave")
+    isolated(host, target, "/mnt", journal=tmp_path / "journal", kind="private")
+    assert tags(host, "/mnt", target) == [""]
+    assert tags(host, "/mnt/a", target)[0].startswith("master:")
+    again = isolated(host, target, "/mnt", journal=tmp_path / "again", kind="private")
+    assert not again.applied, "it is private already"
 
 
 def test_a_symbolic_link_is_followed_as_the_target_follows_it(host: Host, tmp_path: Path) -> None:

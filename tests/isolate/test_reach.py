@@ -22,7 +22,7 @@ def old_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reach, "lists_all", lambda _: False)
 
 
-@pytest.mark.usefixtures("old_kernel")
+@pytest.mark.usefixtures("old_kernel", "one_processor")
 def test_a_namespace_that_only_a_bind_mount_keeps_is_found_where_it_was_found(host: Host, tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     kept.touch()

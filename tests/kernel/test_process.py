@@ -38,12 +38,14 @@ def test_one_file_forks_and_one_program_that_shares_nothing_with_it() -> None:
 def test_programs_are_started_where_a_command_is_asked_for() -> None:
     # The interpreter, with nothing in its memory; the command of `run`.
     assert calls(EXECS) == {"kernel/proc_context.py", "isolate/run.py"}
-    # The command of `lab --`; mntscope itself, from a notebook.
+    # The commands of `lab --` and `watch --exec`; mntscope itself, from a notebook.
     assert calls({"run", "Popen", "call", "check_call", "check_output"}, "subprocess") == {
         "cli/lab.py",
         "jupyter/magic.py",
+        "watch/service.py",
     }
-    assert calls({"Pool", "Process", "get_context"}, "multiprocessing") == set()
+    # The pool that reads the snapshots of a fleet, each process started anew.
+    assert calls({"Pool", "Process", "get_context"}, "multiprocessing") == {"fleet/workers.py"}
 
 
 def status(pid: int) -> int:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,6 +111,8 @@ class Guest:
         init = self.root / "guest/init"
         init.write_text(_INIT)
         init.chmod(0o755)
+        # systemd makes it, which is not installed.
+        (self.root / "etc/machine-id").write_text(f"{uuid.uuid4().hex}\n")
         self.disk.unlink(missing_ok=True)
         # Without what kernels of 2020 cannot read, and what takes time.
         features = "^has_journal,^metadata_csum,^orphan_file"

@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import xml.etree.ElementTree as ET
 from collections import Counter
@@ -38,6 +39,7 @@ ROOMS = (
     "selftest",
     "archive",
     "rules",
+    "watch",
 )
 """Whose tests are about the kernel, or about what it shows."""
 
@@ -68,11 +70,21 @@ class Wanted:
     rooms: tuple[str, ...]
     patience: float
     """Seconds for one command, or for one room's tests."""
+    watched: int
+    """Random scripts during which the tests watch, by each source."""
 
     def run(self, *argv: object) -> subprocess.CompletedProcess[str]:
         """Run a command; one that takes too long ends with exit code 124."""
         words = ["timeout", "--kill-after=5", str(self.patience), *map(str, argv)]
-        return subprocess.run(words, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        environment = {**os.environ, "MNTSCOPE_WATCHED": str(self.watched)}
+        # Into files: what outlives the command would keep a pipe open, and be waited for.
+        with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+            done = subprocess.run(
+                words, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=err, check=False
+            )
+            for file in (out, err):
+                file.seek(0)
+            return subprocess.CompletedProcess(words, done.returncode, out.read(), err.read())
 
     def mntscope(self, *argv: object) -> subprocess.CompletedProcess[str]:
         """Run mntscope."""
@@ -248,9 +260,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--recorded", type=int, default=400)
     parser.add_argument("--rooms", nargs="+", default=list(ROOMS))
     parser.add_argument("--patience", type=float, default=900)
+    parser.add_argument("--watched", type=int, default=6)
     given = parser.parse_args(argv)
     wanted = Wanted(
-        given.directory, tuple(given.seeds), given.operations, given.recorded, tuple(given.rooms), given.patience
+        given.directory,
+        tuple(given.seeds),
+        given.operations,
+        given.recorded,
+        tuple(given.rooms),
+        given.patience,
+        given.watched,
     )
     for name in given.steps or STEPS:
         started = time.monotonic()

@@ -100,6 +100,11 @@ def lay_down(files: Mapping[str, object]) -> None:
             "podman",
             owner("podman", "web"),
         ),
+        (
+            {f"{STORAGE}/vfs-containers/containers.json": [{"id": ID, "names": ["web"]}]},
+            "conmon",
+            owner("conmon", "web"),
+        ),
         # What is not as it should be tells nothing.
         ({}, "docker", owner("docker")),
         ({f"/var/lib/docker/containers/{ID}/config.v2.json": "{"}, "docker", owner("docker")),
@@ -115,6 +120,23 @@ def test_the_name_of_a_container(scratch: Scratch, files: Mapping[str, object], 
         return Runtimes().named(owner(before))
 
     assert scratch(named) == after
+
+
+@pytest.mark.parametrize(
+    ("files", "kind"),
+    [
+        ({f"/var/lib/docker/containers/{ID}/config.v2.json": {"Name": "/web"}}, "docker"),
+        ({f"{STORAGE}/vfs-containers/containers.json": [{"id": ID, "names": ["web"]}]}, "podman"),
+    ],
+)
+def test_a_container_that_does_not_run_is_known_by_name_and_id(
+    scratch: Scratch, files: Mapping[str, object], kind: str
+) -> None:
+    def kept() -> list[Owner | None]:
+        lay_down(files)
+        return [Runtimes().kept(word) for word in ("web", ID, ID[:12], "we", ID[:3])]
+
+    assert scratch(kept) == [Owner(kind, "web", id=ID)] * 3 + [None] * 2
 
 
 def test_an_id_that_is_none_names_no_file(scratch: Scratch) -> None:

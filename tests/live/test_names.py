@@ -89,12 +89,28 @@ def test_two_of_one_name_are_told_apart(machine: Host, tmp_path: Path) -> None:
     assert "2 containers are called 'box'" in said
 
 
+def test_a_container_that_does_not_run_is_said_not_to(machine: Host) -> None:
+    number = "5a" * 32
+
+    def stop() -> None:
+        syscalls.mount("none", "/var/lib", "tmpfs", 0, "mode=755")
+        place = Path("/var/lib/docker/containers") / number
+        place.mkdir(parents=True)
+        (place / "config.v2.json").write_text('{"Name": "/web"}')
+
+    machine.call(stop)
+    for word in ("container:web", f"container:{number[:12]}", "web", number):
+        kind, said = machine.call(error_of, parse_target, word)
+        assert kind is (TargetError if word.startswith("container:") else UsageError)
+        assert "docker web (5a5a5a5a5a5a) does not run" in said
+
+
 @pytest.mark.parametrize("word", ["web.servise", "wev.service"])
 def test_a_name_with_a_slip_is_recognised(machine: Host, tmp_path: Path, word: str) -> None:
     machine.unshare("private", bound(tmp_path, UNIT, "/tmp"))
     kind, said = machine.call(error_of, parse_target, word)
     assert kind is UsageError
-    assert "did you mean 'web.service'" in said
+    assert "did you mean web.service?" in said
 
 
 def test_what_is_called_like_nothing_is_no_target(machine: Host) -> None:

@@ -333,13 +333,15 @@ def no_directories() -> None:
 def test_what_a_user_puts_there_neither_slows_nor_ends_a_command(machine: Host, fill: Callable[[], None]) -> None:
     logged_in(machine, ALICE)
     hers = machine.unshare("slave", lambda: become(ALICE))
-    by(machine, ALICE, fill)
 
     def ask() -> None:
-        done = machine.mntscope("ns", timeout=20)
+        done = machine.mntscope("ns", timeout=60)
         assert (done.returncode, done.stderr) == (0, "")
 
-    assert quickest(ask, below=1 + DEADLINE) < 1 + DEADLINE
+    # Beside what it takes without, which is more on an emulated machine.
+    slow = DEADLINE + max(1, 2 * quickest(ask, below=0.5))
+    by(machine, ALICE, fill)
+    assert quickest(ask, below=slow) < slow
     assert owner(machine, hers) is None
 
 

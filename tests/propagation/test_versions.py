@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mntscope.propagation import APART, operation, simulate
+from mntscope.propagation import APART, KEPT, Simulation, operation, simulate
 from mntscope.propagation.versions import (
     BENEATH_ROOT,
     BESIDE_PEERS,
@@ -163,3 +163,45 @@ def test_what_joined_a_group_of_slaves_is_doubted_for_good() -> None:
         after = simulate(snapshot, described).snapshot
         assert [judged.result for judged in follower.judge(None, after)] == ["uncertain", "uncertain"]
         snapshot = after
+
+
+STACKED: list[dict[str, object]] = [
+    {"op": "mount", "ns": "A", "fstype": "tmpfs", "source": "t1", "target": "/a"},
+    {"op": "propagation", "ns": "A", "target": "/a", "type": "shared"},
+    {"op": "bind", "ns": "A", "source": "/a/c", "target": "/"},
+    {"op": "bind", "ns": "A", "source": "/a/c", "target": "/", "recursive": True},
+    {"op": "bind", "ns": "A", "source": "/", "target": "/", "recursive": True},
+    {"op": "bind", "ns": "A", "source": "/", "target": "/a", "recursive": True},
+    {"op": "umount", "ns": "A", "target": "/a/c", "lazy": True},
+    {"op": "bind", "ns": "A", "source": "/a/c", "target": "/a/c/a", "recursive": True},
+]
+"""Until 6.17, two mounts end up at one place: what was tucked beneath one of them had a stack of its own. Of the two
+that one is found that came there last, and a table shows which: it is listed before what it is mounted on."""
+
+
+@pytest.mark.parametrize("release", ["5.10.223", "6.1.192", "6.16.12", "6.17.0"])
+def test_who_reads_the_table_finds_the_same_mounts_as_who_saw_them_come(release: str) -> None:
+    start = Snapshot.from_mountinfo({"A": b"41 31 0:27 / / rw,relatime - tmpfs root0 rw\n"}, kernel=release)
+    watching, reading = Simulation(start), start
+    for described in STACKED:
+        op = operation(described)
+        errno = watching.carry_out(op)
+        outcome = simulate(reading, op)
+        reading = outcome.snapshot
+        assert outcome.errno == errno
+        assert reading.view("A").mounts == watching.view("A").mounts
+
+
+def test_before_6_15_a_detached_mount_may_keep_events_from_slaves_and_that_is_said() -> None:
+    start = Snapshot.from_mountinfo({"A": b"41 31 0:27 / / rw,relatime shared:1 - tmpfs root0 rw\n"}, kernel="6.12.118")
+    watching = Simulation(start)
+    for described in (
+        {"op": "open_tree", "ns": "A", "source": "/", "handle": "h1"},
+        {"op": "open_tree", "ns": "A", "source": "/", "handle": "h2"},
+        {"op": "propagation_handle", "ns": "A", "handle": "h2", "type": "slave"},
+    ):
+        assert watching.carry_out(operation(described)) is None
+    assert not watching.uncertain
+    watching.carry_out(operation({"op": "mount", "ns": "A", "fstype": "tmpfs", "source": "new", "target": "/a"}))
+    (doubt,) = watching.uncertain
+    assert KEPT in doubt

@@ -17,6 +17,7 @@ import pytest
 from mntscope.model import Mount
 from mntscope.propagation import OPERATIONS, Outcome, simulate
 from mntscope.propagation.operations import MountNew, Operation, Umount
+from mntscope.propagation.versions import DETACHED_PASSES_ON, Kernel
 from mntscope.selftest import replay as replaying
 from mntscope.selftest.compare import Tables, tables
 from mntscope.selftest.execute import World
@@ -43,7 +44,14 @@ def test_this_kernel_does_as_predicted(seed: int, capsys: pytest.CaptureFixture[
         sys.stdout.write(f"\nmntscope selftest --operations {SMALL} --seed {seed}: {dict(tally.results)}")
     assert tally.cases == []
     assert tally.operations == SMALL
-    assert tally.by_mode["in sequence"] == {"exact": SMALL}
+    in_sequence = tally.by_mode["in sequence"]
+    kernel = os.uname()
+    if Kernel.of(kernel.release, kernel.version).has(DETACHED_PASSES_ON):
+        assert in_sequence == {"exact": SMALL}
+    else:
+        # What a detached mount of a group does to its slaves no table shows.
+        assert in_sequence["exact"] + in_sequence["uncertain"] == SMALL
+        assert in_sequence["uncertain"] < 0.03 * SMALL
 
 
 def carried_out(seed: int, number: int) -> Iterator[tuple[Operation, str | None, Tables, Tables]]:
@@ -86,7 +94,12 @@ def test_what_is_hard_really_occurs() -> None:
             seen["a file"] += any(mount.root.endswith("/f") for mount in mounts)
     lacking = {
         op
-        for feature, op in ((BENEATH, "move_beneath"), (SET_GROUP, "set_group"), (MOUNT_SETATTR, "propagation_handle"))
+        for feature, op in (
+            (BENEATH, "move_beneath"),
+            (SET_GROUP, "set_group"),
+            (MOUNT_SETATTR, "propagation_handle"),
+            (MOUNT_SETATTR, "setattr"),
+        )
         if not feature.here()
     }
     assert OPERATIONS.keys() - succeeded.keys() == lacking
