@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from mntscope.parse.mountinfo import MountTable, UnusualSpelling, format_mountinfo, parse_mountinfo
+from mntscope.parse.mountinfo import MountTable, UnusualSpelling, format_mountinfo, parse_mountinfo, read_table
+from mntscope.parse.records import RecordReader
 
-__all__ = ["MountTable", "UnusualSpelling", "format_mountinfo", "parse_mountinfo"]
+__all__ = ["MountTable", "RecordReader", "UnusualSpelling", "format_mountinfo", "parse_mountinfo", "read_table"]

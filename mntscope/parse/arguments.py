@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 from mntscope.base.records import dataclass
+from mntscope.base.suggestion import did_you_mean
 from mntscope.errors import ParseError
 from mntscope.parse.mount_program import NEWEST, MountProgram
 from mntscope.parse.shell import OF_BUSYBOX, Text, command_grammar, quoted, where_it_ended
@@ -137,8 +137,7 @@ def _misunderstood(name: str, words: Sequence[Text], text: Text, at: int) -> Par
         return word.error(
             f"{name}: option {quoted(option)} {'takes no' if at - begin == len(option) else 'needs a'} value"
         )
-    near = [long for long in known if long.startswith(option)] or difflib.get_close_matches(option, known, n=1)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"it may be {', '.join(known)}" if known else ""
+    hint = did_you_mean(option, known, most=3) or (f"it may be {', '.join(known)}" if known else "")
     return word.error(f"{name}: option {quoted(option)} is not understood", hint=hint)
 
 

@@ -54,6 +54,7 @@ _HINTS = (
     (r"device [^ ]+ mounted on ", f"this is /proc/PID/mountstats: {_TAKE}"),
     (r"TARGET +SOURCE|\xe2\x94", f"this is the output of findmnt(8): {_TAKE}"),
     (r"Filesystem ", f"this is the output of df(1): {_TAKE}"),
+    (r"\[[\w.-]+\]\r?\Z", "this is a settings file: name a capture, or a mountinfo text"),
     (r"[{\[]", "this is JSON: name a snapshot as snapshot:PATH"),
     (r"\x1f\x8b|\x28\xb5\x2f\xfd|\xfd7zXZ|PK\x03\x04", "this is compressed: unpack it first"),
     (r"\xff\xfe|\xfe\xff|\x00.|.\x00", "this is not the text the kernel printed: save it as plain bytes"),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from mntscope.base.paths import normal
 from mntscope.base.records import replace
+from mntscope.base.suggestion import did_you_mean
 from mntscope.parse.arguments import Arguments, Refused
 from mntscope.parse.busybox import busybox_mount_calls
 from mntscope.parse.commands import Actor, Call, Entered, Step
@@ -109,10 +110,12 @@ def _understood(words: Sequence[Text], actor: Actor, step: Step) -> Step:
         if name == "true":
             return step
     if not actor.unshared:
-        raise words[0].error(
-            f"{quoted(words[0].chars)} is not predicted", hint="mount, umount, unshare and nsenter are"
-        )
+        hint = did_you_mean(words[0].chars, _PREDICTED) or "mount, umount, unshare and nsenter are"
+        raise words[0].error(f"{quoted(words[0].chars)} is not predicted", hint=hint)
     return replace(step, unpredicted=words[0].chars)
+
+
+_PREDICTED = ("mount", "umount", "unshare", "nsenter", "chroot", "pivot_root", "switch_root", "sudo")
 
 
 # ---- umount(8) ----

@@ -6,13 +6,10 @@ Lark itself where that does not match), and fields to a record. Writing goes the
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from functools import cache
 
 from mntscope.errors import ParseError
 from mntscope.model import Mount
-from mntscope.parse.pattern import LINE
 from mntscope.parse.problems import Problems, UnusualSpelling
 from mntscope.parse.records import Fields, RecordReader, decode, line_of
 
@@ -48,12 +45,19 @@ def parse_mountinfo(data: bytes, *, strict: bool = True, file: str = "<mountinfo
     :raises ParseError: *strict*, and *data* is not a table that a kernel printed: names file, line and column, and what
         was expected.
     """
+    return read_table(data, RecordReader(), strict=strict, file=file)
+
+
+def read_table(data: bytes, reader: RecordReader, *, strict: bool, file: str) -> MountTable:
+    """As :func:`parse_mountinfo`, with the *reader* that others of the same machine have been read with.
+
+    :raises ParseError: as there.
+    """
     text = decode(data)
     newlines = text.count("\n")
     lines = newlines + (text != "" and not text.endswith("\n"))
-    reader = RecordReader(plain=not ("\\" in text or "\t" in text or "#" in text))
     problems = Problems(strict=strict, file=file, most=MOST_PROBLEMS)
-    table = MountTable(reader.mounts(map(re.Match.groups, _table_pattern().finditer(text))))
+    table = MountTable(reader.table(text))
     table.unterminated = lines > newlines
     if len(table) != lines:
         good, last_is_good = _line_by_line(text, problems)
@@ -62,11 +66,6 @@ def parse_mountinfo(data: bytes, *, strict: bool = True, file: str = "<mountinfo
     problems.windows(data)
     table.problems, table.unlisted = tuple(problems.listed), problems.unlisted
     return table
-
-
-@cache
-def _table_pattern() -> re.Pattern[str]:
-    return re.compile(rf"(?m)^{LINE}(?:\n|\Z)")
 
 
 def format_mountinfo(mounts: Iterable[Mount]) -> bytes:

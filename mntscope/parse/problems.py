@@ -43,7 +43,9 @@ class Problems:
         except ParseError as error:
             if self.strict:
                 raise
-            self.listed.append(error)
+            # How it came about would keep all that was read, and cannot be copied or sent.
+            error.__context__ = None
+            self.listed.append(error.with_traceback(None))
             return kept
 
     def windows(self, data: bytes) -> None:

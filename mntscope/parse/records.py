@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Any, TypeAlias
 
-from mntscope.base.display import Shown
+from mntscope.base.records import draft_of
 from mntscope.errors import UsageError
 from mntscope.model import Lock, Mount
 from mntscope.parse.escapes import NAME_SPECIAL, PATH_SPECIAL, escape, split_options, unescape
@@ -32,6 +32,17 @@ def line_pattern() -> re.Pattern[str]:
 
 
 @cache
+def _table_pattern() -> re.Pattern[str]:
+    return re.compile(rf"(?m)^{LINE}(?:\n|\Z)")
+
+
+@cache
+def _numbered_pattern() -> re.Pattern[str]:
+    """Matches a line that begins with the two IDs; its groups are these, and all that is behind them."""
+    return re.compile(rf"(?m)^({FIELDS['mount_id']}) ({FIELDS['parent_id']}) ([^\n]*)(?:\n|\Z)")
+
+
+@cache
 def kept_pattern() -> re.Pattern[str]:
     """Matches what is understood, printed by a kernel or not."""
     return re.compile(KEPT)
@@ -49,25 +60,75 @@ def kept_fields_of_line(line: str) -> Fields | None:
     return match.groups() if match else None
 
 
-class _Draft(Shown):
-    """A mount that is not one yet: the slots of :class:`Mount`, and nothing that freezes them.
+_MOST_REMEMBERED = 2048
+"""Lines: a namespace has some hundred, and the next is likely to be a copy of one of the last."""
 
-    A frozen dataclass is made by a call of ``object.__setattr__`` for each of its fields. To fill the same slots by
-    plain assignments, and then to say that it is a mount, takes half the time of reading a table.
-    """
+_LONGEST_REMEMBERED = 4096
+"""Characters. Of longer lines, as overlays of many layers have, a few would take more than all others."""
 
-    __slots__ = Mount.__slots__
+_Draft = draft_of(Mount)
 
 
 class RecordReader:
-    """Makes records of fields; one a table, as it lets equal options be one object.
+    """Makes records of fields, and of whole tables; it lets equal options be one object.
 
-    *plain*: nothing in the table is escaped or would be (no backslash, tab or ``#``), which saves looking.
+    One that is to *remember* is for several tables of which some are copies of others, as those of mount namespaces
+    are: in a copy, a line differs in the two IDs, and perhaps in its peer group. What else it says is made once.
     """
 
-    def __init__(self, *, plain: bool = False) -> None:
-        self._plain = plain
+    def __init__(self, *, remember: bool = False) -> None:
+        self._plain = False
         self._options = _Options()
+        self._remember = remember
+        self._lines: dict[str, Mount] = {}
+        """A mount of each line that was read of late, by what is behind the IDs, if the kernel would print it so."""
+        self._first: tuple[str, list[Mount]] | None = None
+        """The first table, as long as there is no second."""
+
+    def table(self, text: str) -> list[Mount]:
+        """The mounts of a table, as far as its lines are a kernel's: there are fewer, if one is not."""
+        # Nothing in it is escaped then, or would be, which saves looking.
+        self._plain = not ("\\" in text or "\t" in text or "#" in text)
+        if not self._remember or text.count("\n") > _MOST_REMEMBERED:
+            return self._anew(text)
+        if self._first is None and not self._lines:
+            # There may be no second one, and to remember this would be in vain.
+            mounts = self._anew(text)
+            self._first = text, mounts
+            return mounts
+        if self._first is not None:
+            first, mounts = self._first
+            self._first = None
+            self._keep(_numbered_pattern().findall(first), mounts)
+        return self._remembered(text)
+
+    def _anew(self, text: str) -> list[Mount]:
+        return self.mounts(map(re.Match.groups, _table_pattern().finditer(text)))
+
+    def _remembered(self, text: str) -> list[Mount]:
+        """As :meth:`table`: what was read before is copied, and the other lines are read together."""
+        known = self._lines.get
+        lines = _numbered_pattern().findall(text)
+        missing = [line for line in lines if line[2] not in self._lines]
+        others = self._anew("".join([f"{mount_id} {parent_id} {behind}\n" for mount_id, parent_id, behind in missing]))
+        if len(others) < len(missing):
+            return others
+        new = iter(others)
+        mounts = [
+            _copied(mount, int(mount_id), int(parent_id)) if (mount := known(behind)) else next(new)
+            for mount_id, parent_id, behind in lines
+        ]
+        self._keep(missing, others)
+        return mounts
+
+    def _keep(self, lines: list[tuple[str, str, str]], mounts: list[Mount]) -> None:
+        """Remember what these *lines* say, if all of them are a kernel's."""
+        if len(self._lines) + len(lines) > _MOST_REMEMBERED:
+            self._lines.clear()
+        if len(lines) == len(mounts):
+            for (_, _, behind), mount in zip(lines, mounts, strict=True):
+                if mount.spelling is None and len(behind) <= _LONGEST_REMEMBERED:
+                    self._lines[behind] = mount
 
     def mount(self, fields: Fields) -> Mount:
         """The mount that a line with these fields shows."""
@@ -115,6 +176,30 @@ class RecordReader:
             mount.__class__ = Mount
             add(mount)
         return mounts
+
+
+def _copied(known: Mount, mount_id: int, parent_id: int) -> Mount:
+    """Another mount of which the table says the same: as :func:`~mntscope.base.records.replace`, in a third of it."""
+    mount: Any = object.__new__(_Draft)
+    mount.mount_id = mount_id
+    mount.parent_id = parent_id
+    mount.device = known.device
+    mount.root = known.root
+    mount.mount_point = known.mount_point
+    mount.options = known.options
+    mount.fs_type = known.fs_type
+    mount.source = known.source
+    mount.super_options = known.super_options
+    mount.peer_group = known.peer_group
+    mount.master = known.master
+    mount.propagate_from = known.propagate_from
+    mount.unbindable = known.unbindable
+    mount.unknown_tags = known.unknown_tags
+    mount.spelling = None
+    mount.lock = known.lock
+    mount.__class__ = Mount
+    copied: Mount = mount
+    return copied
 
 
 class _Options(dict[str, tuple[str, ...]]):

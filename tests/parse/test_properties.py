@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from mntscope.errors import ParseError
 from mntscope.model import Mount, View
-from mntscope.parse import MountTable, UnusualSpelling, format_mountinfo, parse_mountinfo
+from mntscope.parse import (
+    MountTable,
+    RecordReader,
+    UnusualSpelling,
+    format_mountinfo,
+    parse_mountinfo,
+    read_table,
+)
 from mntscope.parse.escapes import NAME_SPECIAL, PATH_SPECIAL, escape, split_options, unescape
 from tests.support.strategies import bad_lines, mounts, tables, views
 
@@ -41,6 +48,27 @@ def test_any_table_a_kernel_can_print_is_printed_again(table: list[Mount]) -> No
 @given(tables())
 def test_trees_are_read_back(table: list[Mount]) -> None:
     assert parse_mountinfo(format_mountinfo(table)) == table
+
+
+@given(st.lists(st.lists(mounts(unknown_tags=True), max_size=4), max_size=3), st.data())
+def test_tables_that_are_read_one_after_the_other_say_what_each_says_alone(
+    some: list[list[Mount]], data: st.DataObject
+) -> None:
+    """They may be copies of each other, spelled otherwise, or no tables at all."""
+    copies = [[replace(mount, mount_id=mount.mount_id + 7, parent_id=8) for mount in table] for table in some]
+    texts = [format_mountinfo(table) for table in (*some, *copies)]
+    texts += [text.replace(b" - ", b" tag - ").replace(b" rw ", b" RW ") for text in texts] + [b"\n", b"01 1 0:1 / /"]
+    reader = RecordReader(remember=True)
+    for text in data.draw(st.permutations(texts)):
+        alone = parse_mountinfo(text, strict=False)
+        after = read_table(text, reader, strict=False, file="<mountinfo>")
+        assert [facts_of(mount) for mount in after] == [facts_of(mount) for mount in alone]
+        assert (after.unterminated, after.unlisted) == (alone.unterminated, alone.unlisted)
+        assert list(map(str, after.problems)) == list(map(str, alone.problems))
+
+
+def facts_of(mount: Mount) -> list[object]:
+    return [getattr(mount, field.name) for field in fields(Mount)]
 
 
 @given(views())
