@@ -1,0 +1,1 @@
+"""What runtimes really do to mounts, beside what a preview says that they will do."""
