@@ -1,0 +1,1 @@
+"""Watching a machine: sources of events, and what they mean."""
