@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from mntscope.base.display import Framed, Records, Shown
 from mntscope.base.paths import normal
-from mntscope.base.records import dataclass, replace
+from mntscope.base.records import dataclass, field, replace
 from mntscope.errors import TargetError
 from mntscope.graph import Leak, MountTree, PeerGraph, leaks_in, same_namespace
 from mntscope.model import Mount, Problem, View
@@ -88,6 +88,8 @@ class Diff(Framed, Shown):
     umount: Prediction | None = None
     """What ``umount PATH`` in the target would do, where something is mounted at this very path: that is an event of
     the mount below, which may propagate where what is mounted upon it does not."""
+    snapshot: Snapshot | None = field(default=None, compare=False, repr=False)
+    """What it was asked of."""
 
     @property
     def found(self) -> bool:
@@ -144,6 +146,7 @@ def diff(
         damage=_damage(graph.tree(host.label), tree),
         not_seen=tuple(_not_seen(graph, host, seen)) if apart else (),
         umount=umount,
+        snapshot=snapshot,
     )
 
 

@@ -21,7 +21,7 @@ from typing import Literal
 from mntscope.base.records import NamedTuple
 from mntscope.graph import Member, PeerGraph, PeerGroup
 from mntscope.graph.peers import GroupKey
-from mntscope.graph.tree import path_order
+from mntscope.graph.tree_shape import path_order
 
 Kind = Literal["peers", "slaves", "unseen"]
 """Groups; slaves in no group; groups no member of which is in any view."""

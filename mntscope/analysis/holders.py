@@ -27,7 +27,7 @@ from mntscope.analysis.sought import MOST_ALIKE, Sought, lies_upon
 from mntscope.analysis.umounts import Left, Numbered, names
 from mntscope.base.display import Framed, Shown
 from mntscope.base.paths import normal
-from mntscope.base.records import dataclass, replace
+from mntscope.base.records import dataclass, field, replace
 from mntscope.graph import PeerGraph, path_at
 from mntscope.graph.peers import GroupKey
 from mntscope.model import Mount, Problem, View
@@ -99,6 +99,8 @@ class Holders(Framed, Shown):
     """The host's mount that is answered for, where what was asked about only lies in it."""
     references: References | None = None
     """What processes have open of it; ``None`` where nobody has looked."""
+    snapshot: Snapshot | None = field(default=None, compare=False, repr=False)
+    """What it was asked of."""
 
     @property
     def staying(self) -> tuple[Holder, ...]:
@@ -209,6 +211,7 @@ def _answer(snapshot: Snapshot, graph: PeerGraph, sought: Sought, wanted: str, i
         notes=(*sought.notes, *(finder.left.notes if finder.found else ())),
         order=tuple(finder.order(found)),
         inside=sought.inside,
+        snapshot=snapshot,
     )
 
 

@@ -11,7 +11,7 @@ from itertools import islice
 
 from mntscope.base.display import Shown
 from mntscope.base.paths import normal, under
-from mntscope.base.records import NamedTuple, dataclass
+from mntscope.base.records import NamedTuple, dataclass, field
 from mntscope.graph import GroupNames, Leak, PeerGraph, leaks_in, leaks_to
 from mntscope.graph.names import in_words
 from mntscope.model import Mount, Problem, View
@@ -58,8 +58,8 @@ class Listing(Shown):
     only: tuple[str, ...]
     rows: tuple[Row, ...]
     not_seen: tuple[Problem, ...]
-    chosen: tuple[str, ...] | None = None
-    """The columns that were asked for."""
+    snapshot: Snapshot | None = field(default=None, compare=False, repr=False)
+    """What it was asked of."""
 
     @property
     def name(self) -> str:
@@ -88,7 +88,6 @@ def listing(
     label: str,
     path: str | None = None,
     only: Collection[str] = (),
-    chosen: tuple[str, ...] | None = None,
 ) -> Listing:
     """The mounts of a view: all, or those at and below *path* and the one that contains it; *only* of these kinds."""
     graph = PeerGraph.of(snapshot.views)
@@ -117,7 +116,7 @@ def listing(
         problems.append(Problem("there are more leaks than are listed", where=label))
     return Listing(
         view, snapshot.host_label, GroupNames(graph, snapshot.host_label), path, tuple(only), tuple(rows),
-        tuple(problems), chosen,
+        tuple(problems), snapshot,
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 
 from mntscope.analysis.diff import Verdict, verdict_of
 from mntscope.base.display import Framed, Shown
-from mntscope.base.records import dataclass
+from mntscope.base.records import dataclass, field
 from mntscope.graph import GroupNames, Leak, PeerGraph, leaks_to
 from mntscope.graph.severity import SEVERITIES, Severity
 from mntscope.model import Problem, Process, View
@@ -53,6 +53,8 @@ class NamespaceList(Framed, Shown):
     namespaces: tuple[NamespaceStatus, ...]
     """The host's first, then by verdict, the worst first."""
     not_seen: tuple[Problem, ...]
+    snapshot: Snapshot | None = field(default=None, compare=False, repr=False)
+    """What it was asked of."""
 
 
 def namespaces(snapshot: Snapshot) -> NamespaceList:
@@ -87,7 +89,7 @@ def namespaces(snapshot: Snapshot) -> NamespaceList:
             )
         )
     problems = (*snapshot.not_seen, *(problem for view in snapshot.views for problem in view.problems))
-    return NamespaceList(snapshot.host_label, tuple(sorted(found, key=_worst_first)), problems)
+    return NamespaceList(snapshot.host_label, tuple(sorted(found, key=_worst_first)), problems, snapshot)
 
 
 def _worst_first(status: NamespaceStatus) -> tuple[int, int]:

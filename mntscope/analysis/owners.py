@@ -50,6 +50,8 @@ _PATTERNS = (
     ("snap", "/snap.", r"/snap\.([a-z0-9-]+(?:_[a-z0-9]+)?)(?:\.[^/]+)?"),
     ("flatpak", "flatpak-", r"/(?:app-)?flatpak-([^/]+)-[0-9]+\.scope"),
 )
+# A container's monitor, in slices in which only root makes units.
+_MONITOR = rf"/(?:machine|system)\.slice/(?:libpod|crio)-conmon-({_HEX})\.scope"
 _WITH_IDS = frozenset(["docker", "podman", "cri-o", "containerd", "kubernetes", "ecs", "runc", "crun", "garden"])
 _POD = rf"[/-]pod({_UUID}|[0-9a-f]{{32}})(?=[./:]|$)"
 _UNITS = (".service", ".scope")
@@ -98,8 +100,9 @@ def owner_of_namespace(
     """Whom a mount namespace belongs to, as its oldest process tells, or what holds it, or else its mounts.
 
     In this order: a snap whose namespace snapd keeps; a container that the cgroup names; what *runtimes* know; a
-    container that the mounts name; a sandbox; a unit of systemd that is not a login session; the layers of a
-    container without a name; the cgroup's own name; the process's name. The host's namespace is like any other.
+    container that the mounts name; a sandbox; the monitor of a container, by that container's name; a unit of systemd
+    that is not a login session; the layers of a container without a name; the cgroup's own name; the process's name.
+    The host's namespace is like any other.
     """
     threads = [hold.process for hold in holds if hold.kind == "thread" and hold.process]
     found = _kept_by_snapd(holds)
@@ -122,6 +125,7 @@ def _resident(residents: Sequence[Process], mounts: Sequence[Mount], runtimes: R
         or (runtimes.started(oldest) if runtimes else None)
         or _from_mounts(mounts)
         or _sandbox(residents)
+        or _monitor(paths)
     ):
         return found
     if unit and not re.fullmatch(_SESSION, unit.name):
@@ -176,6 +180,11 @@ def _unit(paths: Sequence[str]) -> Owner | None:
         if units := [part for part in path.split("/")[1:] if part.endswith(_UNITS) and part not in _UNITS]:
             return Owner("unit", _unescaped(units[-1]))
     return None
+
+
+def _monitor(paths: Sequence[str]) -> Owner | None:
+    found = next(filter(None, (re.fullmatch(_MONITOR, path) for path in paths)), None)
+    return Owner("conmon", found[1], id=found[1]) if found else None
 
 
 def _own_group(cgroup: str) -> str:

@@ -93,10 +93,11 @@ def make_plan(
 
     For each path the mount that *contains* it is made private, or a slave: by *kind*, else private where it is of a
     filesystem that only shows the kernel, and a slave where the host may want to unmount it, so that its umounts
-    still arrive. *recursive* includes what is mounted below it, but for what other mounts cover: no path leads there,
-    so that undo could not reach it; *force* includes that too. With *mount_proc* a fresh proc is then mounted at
-    each path but those in *own_proc*, where the target sees its own processes already. *force* goes on where a
-    private mount is known to do harm, or where the change itself is felt elsewhere.
+    still arrive. A slave sends nothing, so it is changed only where *kind* is private: then nothing arrives either.
+    *recursive* includes what is mounted below it, but for what other mounts cover: no path leads there, so that undo
+    could not reach it; *force* includes that too. With *mount_proc* a fresh proc is then mounted at each path but
+    those in *own_proc*, where the target sees its own processes already. *force* goes on where a private mount is
+    known to do harm, or where the change itself is felt elsewhere.
 
     :raises RefusedError: it would harm; the hint says what to do instead.
     :raises TargetError: there is no such view, or it shows no mount that contains a path.
@@ -168,8 +169,14 @@ class _Planner:
         kind = self.kind or _kind_for(mount)
         inside = self._subtrees(mount, kind) if self.recursive else []
         taken = (it for top, all_of_it in inside for it in (self._below(top) if all_of_it else (top,)))
-        if not crossing and all(it.peer_group is None for it in taken):
-            self.notes.append(f"nothing mounted at {path} reaches another namespace already")
+        # Who says private asks that nothing arrives either: a slave is not yet what is wanted.
+        wanted = (mount, *taken) if self.kind == "private" else taken
+        if not crossing and not any(_changes(it, self.kind or "slave") for it in wanted):
+            what = f"nothing mounted at {path} reaches another namespace already"
+            receives = self.kind is None and mount.master is not None
+            self.notes.append(
+                f"{what}; what the host mounts still arrives, unless --type private" if receives else what
+            )
             return
         self._refuse_pinning(mount, path, kind)
         if MountTree.of(self.view).named_by(mount.mount_point) is not mount:

@@ -16,16 +16,8 @@ from mntscope.parse.commands import Call, Step
 from mntscope.parse.mount_flags import flags_after, of_a_mount
 from mntscope.parse.mount_program import BEFORE_THE_NEW_CALLS, NEWEST, MountProgram
 from mntscope.parse.mountcmd import parse_commands
-from mntscope.propagation import (
-    BUSY,
-    Effect,
-    Operation,
-    Outcome,
-    operation,
-    own_labels,
-    simulate,
-    simulate_all,
-)
+from mntscope.propagation import BUSY, Effect, Operation, Outcome, operation, own_labels, simulate, simulate_all
+from mntscope.propagation.operations import Umount
 from mntscope.propagation.versions import Kernel
 from mntscope.snapshot import Snapshot
 
@@ -130,7 +122,8 @@ class Prediction(Framed, Shown):
             paths = [reason.removeprefix(BUSY[0]).removesuffix(BUSY[1]) for reason in busy]
             more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
             once = f"{BUSY[0]}{', '.join(paths[:3])}{more}{BUSY[1]}"
-            others = [reason for reason in reasons if reason not in set(busy[1:])]
+            further = set(busy[1:])
+            others = [reason for reason in reasons if reason not in further]
             return tuple(once if reason == busy[0] else reason for reason in others)
         return tuple(reasons)
 
@@ -194,8 +187,10 @@ def predict_commands(
             entered=lambda of: entered(snapshot, of),
         )
 
+    carried_out: list[tuple[Snapshot, list[Operation], tuple[Outcome, ...]]] = []
+
     def done(sequence: list[Step]) -> _Run:
-        run = _Run(snapshot, view, process_of(view, str(target)), real_path)
+        run = _Run(snapshot, view, process_of(view, str(target)), real_path, carried_out)
         run.sequence(sequence, 0)
         return run
 
@@ -219,8 +214,11 @@ class _Run:
         view: View,
         process: Process | None,
         real_path: Callable[[str], str | None] | None,
+        carried_out: list[tuple[Snapshot, list[Operation], tuple[Outcome, ...]]],
     ) -> None:
         self.snapshot = snapshot
+        self._carried_out = carried_out
+        """What this run and others have done, and from where: another mount(8) mostly does the same."""
         self._process = process
         self._root = root_of(process, view)
         self._own = own_labels(snapshot, view.label)
@@ -288,11 +286,19 @@ class _Run:
         if call.errno:
             done: tuple[Outcome, ...] = (Outcome(operations[0], call.errno, Records((), Effect), self.snapshot),)
         else:
-            done = simulate_all(self.snapshot, operations)
+            done = self._carry_out(operations)
         done = tuple(replace(outcome, effects=Records(self._seen(outcome), Effect)) for outcome in done)
         outcomes += done
         self.snapshot = done[-1].snapshot
         return done[-1]
+
+    def _carry_out(self, operations: list[Operation]) -> tuple[Outcome, ...]:
+        for before, others, done in self._carried_out:
+            if before is self.snapshot and others == operations:
+                return done
+        done = simulate_all(self.snapshot, operations)
+        self._carried_out.append((self.snapshot, operations, done))
+        return done
 
     def _seen(self, outcome: Outcome) -> Iterator[Effect]:
         """Its effects, as the target has them: what nsenter does elsewhere crosses, and what no one sees is none."""
@@ -377,8 +383,9 @@ class _Run:
         target = described["target"]
         top = next((mount for mount in reversed(mounts) if mount.mount_point == target), None)
         top = top or next((mount for mount in reversed(mounts) if mount.source == target), None)
-        if top is None:
-            return [operation(described)]
+        named = operation(described)
+        if top is None or not isinstance(named, Umount):
+            return [named]
         doomed = [mount for mount in reversed(mounts) if mount.device == top.device] if call.all_targets else [top]
         if call.every_layer:
             # The lowest of each stack: the others are mounted on it.
@@ -386,7 +393,7 @@ class _Run:
             doomed = list(dict.fromkeys(lowest[mount.mount_point] for mount in doomed))
         if call.whole_tree:
             doomed = list(dict.fromkeys(mount for one in doomed for mount in _children_first(one, mounts)))
-        return [operation({**described, "target": mount.mount_point}) for mount in doomed]
+        return [replace(named, target=mount.mount_point) for mount in doomed]
 
     def _mount(self, call: Call, doubts: list[str]) -> Operation:
         """A new mount shows the superblock that is there already, where the filesystem has but one."""

@@ -118,10 +118,14 @@ from mntscope.analysis.namespaces import NamespaceList, NamespaceStatus
 from mntscope.analysis.namespaces import namespaces as namespaces_seen
 from mntscope.analysis.plan import Plan
 from mntscope.analysis.predict import Prediction
+from mntscope.analysis.preview.findings import PreviewFinding
+from mntscope.analysis.preview.preview import Preview
+from mntscope.archive.recording import Recording
 from mntscope.base.display import Framed, Records
 from mntscope.frames import groups, results
 from mntscope.frames.columns import explode
 from mntscope.frames.mounts import mounts_of, mounts_of_view, snapshot_of
+from mntscope.frames.recording import events_of
 from mntscope.frames.table import table
 from mntscope.graph import GroupNames, Leak, PeerGraph, PeerGroup, leaks_to
 from mntscope.model import Mount, View
@@ -133,6 +137,7 @@ __all__ = [
     "changes",
     "edges",
     "effects",
+    "events",
     "explode",
     "findings",
     "frame",
@@ -327,6 +332,24 @@ def findings(what: Audit | Iterable[Finding]) -> pd.DataFrame:
     return results.findings_of(list(what.findings if isinstance(what, Audit) else what))
 
 
+def preview(what: Preview | Iterable[PreviewFinding]) -> pd.DataFrame:
+    """What containers would do: a row for each :class:`~mntscope.PreviewFinding`, the worst first.
+
+    ============================= ======== ==========================================================================
+    ``kind``                      category ``mounts-on-host``, ``receives-nothing``, ``refused``, ``pins``,
+                                           ``changes-host``
+    ``severity``                  category ordered, the mildest first
+    ``container``                 category the label of its view
+    ``path``, ``at``              str      where in the container, and where on the host: a path a line
+    ``file``, ``line``,           category the place in the file (Int64)
+    ``column``
+    ``message``, ``remedy``       str
+    ``said_by``, ``said``         category who does not start it, and with which words (str)
+    ============================= ======== ==========================================================================
+    """
+    return results.preview_of(list(what.findings if isinstance(what, Preview) else what))
+
+
 def holders(what: Holders) -> pd.DataFrame:
     """Who holds a filesystem: a row for each mount of it, those first that the host's umounts do not take along.
 
@@ -340,6 +363,24 @@ def holders(what: Holders) -> pd.DataFrame:
     ===================================== ======== =================================================================
     """
     return results.holders_of(what)
+
+
+def events(what: Recording) -> pd.DataFrame:
+    """What was told while a machine was watched: a row for each event, in the order in which they were told.
+
+    ================================ ============ =====================================================================
+    ``time``                         datetime     in UTC
+    ``kind``                         category     ``mount``, ``umount``, ``move``, ``namespace-born``, ``leak`` ..
+    ``namespace``, ``path``          category     where it was done (the path is a str)
+    ``pid``, ``comm``, ``owner``     Int64        who did it, as far as that could be told: the others are categories
+    ``also``, ``reached``            str          the places where it went beside, and how many they are (Int64)
+    ``fs_type``, ``source``          category     of a mount (the source is a str)
+    ``was``, ``now``                 str          of a move, a change of propagation, a remount
+    ``severity``                     category     of a leak, ordered
+    ``known``                        bool         whether the mount could be looked at before it was gone
+    ================================ ============ =====================================================================
+    """
+    return events_of(what)
 
 
 def frame(thing: Framed) -> pd.DataFrame:
@@ -370,6 +411,8 @@ _TABLES: dict[type, Callable[[Any], pd.DataFrame]] = {
     PeerGraph: peer_groups,
     Plan: effects,
     Prediction: effects,
+    Preview: preview,
+    Recording: events,
     Snapshot: mounts,
     View: mounts,
 }
@@ -381,5 +424,6 @@ _TABLES_OF_RECORDS: dict[type, Callable[..., pd.DataFrame]] = {
     Leak: lambda leaks, namespace=None: results.leaks_of([(namespace, leak) for leak in leaks]),
     Mount: lambda _, snapshot: mounts(snapshot),
     PeerGroup: lambda _, snapshot: peer_groups(snapshot),
+    PreviewFinding: preview,
     NamespaceStatus: lambda _, snapshot: namespaces(snapshot),
 }

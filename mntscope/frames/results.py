@@ -12,6 +12,7 @@ from mntscope.analysis.diff import Change, Kind
 from mntscope.analysis.holders import Holders
 from mntscope.analysis.plan import Plan
 from mntscope.analysis.predict import Prediction
+from mntscope.analysis.preview.findings import FindingKind, PreviewFinding
 from mntscope.analysis.remedies import Command
 from mntscope.frames.columns import PROPAGATIONS, category, number, pids, severity, text, truth
 from mntscope.graph import GroupNames, Leak
@@ -144,6 +145,26 @@ def _command(operation: Operation) -> str:
         case MountNew():
             return shlex.join(("mount", "-t", operation.fstype, operation.source, operation.target))
     return operation.op
+
+
+def preview_of(findings: Sequence[PreviewFinding]) -> pd.DataFrame:
+    """The frame that :func:`mntscope.frames.preview` gives; it says what the columns are."""
+    return pd.DataFrame(
+        {
+            "kind": category((finding.kind for finding in findings), get_args(FindingKind)),
+            "severity": severity(finding.severity for finding in findings),
+            "container": category(finding.container for finding in findings),
+            "path": text(finding.path for finding in findings),
+            "at": text("\n".join(finding.at) or None for finding in findings),
+            "file": category(finding.where.file for finding in findings),
+            "line": number(finding.where.line for finding in findings),
+            "column": number(finding.where.column for finding in findings),
+            "message": text(finding.message for finding in findings),
+            "said_by": category(finding.said_by or None for finding in findings),
+            "said": text(finding.said or None for finding in findings),
+            "remedy": text(finding.remedy or None for finding in findings),
+        }
+    )
 
 
 def findings_of(findings: Sequence[Finding]) -> pd.DataFrame:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from importlib import import_module
 
+from mntscope.base.suggestion import did_you_mean
 from mntscope.errors import UsageError
 from mntscope.rules.rule import Rule
 
@@ -75,10 +76,6 @@ def by_id(wanted: str, rules: Iterable[Rule] = RULES) -> Rule:
     for rule in known:
         if wanted.upper() == rule.id.upper() or wanted.lower() == rule.name.lower():
             return rule
-    import difflib
-
-    names = [rule.name for rule in known]
-    like = [name for name in names if len(wanted) > 2 and wanted.lower() in name]
-    like = like or difflib.get_close_matches(wanted.lower(), names, n=1)
-    hint = f"did you mean {' or '.join(like[:3])}?" if like else f"there are {', '.join(rule.id for rule in known)}"
+    names = [name for rule in known for name in (rule.name, rule.id)]
+    hint = did_you_mean(wanted, names, most=3) or f"there are {', '.join(rule.id for rule in known)}"
     raise UsageError(f"there is no rule {wanted!r}", hint=hint)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 
 from mntscope.graph import MountTree, path_at
@@ -26,17 +26,25 @@ class HostPaths:
                 if len(same) < MOST:
                     same.append(mount)
         self._by_root = {device: RootIndex(roots) for device, roots in by_root.items()}
+        self._found: dict[tuple[str, str], Sequence[tuple[Mount, str]]] = {}
 
-    def of(self, mount: Mount) -> Iterator[tuple[Mount, str]]:
+    def of(self, mount: Mount) -> Sequence[tuple[Mount, str]]:
         """The host's mounts that show the root of *mount*, each with the path, the closest first.
 
         None for filesystems of the kernel, which are the same directory for everyone, and what else a container mounts
         afresh.
         """
-        index = self._by_root.get(mount.device)
-        showing = (host for hosts in index.containing(mount.root) for host in hosts) if index is not None else ()
+        # What is copied into many namespaces shows the same directory in each.
+        found = self._found.get((mount.device, mount.root))
+        if found is None:
+            found = self._found[mount.device, mount.root] = tuple(self._showing(mount.device, mount.root))
+        return found
+
+    def _showing(self, device: str, root: str) -> Iterator[tuple[Mount, str]]:
+        index = self._by_root.get(device)
+        showing = (host for hosts in index.containing(root) for host in hosts) if index is not None else ()
         for host in islice(showing, MOST):
-            path = path_at(host, mount.root)
+            path = path_at(host, root)
             if path is not None and self._host.leads_into(host, path):
                 yield host, path
 

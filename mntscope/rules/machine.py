@@ -16,6 +16,8 @@ from mntscope.graph import Leak, MountTree, PeerGraph, host_first, leaks_to
 from mntscope.graph.names import THE_HOST, GroupNames
 from mntscope.model import Process, View
 from mntscope.propagation import Effect, Operation, Simulation, simulate, simulate_all
+from mntscope.rules.host_paths import HostPaths
+from mntscope.rules.leaking_tree import LeakingTree, leaking_trees
 from mntscope.rules.roles import Role, role_of
 from mntscope.snapshot import Snapshot
 
@@ -64,6 +66,11 @@ class Machine:
         return Pins(self.graph, self.host.label)
 
     @cached_property
+    def host_paths(self) -> HostPaths:
+        """Where the host has what its containers show."""
+        return HostPaths(self.tree(self.host.label))
+
+    @cached_property
     def roles(self) -> Mapping[str, Role]:
         """What each namespace is there for, by label."""
         roles: dict[str, Role] = {view.label: self._role(view) for view in self.others}
@@ -73,6 +80,11 @@ class Machine:
     def leaks(self) -> Mapping[str, tuple[Leak, ...]]:
         """What leaks between each of :attr:`others` and the host, by label, the worst first."""
         return leaks_to(self.graph, self.host.label)
+
+    @cached_property
+    def leaking_trees(self) -> Mapping[str, Sequence[LeakingTree]]:
+        """The same, put together: those of a topmost mount, by label, the worst first."""
+        return {label: leaking_trees(self.tree(label), leaks) for label, leaks in self.leaks.items()}
 
     def tree(self, label: str) -> MountTree:
         """The mount tree of a view."""

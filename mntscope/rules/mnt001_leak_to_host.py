@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from mntscope.base.counting import counted
 from mntscope.propagation.operations import MountNew
-from mntscope.rules.leaks import MOUNT_NAMESPACES, SHARED_SUBTREES, LeakingTree, leaking_trees, remedy, somewhere
+from mntscope.rules.leaking_tree import LeakingTree
+from mntscope.rules.leaks import MOUNT_NAMESPACES, SHARED_SUBTREES, leaking_trees, remedy, somewhere
 from mntscope.rules.machine import Machine
 from mntscope.rules.rule import Evidence, Finding, Rule
 

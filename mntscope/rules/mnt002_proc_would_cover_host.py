@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from mntscope.graph import leaks_in
 from mntscope.propagation.operations import MountNew
-from mntscope.rules.leaks import MOUNT_NAMESPACES, PID_NAMESPACES, LeakingTree, remedy
+from mntscope.rules.leaking_tree import LeakingTree
+from mntscope.rules.leaks import MOUNT_NAMESPACES, PID_NAMESPACES, remedy
 from mntscope.rules.machine import Machine
 from mntscope.rules.rule import Evidence, Finding, Rule
 

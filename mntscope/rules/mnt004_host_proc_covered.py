@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from mntscope.graph import Member
 from mntscope.model import Mount
 from mntscope.propagation.operations import Umount
-from mntscope.rules.leaks import MOST, MOUNT_NAMESPACES, PID_NAMESPACES
+from mntscope.rules.leaking_tree import MOST
+from mntscope.rules.leaks import MOUNT_NAMESPACES, PID_NAMESPACES
 from mntscope.rules.machine import Machine
 from mntscope.rules.rule import Confidence, Evidence, Finding, Rule
 

@@ -7,15 +7,8 @@ from collections.abc import Iterator
 
 from mntscope.graph import Severity
 from mntscope.propagation.operations import MountNew
-from mntscope.rules.leaks import (
-    MOST,
-    MOUNT_NAMESPACES,
-    SHARED_SUBTREES,
-    LeakingTree,
-    leaking_trees,
-    remedy,
-    somewhere,
-)
+from mntscope.rules.leaking_tree import MOST, LeakingTree
+from mntscope.rules.leaks import MOUNT_NAMESPACES, SHARED_SUBTREES, leaking_trees, remedy, somewhere
 from mntscope.rules.machine import Machine
 from mntscope.rules.rule import Evidence, Finding, Reference, Rule
 

@@ -8,7 +8,8 @@ from mntscope.analysis.remedies import Command
 from mntscope.graph import Member, PeerGroup, Severity
 from mntscope.graph.names import listed
 from mntscope.model import Mount
-from mntscope.rules.leaks import MOST, MOUNT_NAMESPACES, SHARED_SUBTREES, outward
+from mntscope.rules.leaking_tree import MOST, outward
+from mntscope.rules.leaks import MOUNT_NAMESPACES, SHARED_SUBTREES
 from mntscope.rules.machine import Machine
 from mntscope.rules.rule import Evidence, Finding, Rule
 

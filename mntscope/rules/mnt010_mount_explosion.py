@@ -59,8 +59,12 @@ def check(machine: Machine) -> Iterator[Finding]:
 
 def _stacks(view: View) -> list[Stack]:
     """Those worth telling, the highest first."""
+    fewest = min(ALIKE, IDENTICAL)
+    high = {path for path, height in Counter(mount.mount_point for mount in view.mounts).items() if height >= fewest}
     by_path: dict[tuple[str, Alike], list[Mount]] = {}
-    for mount in view.mounts:
+    for mount in view.mounts if high else ():
+        if mount.mount_point not in high:
+            continue
         by_path.setdefault((mount.mount_point, _looks(mount)), []).append(mount)
     found = []
     for mounts in by_path.values():

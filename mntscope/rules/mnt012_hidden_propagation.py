@@ -9,7 +9,8 @@ from mntscope.graph import Leak, Member
 from mntscope.model import Mount, View
 from mntscope.propagation import Effect
 from mntscope.propagation.operations import MountNew, Umount
-from mntscope.rules.leaks import MOUNT_NAMESPACES, LeakingTree, hidden_leaking_trees, somewhere
+from mntscope.rules.leaking_tree import LeakingTree
+from mntscope.rules.leaks import MOUNT_NAMESPACES, hidden_leaking_trees, somewhere
 from mntscope.rules.machine import MOST_EFFECTS, Machine
 from mntscope.rules.rule import Evidence, Finding, Reference, Rule
 

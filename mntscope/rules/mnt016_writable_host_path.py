@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from mntscope.analysis.remedies import Command
 from mntscope.base.counting import counted
@@ -31,13 +31,11 @@ class Exposed:
 
 def check(machine: Machine) -> Iterator[Finding]:
     """One finding for each topmost mount."""
-    hosts = machine.tree(machine.host.label)
-    host_paths: HostPaths | None = None
+    devices = kernels_own(machine.tree(machine.host.label))
     for view in machine.others:
         if machine.roles[view.label] not in ("container", "node-plugin") or _copy_of_the_host(machine, view):
             continue
-        host_paths = host_paths or HostPaths(hosts)
-        exposed = _exposed(machine, view, host_paths)
+        exposed = _exposed(machine, view, devices)
         for mounts in together(machine.tree(view.label), exposed):
             # Those that are alike stay in the order of the tree.
             found = sorted((exposed[mount] for mount in mounts), key=lambda one: SEVERITIES.index(one.power.severity))
@@ -60,9 +58,8 @@ def _own_users(machine: Machine, view: View) -> bool:
     return None not in (hosts, its) and its != hosts
 
 
-def _exposed(machine: Machine, view: View, host_paths: HostPaths) -> dict[Mount, Exposed]:
+def _exposed(machine: Machine, view: View, devices: Collection[str]) -> dict[Mount, Exposed]:
     hosts, tree = machine.tree(machine.host.label), machine.tree(view.label)
-    devices = kernels_own(hosts)
     root = hosts.root_directory
     plugin = machine.roles[view.label] == "node-plugin"
     mapped = _own_users(machine, view)
@@ -75,7 +72,7 @@ def _exposed(machine: Machine, view: View, host_paths: HostPaths) -> dict[Mount,
             power = None if mapped else power_over_kernel(mount, tree, devices)
             exposed = None if power is None else Exposed(mount, power, None)
         else:
-            shown = _shown(mount, root, host_paths)
+            shown = _shown(mount, root, machine.host_paths)
             powers = ((power, host) for path, host in shown if (power := power_over(path, mount, tree)))
             exposed = next((Exposed(mount, power, host) for power, host in powers), None)
         if exposed is None or (plugin and _work_of_a_plugin(exposed.power)):

@@ -10,7 +10,7 @@ from mntscope.base.counting import counted
 from mntscope.base.records import dataclass
 from mntscope.graph import Member
 from mntscope.model import Mount, View
-from mntscope.rules.host_paths import HostPaths, together
+from mntscope.rules.host_paths import together
 from mntscope.rules.machine import Machine
 from mntscope.rules.rule import Evidence, Finding, Reference, Rule
 
@@ -38,26 +38,22 @@ class Lost:
 
 def check(machine: Machine) -> Iterator[Finding]:
     """One finding for each topmost mount that can be reached."""
-    host_paths: HostPaths | None = None
     for view in machine.others:
         if machine.roles[view.label] not in ("container", "node-plugin", "sandbox"):
             continue
-        host_paths = host_paths or HostPaths(machine.tree(machine.host.label))
-        lost = _lost(machine, view, host_paths)
+        lost = _lost(machine, view)
         for mounts in together(machine.tree(view.label), lost):
             yield _finding(machine, view, [lost[mount] for mount in mounts])
 
 
-def _lost(machine: Machine, view: View, host_paths: HostPaths) -> dict[Mount, Lost]:
+def _lost(machine: Machine, view: View) -> dict[Mount, Lost]:
     tree = machine.tree(view.label)
     found = {}
     for mount in view.mounts:
-        shown = [(host, path) for host, path in host_paths.of(mount) if not OWN.search(path)]
-        flags = tuple(
-            flag
-            for flag in FLAGS
-            if flag not in mount.options and shown and all(flag in host.options for host, _ in shown)
-        )
+        lacking = [flag for flag in FLAGS if flag not in mount.options]
+        known = machine.host_paths.of(mount) if lacking else ()
+        shown = [(host, path) for host, path in known if not OWN.search(path)]
+        flags = tuple(flag for flag in lacking if shown and all(flag in host.options for host, _ in shown))
         if flags and not tree.hidden(mount):
             found[mount] = Lost(mount, flags, *shown[0])
     return found

@@ -41,6 +41,8 @@ def role_of(view: View) -> Role:
     if owner.kind == "unit":
         runtime = re.sub(r"\.(service|scope)$", "", owner.name) in RUNTIMES or _OF_RUNTIMES.match(owner.name)
         return "runtime" if runtime else "unit"
+    if owner.kind == "conmon":
+        return "runtime"
     if owner.kind in SANDBOXES:
         return "sandbox"
     kubernetes = bool(owner.pod) or owner.kind in ("containerd", "cri-o", "kubernetes")

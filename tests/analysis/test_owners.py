@@ -143,6 +143,14 @@ def test_the_oldest_process_tells() -> None:
     ("cgroup", "comm", "owner"),
     [
         ("/system.slice/cups.service", "cupsd", Owner("unit", "cups.service")),
+        (f"/machine.slice/libpod-conmon-{ID}.scope", "conmon", Owner("conmon", ID, id=ID)),
+        (f"/system.slice/crio-conmon-{ID}.scope", "conmon", Owner("conmon", ID, id=ID)),
+        # There anybody makes units of any name.
+        (
+            f"/user.slice/user-1.slice/user@1.service/user.slice/libpod-conmon-{ID}.scope",
+            "conmon",
+            Owner("unit", f"libpod-conmon-{ID}.scope"),
+        ),
         # What a login session's cgroup says of a namespace is where it was made, not whose it is.
         ("/user.slice/user-0.slice/session-1.scope", "sleep", Owner("process", "sleep")),
         ("/user.slice/user-0.slice/session-1.scope", "", Owner("unit", "session-1.scope")),

@@ -30,6 +30,10 @@ def test_a_runtime_is_known_by_the_name_of_its_unit(unit: str, role: Role) -> No
     assert role_of(view("1", "", namespace=Namespace(owner=Owner("unit", unit)))) == role
 
 
+def test_a_monitor_that_bears_the_name_of_its_container_is_a_runtimes() -> None:
+    assert role_of(view("1", "", namespace=Namespace(owner=Owner("conmon", "web", id=ID)))) == "runtime"
+
+
 @pytest.mark.parametrize(("unit", "severity"), [(f"libpod-conmon-{ID}.scope", "low"), ("nginx.service", "critical")])
 def test_a_copy_of_the_host_that_a_runtime_made_for_its_monitor_is_low(unit: str, severity: str) -> None:
     """Podman with --uidmap: conmon waits for the container there, and runs nothing of it."""
