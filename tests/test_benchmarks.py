@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,6 +82,41 @@ def test_a_run_is_compared_with_an_earlier_one(tmp_path: Path) -> None:
     assert slower.text(earlier_ratios(file)).rstrip().endswith("3.00 WORSE")
     assert book.text(earlier_ratios(file)).rstrip().endswith("3.00")
     assert book.text({}).rstrip().endswith("new")
+
+
+def test_a_ratio_that_is_worse_by_more_than_a_third_is_told() -> None:
+    def book(ours: list[float]) -> Book:
+        made = Book(times={"part": {"ours": ours, "theirs": [1.0] * 4}})
+        made.times_the_time("part", "the time", "ours", "theirs")
+        return made
+
+    earlier = {"part: ours / theirs": 3.0}
+    assert book([3.9] * 4).worsened({}, 4 / 3) == []
+    told = book([4.1] * 4).worsened(earlier, 4 / 3)
+    assert told == ["the time: 4.10 (4.10..4.10), where it was 3.00"]
+    # A round in which somebody else was busy tells nothing.
+    assert book([3.9, 3.9, 9.0, 9.0]).worsened(earlier, 4 / 3) == []
+    assert book([3.9] * 4).worsened({"another": 1.0}, 4 / 3) == ["another: not measured"]
+
+
+def test_the_baseline_names_no_machine(tmp_path: Path) -> None:
+    book = Book(times={"part": {"a command": [2.0, 2.0], "limit": [1.0, 1.0]}})
+    book.times_the_limit("part", "a command", 1.5)
+    assert "times the limit" in book.text()
+    baseline = book.baseline()
+    assert baseline["machine"].keys() == {"kernel", "python", "processors"}
+    file = tmp_path / "baseline.json"
+    file.write_text(json.dumps(baseline))
+    assert earlier_ratios(file) == {"part: a command / limit": 2.0}
+    assert book.worsened(earlier_ratios(file), 4 / 3) == []
+
+
+def test_processor_time_is_that_of_what_a_command_starts() -> None:
+    busy = "import time; end = time.process_time() + 0.1\nwhile time.process_time() < end: pass"
+    commands = {"busy": ["sh", "-c", f"{sys.executable} -c '{busy}'; true"], "waits": ["sleep", "0.1"]}
+    times = of_commands(commands, 1, processor=True)
+    assert times["busy"] > [0.1]
+    assert times["waits"] < [0.1]
 
 
 def test_spread_is_the_middle_half() -> None:

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from tests.benchmarks import growth, installed, peers
+from tests.benchmarks.limit import WORSE
 from tests.benchmarks.parts import PARTS, Bench, versions
 from tests.benchmarks.results import Book, earlier_ratios
 from tests.support.repository import ROOT
@@ -25,12 +26,14 @@ def main() -> int:
         sys.stderr.write("the benchmark makes real mounts, in namespaces of its own: run it as root\n")
         return 2
     book = Book()
-    if not arguments.no_install and (missing := peers.install()):
-        book.notes.append(missing)
-    wanted = arguments.only or [*PARTS, "growth"]
-    # Rust's and Go's builds are kept from run to run.
-    programs, missing_peers = peers.build(arguments.build / "peers")
-    book.notes += missing_peers
+    wanted = arguments.only or (["limit"] if arguments.check or arguments.baseline else [*PARTS, "growth"])
+    programs: dict[str, peers.Peer] = {}
+    if wanted != ["limit"]:
+        if not arguments.no_install and (missing := peers.install()):
+            book.notes.append(missing)
+        # Rust's and Go's builds are kept from run to run.
+        programs, missing_peers = peers.build(arguments.build / "peers")
+        book.notes += missing_peers
     with tempfile.TemporaryDirectory(prefix="mntscope-bench-") as scratch:
         bench = Bench(
             book=book,
@@ -54,6 +57,12 @@ def main() -> int:
     if arguments.json:
         document = book.document() | {"peers": versions(PEERS)}
         arguments.json.write_text(json.dumps(document, indent=1) + "\n")
+    if arguments.baseline:
+        arguments.baseline.write_text(json.dumps(book.baseline(), indent=1) + "\n")
+    if arguments.check:
+        worsened = book.worsened(earlier_ratios(arguments.check), WORSE)
+        sys.stderr.writelines(f"worse than in {arguments.check}: {line}\n" for line in worsened)
+        return 1 if worsened or not book.ratios else 0
     return 0
 
 
@@ -66,6 +75,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--build", type=Path, default=ROOT / "build/benchmarks", help="where peers are built")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all of it there")
     parser.add_argument("--compare", type=Path, metavar="FILE", help="with the JSON of an earlier run")
+    parser.add_argument("--baseline", type=Path, metavar="FILE", help="write there what --check compares with")
+    parser.add_argument(
+        "--check",
+        type=Path,
+        metavar="FILE",
+        help="only times the limit; exit code 1 where one is worse by a third than in the baseline",
+    )
     arguments = parser.parse_args()
     arguments.build = arguments.build.resolve()
     return arguments

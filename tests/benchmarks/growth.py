@@ -104,7 +104,7 @@ def _tree(format_: str) -> Prepare:
 
     def prepare(snapshot: Snapshot) -> Ask:
         label = snapshot.views[-1].label
-        return lambda: tree.FORMATS[format_](listing(snapshot, label, None, (), None), _page())
+        return lambda: tree.FORMATS[format_](listing(snapshot, label), _page())
 
     return prepare
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.support.repository import ROOT
 
-START = "#!{python}\nimport sys\nfrom mntscope.cli import main\nsys.exit(main())\n"
+START = "#!{python}\nimport sys\nfrom mntscope.__main__ import main\nsys.exit(main())\n"
 """What pip makes of the entry point."""
 
 

@@ -9,10 +9,10 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from mntscope.kernel import syscalls
 from tests.benchmarks import large as tables
 from tests.benchmarks import scenes
 from tests.benchmarks.installed import Installed
+from tests.benchmarks.limit import limit, mount_some
 from tests.benchmarks.peers import Peer
 from tests.benchmarks.results import Book
 from tests.benchmarks.timing import Contender, Server, Times, interleaved, of_commands
@@ -155,7 +155,7 @@ def start(bench: Bench) -> None:
         with scenes.hosts(own_pids=True) as host:
             already = scenes.mounts_of(Actor(host.pid, 1))
             directory = bench.directory(f"start-{size}")
-            host.call(_mount_some, directory, max(0, size - already))
+            host.call(mount_some, directory, max(0, size - already))
             target = host.unshare("unchanged")
             pid, mntscope = str(target.inner), bench.installed.mntscope
             commands = {
@@ -219,6 +219,7 @@ def large(bench: Bench, *, lines: int = 1_000_000) -> None:
 
 
 PARTS: dict[str, Callable[[Bench], None]] = {
+    "limit": limit,
     "parsing": parsing,
     "reading": reading,
     "tree": tree,
@@ -234,13 +235,6 @@ _NAMES = {
     "procfs": "Rust procfs",
     "prometheus": "Go prometheus/procfs",
 }
-
-
-def _mount_some(directory: Path, number: int) -> None:
-    for index in range(number):
-        place = directory / f"volume-{index:04}"
-        place.mkdir()
-        syscalls.mount("volume", str(place), "tmpfs", 0)
 
 
 def _one_of_each(host: Host) -> str:

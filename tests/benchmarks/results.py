@@ -16,6 +16,8 @@ from typing import Any, Literal
 from tests.benchmarks.timing import Times, quotients
 
 SCHEMA = "mntscope.bench/1"
+LIMIT = "limit"
+"""The contender that is no program: what a command cannot do without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,8 @@ class Ratio:
     goal: float | None
     """``None``: there is none, it is shown for comparison."""
     unit: str = "x"
+    head: str = "ratio"
+    """What its column is called."""
 
     @property
     def value(self) -> float:
@@ -83,18 +87,61 @@ class Book:
         """A row: how many times the time of *theirs* contender *ours* of *part* takes."""
         self._add(part, what, ours, theirs, "at most", goal)
 
+    def times_the_limit(self, part: str, command: str, goal: float) -> None:
+        """A row: how many times its ``limit``, a contender of *part* itself, a *command* takes."""
+        self._add(part, command, command, LIMIT, "at most", goal, head="times the limit")
+
     def amount(self, part: str, what: str, value: float, goal: float, unit: str) -> None:
         """A row: not a ratio, but an amount that is to be at most *goal*."""
         self.ratios.setdefault(part, []).append(Ratio(f"{part}: {what}", what, [value], "at most", goal, unit))
 
+    def baseline(self) -> dict[str, Any]:
+        """What later runs are held against, on other machines too: the ratios, and nothing that names this machine."""
+        here = machine()
+        return {
+            "schema": SCHEMA,
+            "machine": {
+                "kernel": ".".join(here["kernel"].split(".")[:2]),
+                "python": here["python"],
+                "processors": here["processors"],
+            },
+            "ratios": [
+                {"name": ratio.name, "ratio": round(ratio.value, 2), "spread": [round(end, 2) for end in ratio.spread]}
+                for ratios in self.ratios.values()
+                for ratio in ratios
+            ],
+        }
+
+    def worsened(self, earlier: Mapping[str, float], times: float) -> list[str]:
+        """What three rounds of four find more than so many *times* as bad as an *earlier* run; a line each.
+
+        What that run has and this one has not is told as well.
+        """
+        ratios = {ratio.name: ratio for ratios in self.ratios.values() for ratio in ratios}
+        worse = [f"{name}: not measured" for name in earlier if name not in ratios]
+        for name, ratio in ratios.items():
+            low, high = ratio.spread
+            before = earlier.get(name, ratio.value)
+            if before > high * times if ratio.bound == "at least" else low > before * times:
+                worse.append(f"{ratio.what}: {ratio.value:.2f} ({low:.2f}..{high:.2f}), where it was {before:.2f}")
+        return worse
+
     def _add(
-        self, part: str, what: str, ours: str, theirs: str, bound: Literal["at least", "at most"], goal: float | None
+        self,
+        part: str,
+        what: str,
+        ours: str,
+        theirs: str,
+        bound: Literal["at least", "at most"],
+        goal: float | None,
+        head: str = "ratio",
     ) -> None:
         times = self.times[part]
         if times.get(ours) and times.get(theirs):
             over, under = (theirs, ours) if bound == "at least" else (ours, theirs)
             samples = quotients(times[over], times[under])
-            self.ratios.setdefault(part, []).append(Ratio(f"{part}: {ours} / {theirs}", what, samples, bound, goal))
+            ratio = Ratio(f"{part}: {ours} / {theirs}", what, samples, bound, goal, head=head)
+            self.ratios.setdefault(part, []).append(ratio)
         else:
             self.notes.append(f"{what}: not measured, {theirs if times.get(ours) else ours} is not here")
 
@@ -102,7 +149,7 @@ class Book:
         """The tables, with the change since an *earlier* run's ratios."""
         blocks = []
         for part, ratios in self.ratios.items():
-            heads = ["", "ratio", "spread", "goal", "reached"]
+            heads = ["", ratios[0].head, "spread", "goal", "reached"]
             rows = [ratio.row() for ratio in ratios]
             if earlier is not None:
                 heads.append("before")

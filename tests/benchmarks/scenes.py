@@ -79,9 +79,16 @@ def mounts_of(actor: Actor) -> int:
     return Path(f"/proc/{actor.pid}/mountinfo").read_bytes().count(b"\n")
 
 
-def timed_in(host: Host, commands: Mapping[str, Sequence[str]], runs: int, *, terminal: Sequence[str] = ()) -> Times:
+def timed_in(
+    host: Host,
+    commands: Mapping[str, Sequence[str]],
+    runs: int,
+    *,
+    terminal: Sequence[str] = (),
+    processor: bool = False,
+) -> Times:
     """The times of command lines that run on the throwaway host."""
-    arguments = {"commands": commands, "runs": runs, "terminal": terminal}
+    arguments = {"commands": commands, "runs": runs, "terminal": terminal, "processor": processor}
     done = host.run(
         [sys.executable, "-m", "tests.benchmarks.timing"], input=json.dumps(arguments), cwd=ROOT, timeout=3600
     )

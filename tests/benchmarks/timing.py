@@ -88,24 +88,31 @@ class Server:
             process.kill()
 
 
-def of_commands(commands: Mapping[str, Sequence[str]], runs: int, *, terminal: Sequence[str] = ()) -> Times:
+def of_commands(
+    commands: Mapping[str, Sequence[str]], runs: int, *, terminal: Sequence[str] = (), processor: bool = False
+) -> Times:
     """The times of whole command lines; those named in *terminal* write to one, the others to nowhere.
 
+    By the clock; or the *processor*'s time, of those that write to nowhere, with that of all they have waited for.
     An exit code of 2 and above is an error: 1 says that something was found.
     """
     return interleaved(
-        {name: _on_terminal(argv) if name in terminal else _to_nowhere(argv) for name, argv in commands.items()}, runs
+        {
+            name: _on_terminal(argv) if name in terminal else _to_nowhere(argv, processor=processor)
+            for name, argv in commands.items()
+        },
+        runs,
     )
 
 
-def _to_nowhere(argv: Sequence[str]) -> Contender:
+def _to_nowhere(argv: Sequence[str], *, processor: bool) -> Contender:
     open_null = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
 
     def run() -> float:
         begun = time.perf_counter()
         pid = os.posix_spawnp(argv[0], list(argv), os.environ, file_actions=open_null)
-        _, status = os.waitpid(pid, 0)
-        seconds = time.perf_counter() - begun
+        _, status, used = os.wait4(pid, 0)
+        seconds = used.ru_utime + used.ru_stime if processor else time.perf_counter() - begun
         return _checked(argv, status, seconds)
 
     return run
@@ -150,7 +157,7 @@ def _checked(argv: Sequence[str], status: int, seconds: float) -> float:
 def main() -> None:
     """What :func:`of_commands` is to be called with, and what it returned, as JSON: for another namespace."""
     arguments: dict[str, Any] = json.load(sys.stdin)
-    json.dump(of_commands(arguments["commands"], arguments["runs"], terminal=arguments["terminal"]), sys.stdout)
+    json.dump(of_commands(**arguments), sys.stdout)
 
 
 if __name__ == "__main__":
