@@ -12,9 +12,9 @@ import pytest
 from tests.runtimes import cri, page, table
 from tests.runtimes.__main__ import read
 from tests.runtimes.all import ALL, FEW
-from tests.runtimes.check import spread, without_lone_numbers
+from tests.runtimes.check import names, not_done, spread, without_lone_numbers
 from tests.runtimes.judge import Judge
-from tests.runtimes.target import Report, Row
+from tests.runtimes.target import Report, Row, Target
 from tests.support.throwaway import Host
 
 LEAKS = Row(
@@ -135,3 +135,43 @@ def test_the_page_has_a_row_for_each_option_and_says_what_is_absent() -> None:
 def test_each_runtime_has_one_name_without_spaces() -> None:
     assert all(" " not in name and runtime.name == name for name, runtime in ALL.items())
     assert set(FEW) <= set(ALL)
+
+
+@pytest.mark.parametrize(
+    ("report", "right"),
+    [
+        (Report("docker", [LEAKS]), True),
+        (Report("docker", [LEAKS, WRONG]), False),
+        (Report("docker", [LEAKS], left=["/srv/vol is mounted"]), False),
+        (Report("docker", failed="it was not over in 20 minutes"), False),
+        (Report("docker", [LEAKS, ABSENT], why_not="no such package"), True),
+    ],
+)
+def test_what_failed_or_is_left_is_wrong_and_what_cannot_be_had_is_not(report: Report, right: bool) -> None:
+    assert report.right is right
+
+
+@pytest.mark.parametrize(
+    ("said", "wrong"),
+    [
+        ('{"journal": null, "refused": "it pins a volume"}', []),
+        ('{"journal": "/run/mntscope/1.json", "refused": "all was put back"}', ["isolate: no"]),
+        ("", ["isolate: no"]),
+    ],
+    ids=["refused", "rolled back", "not over in time"],
+)
+def test_isolate_may_refuse_but_what_it_begins_it_finishes(said: str, wrong: list[str]) -> None:
+    row = Row("docker", "(no option)")
+    assert not_done(row, said, "no") == "no"
+    assert row.isolate_wrong == wrong
+    assert row.right is not bool(wrong)
+
+
+def test_words_that_must_not_find_one_are_refused_with_what_they_have_to_tell() -> None:
+    row = Row("docker", "a container that is stopped")
+    words = {"container:no-such-one": ("no running container",), "no-such-one": ("no such words",), "host": ("x",)}
+    names(Target(row.option, 0, names_only=True, refused=words), row, "")
+    assert row.names == 3
+    bare, host = row.names_wrong
+    assert "not a word of no such words" in bare
+    assert host == "'host' finds process 0"

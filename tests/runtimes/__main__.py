@@ -20,6 +20,7 @@ from tests.runtimes import page, table
 from tests.runtimes.all import ALL, FEW, NOT_IN_DEBIAN
 from tests.runtimes.host import BUILD, Host, Unavailable, own_mounts
 from tests.runtimes.packages import DEBIAN, install, make_images, versions
+from tests.runtimes.scene import say
 from tests.runtimes.target import Report, Row, Runtime
 
 
@@ -38,13 +39,13 @@ def main() -> int:
         packages = [package for runtime in wanted for package in (*runtime.packages, "busybox-static")]
         images = [image for runtime in wanted for image in _images(runtime, few=arguments.few)]
         packages += ["mmdebstrap"] if DEBIAN in images and not DEBIAN.exists() else []
-        _say(f"installing {' '.join(dict.fromkeys(packages))}")
+        say(f"installing {' '.join(dict.fromkeys(packages))}")
         absent = install(packages)
         unmade = make_images(list(dict.fromkeys(images)))
     except Unavailable as error:
         sys.stderr.write(f"runtimes cannot be had here: {error}\n")
         return 2
-    _say(f"installed in {time.monotonic() - began:.0f} s")
+    say(f"installed in {time.monotonic() - began:.0f} s")
     reports = []
     for runtime in wanted:
         lacking = [f"{package}: {absent[package]}" for package in runtime.packages if package in absent]
@@ -58,27 +59,27 @@ def main() -> int:
         arguments.page.write_text(page.text(reports, os.uname().release, NOT_IN_DEBIAN))
     sys.stdout.write(table.text(reports))
     sys.stdout.write(f"All of it: {time.monotonic() - began:.0f} s\n")
-    had = [report for report in reports if report.had]
-    right = all(row.right for report in had for row in report.had) and not any(report.left for report in had)
-    return 2 if not had else int(not right)
+    if not all(report.right for report in reports):
+        return 1
+    return 0 if any(report.had for report in reports) else 2
 
 
 def _report(name: str, arguments: argparse.Namespace) -> Report:
     argv = [sys.executable, "-P", "-c", _INSIDE, name, *(["--few"] if arguments.few else [])]
     began = time.monotonic()
-    _say(f"{name} ..")
+    say(f"{name} ..")
     try:
         with Host(name) as host:
             done = host.run(argv, arguments.minutes * 60, loud=arguments.verbose)
     except Unavailable as error:
         return Report(name, why_not=str(error))
     except subprocess.TimeoutExpired:
-        return Report(name, why_not=f"it was not over in {arguments.minutes:g} minutes", left=["it did not end"])
+        return Report(name, failed=f"it was not over in {arguments.minutes:g} minutes")
     if done.returncode:
-        return Report(name, why_not=f"it ended with {done.returncode}: {done.stderr.strip()[-300:]}")
+        return Report(name, failed=f"it ended with {done.returncode}: {done.stderr.strip()[-300:]}")
     report = read(done.stdout)
     report.seconds = time.monotonic() - began
-    _say(table.text([report]))
+    say(table.text([report]))
     return report
 
 
@@ -114,11 +115,6 @@ def _arguments() -> argparse.Namespace:
     if unknown:
         parser.error(f"no such runtime: {', '.join(unknown)}")
     return arguments
-
-
-def _say(what: str) -> None:
-    sys.stderr.write(f"{what}\n")
-    sys.stderr.flush()
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.runtimes import containerd, docker, lxc, podman, sandboxes
+from tests.runtimes import alike, containerd, docker, lxc, podman, sandboxes
 from tests.runtimes.nspawn import NSPAWN
 from tests.runtimes.target import Runtime
 from tests.runtimes.units import UNITS
@@ -27,6 +27,7 @@ ALL: dict[str, Runtime] = {
         sandboxes.CHARLIECLOUD,
         sandboxes.FLATPAK,
         sandboxes.BUILDAH,
+        alike.ALIKE,
     )
 }
 """In the order in which they are looked at."""

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import mntscope
+from mntscope.base.paths import under
 from mntscope.live import capture
 from mntscope.model import Mount
 from mntscope.snapshot import Snapshot
@@ -76,6 +77,9 @@ class Check:
         says_out = {leak.path for leak in found.leaks if leak.direction != "in" and not leak.hidden}
         points = spread([*(mount.mount_point for mount in _table(target.pid)), *sorted(says_out)])
         row.mounts, row.says = len(_table(target.pid)), found.verdict
+        if target.foreseen is not None:
+            row.previewed = "doubted" if target.foreseen.doubted else "exact"
+            row.preview_wrong = list(target.foreseen.wrong)
         reached: dict[str, set[str]] = {}
         tried = set()
         for path in points:
@@ -177,12 +181,14 @@ class Check:
         kind = "slave" if row.says == "leaks" else "private"
         code, said, error = _mntscope("isolate", str(target.pid), "/", "--recursive", f"--type={kind}", "--format=json")
         if code:
-            row.isolate_wrong += [f"refused, but {label} changed" for label in _changed(before, self._judge.tables())]
-            return _IRREVERSIBLE if "undo could not put it back" in error else error
+            row.isolate_wrong += [f"not done, but {label} changed" for label in _changed(before, self._judge.tables())]
+            return _IRREVERSIBLE if "undo could not put it back" in error else not_done(row, said, error)
         document = json.loads(said)
         if document["applied"]:
             self._judge.tables_changed()
-            row.isolate_wrong += self._isolated(target, kind, reached, row.into)
+            # No path leads to these: without --force they stay as they are, and isolate says so.
+            covered = [mount["mount_point"] for mount in document["covered"]]
+            row.isolate_wrong += self._isolated(target, kind, reached, row.into, covered)
             code, _, error = _mntscope("undo", document["journal"])
             row.isolate_wrong += [f"undo: {error}"] if code else []
         changed = _changed(before, self._judge.tables())
@@ -195,27 +201,43 @@ class Check:
         row = self.rows[target.pid]
         if row.isolated != _IRREVERSIBLE:
             return
-        code, _, error = _mntscope("isolate", str(target.pid), "/", "--recursive", "--type=private", "--force")
+        words = ("isolate", str(target.pid), "/", "--recursive", "--type=private", "--force", "--format=json")
+        code, said, error = _mntscope(*words)
         self._judge.tables_changed()
         if code:
-            row.isolated = error
+            row.isolated = not_done(row, said, error)
             return
         row.isolate_wrong += self._isolated(target, "private", {path: set() for path in row.out}, row.into)
         row.isolated = "wrong" if row.isolate_wrong else "for good"
 
-    def _isolated(self, target: Target, kind: str, reached: dict[str, set[str]], into: Sequence[str]) -> Iterator[str]:
-        """What still crosses, by the kernel and by `diff`."""
+    def _isolated(
+        self,
+        target: Target,
+        kind: str,
+        reached: dict[str, set[str]],
+        into: Sequence[str],
+        covered: Sequence[str] = (),
+    ) -> Iterator[str]:
+        """What still crosses, by the kernel and by `diff`; but for what arrives in mounts that are *covered*."""
         label = self._labels[target.pid]
         for path in reached:
             if any(view == _HOST for view, _ in self._judge.mount(target.pid, path).mounts):
                 yield f"isolated, but {path} still reaches the host"
         for place in into[:20] if kind == "private" else ():
-            if any(view == label for view, _ in self._judge.mount(1, place).mounts):
+            arrived = [path for view, path in self._judge.mount(1, place).mounts if view == label]
+            if any(not any(under(path, above) for above in covered) for path in arrived):
                 yield f"isolated, but {place} of the host still arrives"
         found = mntscope.diff(capture([target.pid], everything=True), target.pid)
         still = [leak.path for leak in found.leaks if not leak.hidden and (kind == "private" or leak.direction != "in")]
         if still:
             yield f"isolated, but diff names {still}"
+
+
+def not_done(row: Row, said: str, error: str) -> str:
+    """Why nothing was isolated. That is wrong unless it was refused: what was begun is finished, and in time."""
+    refused = said.startswith("{") and json.loads(said)["journal"] is None
+    row.isolate_wrong += [] if refused else [f"isolate: {error}"]
+    return error
 
 
 def settled(pids: Sequence[int]) -> Snapshot:
@@ -241,16 +263,25 @@ def names(target: Target, row: Row, shown: str) -> None:
     from mntscope.cli.targets import parse_target
 
     row.name = shown
+    for word, told in target.refused.items():
+        row.names += 1
+        try:
+            row.names_wrong.append(f"{word!r} finds process {parse_target(word).pid}")
+        except mntscope.MntscopeError as error:
+            missing = [part for part in told if part not in str(error)]
+            row.names_wrong += [f"{word!r}: {error}: not a word of {', '.join(missing)}"] if missing else []
+    if not target.pid:
+        return
     # Of several namespaces in one container, as of the services of a booted one, each has a number besides.
     if target.shown and shown != target.shown and not shown.startswith(f"{target.shown.removesuffix(')')}, "):
         row.names_wrong.append(f"ns calls it {shown!r}, not {target.shown!r}")
     wanted = os.stat(f"/proc/{target.pid}/ns/mnt").st_ino
     words = [f"container:{call}" for call in target.calls] if target.container else []
-    words += [*target.calls, *([shown] if shown and target.calls else [])]
+    words += [*target.calls, *([shown] if shown and (target.calls or target.shown) else [])]
     for word in dict.fromkeys(words):
         row.names += 1
         try:
-            pid = parse_target(word).pid
+            pid = parse_target(word).pid or 1
             if os.stat(f"/proc/{pid}/ns/mnt").st_ino != wanted:
                 row.names_wrong.append(f"{word!r} finds process {pid}, not {target.pid}")
         except (mntscope.MntscopeError, OSError) as error:

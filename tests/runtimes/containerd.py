@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mntscope.analysis.preview.defaults import MASKED, READONLY
+from tests.runtimes.foreseen import Asked
 from tests.runtimes.packages import BUSYBOX
 from tests.runtimes.scene import VOLUME, Failed, Scene, parent
 from tests.runtimes.target import Missing, Runtime, Target
@@ -157,6 +159,9 @@ def start_pods(scene: Scene) -> Iterator[Target | Missing]:
     _daemon(scene)
     for name, containers in list(_PODS.items())[: 2 if scene.few else None]:
         pod = {"name": name, "image": _IMAGE, "containers": [{"name": key, **it} for key, it in containers.items()]}
+        pod |= {"masked": list(MASKED), "readonly": list(READONLY)}
+        manifest = _manifest(name, containers)
+        asks = {called: Asked(manifest, "runc", container=called) for called in containers}
         try:
             found = json.loads(_cri(json.dumps(pod)))
         except Failed as error:
@@ -175,7 +180,34 @@ def start_pods(scene: Scene) -> Iterator[Target | Missing]:
             whole = f"shop/{name}/{called}"
             calls = (whole, f"{name}/{called}", made["id"], made["id"][:13])
             unique = () if called in ("nginx", "driver") and not scene.few else (called,)
-            yield Target(shown, pids[made["id"]], (*calls, *unique), f"{whole} (containerd)")
+            pid = pids[made["id"]]
+            compared = asks[called].compared(pid)
+            yield Target(shown, pid, (*calls, *unique), f"{whole} (containerd)", foreseen=compared)
+
+
+def _manifest(name: str, containers: dict[str, dict[str, Any]]) -> str:
+    """The pod, as a user writes it."""
+    sources = list(dict.fromkeys(source for it in containers.values() for source, _, _ in it["volumes"]))
+    spec = {
+        "hostNetwork": True,
+        "automountServiceAccountToken": False,
+        "volumes": [{"name": f"v{number}", "hostPath": {"path": path}} for number, path in enumerate(sources)],
+        "containers": [
+            {
+                "name": called,
+                "image": "bb",
+                "securityContext": {"privileged": bool(it.get("privileged"))},
+                "volumeMounts": [
+                    {"name": f"v{sources.index(source)}", "mountPath": path, "mountPropagation": how}
+                    for source, path, how in it["volumes"]
+                ],
+            }
+            for called, it in containers.items()
+        ],
+    }
+    return json.dumps(
+        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "shop"}, "spec": spec}
+    )
 
 
 def _cri(text: str, *words: str) -> str:

@@ -62,7 +62,8 @@ def _labels(labels: dict[str, str]) -> list[dict[int, str]]:
 def start(call: Callable[[str, dict[int, Any]], str], pod: dict[str, Any]) -> dict[str, Any]:
     """The ids of a pod's sandbox and of its containers, or why one does not start.
 
-    *pod* has a name, the image's reference, and containers: name, volumes (host path, path, propagation), privileged.
+    *pod* has a name, the image's reference, paths to be masked or readonly, and containers: name, volumes (host path,
+    path, propagation), privileged.
     """
     name, image = pod["name"], pod["image"]
     uid = str(uuid.uuid5(uuid.NAMESPACE_DNS, name))
@@ -77,13 +78,16 @@ def start(call: Callable[[str, dict[int, Any]], str], pod: dict[str, Any]) -> di
         8: {1: f"/kubepods/besteffort/pod{uid}", 2: {1: {1: _NODE}, 6: privileged}},
     }
     found: dict[str, Any] = {"sandbox": call("RunPodSandbox", {1: sandbox}), "containers": {}}
+    hosts = f"/var/lib/kubelet/pods/{uid}/etc-hosts"
     for container in pod["containers"]:
         called = container["name"]
         kept = f"/var/lib/kubelet/pods/{uid}/containers/{called}"
         os.makedirs(kept, exist_ok=True)
-        with open(f"{kept}/0a1b2c3d", "w"):
-            pass
+        for file in (f"{kept}/0a1b2c3d", hosts):
+            with open(file, "a"):
+                pass
         mounts = [{1: path, 2: host, 5: PROPAGATION[how]} for host, path, how in container["volumes"]]
+        mounts.append({1: "/etc/hosts", 2: hosts})
         mounts.append({1: "/dev/termination-log", 2: f"{kept}/0a1b2c3d"})
         config = {
             1: {1: called},
@@ -92,7 +96,7 @@ def start(call: Callable[[str, dict[int, Any]], str], pod: dict[str, Any]) -> di
             7: mounts,
             9: _labels(labels | {"io.kubernetes.container.name": called}),
             11: f"{called}.log",
-            15: {2: {2: bool(container.get("privileged")), 3: {1: _NODE}}},
+            15: {2: _security(pod, privileged=bool(container.get("privileged")))},
         }
         try:
             made = call("CreateContainer", {1: found["sandbox"], 2: config, 3: sandbox})
@@ -101,6 +105,12 @@ def start(call: Callable[[str, dict[int, Any]], str], pod: dict[str, Any]) -> di
         except RuntimeError as error:
             found["containers"][called] = {"why": str(error)}
     return found
+
+
+def _security(pod: dict[str, Any], *, privileged: bool) -> dict[int, Any]:
+    """What kubelet asks for: of a container that is not privileged, paths are masked or made read-only."""
+    found: dict[int, Any] = {2: privileged, 3: {1: _NODE}}
+    return found if privileged else {**found, 13: pod["masked"], 14: pod["readonly"]}
 
 
 def main() -> int:

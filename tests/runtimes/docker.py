@@ -19,7 +19,8 @@ _POWERFUL = (
 )
 
 
-def _daemon(scene: Scene) -> Engine:
+def daemon(scene: Scene) -> Engine:
+    """docker, started, with an image."""
     scene.run("systemctl", "start", "containerd", "docker")
     docker = Engine(scene, "docker", ("--network", "none"))
     docker.load()
@@ -29,10 +30,10 @@ def _daemon(scene: Scene) -> Engine:
 def start(scene: Scene) -> Iterator[Target | Missing]:
     """Every option, then what only docker has."""
     scene.volumes()
-    docker = _daemon(scene)
+    docker = daemon(scene)
     yield from docker.every_option("d", plain=True)
     pid = int(docker("inspect", "-f", "{{.State.Pid}}", "d-default"))
-    yield Target("the shim of d-default", parent(pid), names_only=True)
+    yield Target("the shim of d-default", parent(pid), shown="host", names_only=True)
     if scene.few:
         return
     yield docker.run("d-sock", "-v", "/var/run/docker.sock:/var/run/docker.sock")
@@ -65,7 +66,7 @@ sleep 1d
 def start_inner(scene: Scene) -> Iterator[Target | Missing]:
     """A docker in a container, which shows it the host's programs; a volume is shared all the way down."""
     scene.volumes()
-    docker = _daemon(scene)
+    docker = daemon(scene)
     tree = "/srv/outer"
     script = f"""
         mkdir -p {tree}/usr {tree}/etc {tree}/proc {tree}/sys {tree}/dev {tree}/tmp {tree}/run {tree}/var/log {tree}/vol

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
+from tests.runtimes.foreseen import Asked
 from tests.runtimes.packages import BUSYBOX
 from tests.runtimes.scene import PLAIN, VOLUME, Failed, Scene
 from tests.runtimes.target import Missing, Target
@@ -36,11 +39,20 @@ class Engine:
     ) -> Target | Missing:
         """A container, with what its user calls it."""
         shown = " ".join(options) or "(no option)"
+        words = ("run", "-d", "--name", name, *self._always, *options, image, *command)
+        asked = self._asked(words, image)
         try:
-            number = self("run", "-d", "--name", name, *self._always, *options, image, *command).splitlines()[-1]
+            number = self(*words).splitlines()[-1]
         except Failed as error:
             return Missing(shown, str(error))
-        return self.target(name, shown, number)
+        found = self.target(name, shown, number)
+        return found if asked is None else replace(found, foreseen=asked.compared(found.pid))
+
+    def _asked(self, words: Sequence[str], image: str) -> Asked | None:
+        """What to ask `preview`, which does not look into an image, nor join a pod."""
+        if image != "bb" or self._user or "--pod" in words:
+            return None
+        return Asked(shlex.join([self._program, *words]), "crun" if "crun" in words else "runc")
 
     def target(self, name: str, shown: str, number: str = "") -> Target:
         """One that runs."""
@@ -68,7 +80,7 @@ class Engine:
         yield self.run(f"{prefix}-proc", "-v", "/proc:/host/proc:ro", "-v", "/sys:/host/sys:ro")
 
     def ways_to_name(self, prefix: str) -> Iterator[Target | Missing]:
-        """Renamed, paused, exec'ed, and stopped while it is looked for: names only."""
+        """Renamed, paused, exec'ed and stopped: names only."""
         for what in ("renamed", "paused", "exec"):
             made = self.run(f"{prefix}-to-be-{what}")
             if isinstance(made, Missing):
@@ -88,3 +100,13 @@ class Engine:
                 continue
             found = self.target(name, f"a container that is {what}")
             yield Target(found.option, found.pid, found.calls, found.shown, names_only=True)
+        yield self._stopped(f"{prefix}-stopped")
+
+    def _stopped(self, name: str) -> Target | Missing:
+        made = self.run(name)
+        if isinstance(made, Missing):
+            return made
+        self("stop", "-t", "0", name)
+        words = [word for call in made.calls for word in (f"container:{call}", call)]
+        told = (f"{self.kind} {name}", "does not run")
+        return Target("a container that is stopped", 0, names_only=True, refused=dict.fromkeys(words, told))

@@ -77,12 +77,19 @@ def stop(scene: Scene) -> None:
 LXC = Runtime("lxc", ("lxc", "uidmap"), start, stop, (BUSYBOX,))
 
 
+# Without a network: its dnsmasq would outlive lxd.
+_PRESEED = """\
+storage_pools: [{name: default, driver: dir}]
+profiles: [{name: default, devices: {root: {type: disk, path: /, pool: default}}}]
+"""
+
+
 def start_lxd(scene: Scene) -> Iterator[Target | Missing]:
     """lxd with a directory as its storage."""
     try:
         scene.run("systemctl", "start", "lxd.socket")
         scene.run("lxd", "waitready", "--timeout=20", seconds=30)
-        scene.run("lxd", "init", "--auto", "--storage-backend=dir", seconds=60)
+        scene.run("sh", "-ec", f"printf '{_PRESEED}' | lxd init --preseed", seconds=60)
     except Failed as error:
         why = scene.run("sh", "-c", "journalctl -u lxd -o cat -n 30 --no-pager | grep -iE 'err|fail|fatal' | tail -n 1")
         yield Missing("lxd", f"{error}; {why[-200:]}")
@@ -118,8 +125,7 @@ def stop_lxd(scene: Scene) -> None:
         "sh",
         "-c",
         """
-        lxc delete -f x-default x-privileged; lxc profile device remove default eth0; lxc network delete lxdbr0
-        lxd shutdown; systemctl stop lxd.socket lxd; umount -R /srv/vol; true
+        lxc delete -f x-default x-privileged; lxd shutdown; systemctl stop lxd.socket lxd; umount -R /srv/vol; true
         """,
     )
 

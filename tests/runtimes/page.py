@@ -90,6 +90,7 @@ def _paths(paths: Sequence[str]) -> str:
 
 
 def _without_ids(path: str) -> str:
+    path = re.sub(r"(/\.#machine\.[\w-]+?)[0-9a-f]{16}(?=/|$)", r"\1ID", path)
     return re.sub(r"(?<=/dev/pts/)[0-9]+", "N", re.sub(r"[0-9a-f]{32,64}|[0-9]{14}[.][0-9]+", "ID", path))
 
 

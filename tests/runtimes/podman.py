@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tests.runtimes.engines import Engine
@@ -26,7 +26,7 @@ def start(scene: Scene) -> Iterator[Target | Missing]:
     podman.load()
     yield from podman.every_option("p")
     yield podman.run("p-crun", *_CRUN, "-v", f"{VOLUME}:/vol:rshared")
-    yield from _monitor(podman)
+    yield from _monitor(podman, {"p-default": "host", "p-crun": "host"})
     if scene.few:
         return
     yield podman.run("p-crun-default", *_CRUN)
@@ -34,6 +34,7 @@ def start(scene: Scene) -> Iterator[Target | Missing]:
     yield podman.run("p-crun-slave", *_CRUN, "-v", f"{VOLUME}:/vol:rslave")
     yield podman.run("p-privileged", "--privileged")
     yield podman.run("p-userns", "--uidmap", "0:100000:65536", "-v", f"{VOLUME}:/vol:rshared")
+    yield from _monitor(podman, {"p-userns": "p-userns (conmon)"})
     yield podman.run("p-rootfs-shared", "--rootfs", *_rootfs(), "-v", f"{VOLUME}:/vol:rshared", image="/srv/tree:O")
     yield from _pod(podman)
     yield from _booted(podman)
@@ -47,11 +48,11 @@ def _rootfs() -> tuple[str, ...]:
     return ()
 
 
-def _monitor(podman: Engine) -> Iterator[Target]:
-    """conmon: it lives in the host's mount namespace, or in one of its own, and is the container's."""
-    for name in ("p-default", "p-crun"):
+def _monitor(podman: Engine, names: Mapping[str, str]) -> Iterator[Target]:
+    """conmon: it lives in the host's mount namespace, or where users are mapped in one of its own, called as it is."""
+    for name, shown in names.items():
         pid = int(podman("inspect", "-f", "{{.State.Pid}}", name))
-        yield Target(f"the conmon of {name}", parent(pid), names_only=True)
+        yield Target(f"the conmon of {name}", parent(pid), shown=shown, names_only=True)
 
 
 def _pod(podman: Engine) -> Iterator[Target | Missing]:

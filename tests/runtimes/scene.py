@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -112,6 +113,12 @@ class Scene:
     def no_kim(self) -> None:
         """Log out."""
         self.run("systemctl", "stop", f"user@{KIM}")
+
+
+def say(what: str) -> None:
+    """Tell whoever waits what is being done."""
+    sys.stderr.write(f"{what}\n")
+    sys.stderr.flush()
 
 
 def unpack(image: Path, directory: str) -> None:

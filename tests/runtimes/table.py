@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from mntscope.output.escape import visible
 from tests.runtimes.target import Report, Row
 
-_HEADS = ("runtime", "option", "mounts", "diff", "kernel", "checks", "predict", "isolate/undo", "names")
+_HEADS = ("runtime", "option", "mounts", "diff", "kernel", "checks", "predict", "isolate/undo", "preview", "names")
 
 
 def text(reports: Sequence[Report]) -> str:
@@ -22,7 +22,7 @@ def text(reports: Sequence[Report]) -> str:
 def _cells(row: Row) -> tuple[str, ...]:
     names = str(row.names) if not row.names_wrong else f"{len(row.names_wrong)} wrong"
     if not row.says:
-        return (row.runtime, visible(row.option)[:72], "", "", "", "", "", "", names)
+        return (row.runtime, visible(row.option)[:72], "", "", "", "", "", "", "", names)
     wrong = len(row.predict_wrong)
     predict = f"{wrong} wrong" if wrong else f"{row.predict_doubts} doubted" if row.predict_doubts else "exact"
     isolated = "WRONG" if row.isolate_wrong else row.isolated if len(row.isolated) < 25 else "refused"
@@ -35,6 +35,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         str(row.checks),
         predict,
         isolated,
+        f"{len(row.preview_wrong)} wrong" if row.preview_wrong else row.previewed,
         names,
     )
 
@@ -43,13 +44,21 @@ def _below(reports: Sequence[Report]) -> Iterator[str]:
     for report in reports:
         for row in report.had:
             reason = [f"isolate: {row.isolated}"] if len(row.isolated) >= 25 else []
-            wrong = [*row.diff_wrong, *row.predict_wrong[:5], *row.isolate_wrong, *row.names_wrong]
+            wrong = [
+                *row.diff_wrong,
+                *row.predict_wrong[:5],
+                *row.isolate_wrong,
+                *row.preview_wrong[:8],
+                *row.names_wrong,
+            ]
             if wrong or reason:
                 yield f"\n{row.runtime} {visible(row.option)}:"
                 yield from (f"  {visible(line)[:400]}" for line in (*wrong, *reason))
         missing = [row for row in report.rows if row.why_not]
-        if report.why_not or missing or report.left:
+        if report.why_not or report.failed or missing or report.left:
             yield f"\n{report.runtime}:"
+        if report.failed:
+            yield f"  FAILED: {visible(report.failed)}"
         if report.why_not:
             yield f"  {visible(report.why_not)}"
         yield from (f"  not to be had: {visible(row.option)}: {visible(row.why_not)}" for row in missing)
@@ -66,6 +75,9 @@ def _sums(reports: Sequence[Report]) -> Iterator[str]:
         f"(with a doubt on {sum(bool(row.predict_doubts) and not row.predict_wrong for row in rows)} more), "
         f"isolate and undo exact on {sum(row.isolated == 'exact' for row in rows)}, "
         f"nothing to isolate on {sum(row.isolated in ('nothing to do', _HOSTS) for row in rows)}; "
+        f"previewed {sum(bool(row.previewed) for row in rows)}: "
+        f"exact {sum(row.previewed == 'exact' and not row.preview_wrong for row in rows)}, "
+        f"doubted {sum(row.previewed == 'doubted' and not row.preview_wrong for row in rows)}; "
         f"{sum(row.names for row in every)} names tried, {sum(len(row.names_wrong) for row in every)} wrong; "
         f"{sum(row.checks for row in rows)} mounts made and predicted."
     )

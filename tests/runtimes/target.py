@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,13 +12,23 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Foreseen:
+    """How the mount table that it had when it had just started compares with the preview."""
+
+    wrong: tuple[str, ...]
+    """A line for each mount that is not as previewed."""
+    doubted: bool
+    """Whether some are not, of which the preview says that it is not sure."""
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """A process that a runtime has started with some option."""
 
     option: str
     """As its user writes it."""
     pid: int
-    """Of a process inside it."""
+    """Of a process inside it; 0: it does not run."""
     calls: tuple[str, ...] = ()
     """What its user calls it: names and ids, each of which has to find it."""
     shown: str = ""
@@ -27,6 +37,10 @@ class Target:
     """Whether ``container:`` has to find it, too."""
     names_only: bool = False
     """Whether nothing is mounted there: it is stopped, or is looked at for its name."""
+    refused: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Words that do not find it, and what the message has to tell instead."""
+    foreseen: Foreseen | None = None
+    """What came of its preview, if `preview` reads what it was started with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +96,9 @@ class Row:
     isolate_wrong: list[str] = field(default_factory=list)
     safe: list[str] = field(default_factory=list)
     """The commands that `diff` prints."""
+    previewed: str = ""
+    """How the preview beforehand was: ``exact``, ``doubted`` where it says what it is not sure of; empty: not asked."""
+    preview_wrong: list[str] = field(default_factory=list)
     names_wrong: list[str] = field(default_factory=list)
     names: int = 0
     """Words that were tried as a TARGET."""
@@ -90,7 +107,8 @@ class Row:
     @property
     def right(self) -> bool:
         """Whether nothing is wrong."""
-        return not (self.diff_wrong or self.predict_wrong or self.isolate_wrong or self.names_wrong)
+        wrong = (self.diff_wrong, self.predict_wrong, self.isolate_wrong, self.preview_wrong, self.names_wrong)
+        return not any(wrong)
 
 
 @dataclass(slots=True)
@@ -101,6 +119,9 @@ class Report:
     rows: list[Row] = field(default_factory=list)
     version: str = ""
     why_not: str = ""
+    """Why it is not to be had here."""
+    failed: str = ""
+    """What went wrong, so that not all of it was looked at."""
     left: list[str] = field(default_factory=list)
     """What was still there when it had been stopped."""
     seconds: float = 0.0
@@ -109,3 +130,8 @@ class Report:
     def had(self) -> Sequence[Row]:
         """The rows of what could be had."""
         return [row for row in self.rows if not row.why_not]
+
+    @property
+    def right(self) -> bool:
+        """Whether all that could be had was looked at, is right, and has gone."""
+        return not (self.failed or self.left) and all(row.right for row in self.had)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 
+from tests.runtimes.foreseen import Asked
 from tests.runtimes.packages import BUSYBOX
 from tests.runtimes.scene import VOLUME, Failed, Scene, unpack, wait_for
 from tests.runtimes.target import Missing, Runtime, Target
@@ -62,6 +64,8 @@ def start(scene: Scene) -> Iterator[Target | Missing]:
 
 def _unit(scene: Scene, name: str, option: str) -> Target | Missing:
     shown = option or "(no option)"
+    lines = "".join(f"{one}\n" for one in option.split())
+    asked = Asked(f"[Service]\nExecStart=/bin/sleep 1d\n{lines}", file=f"{name}.service")
     try:
         scene.run("systemd-run", "-q", f"--unit={name}", *(f"-p{one}" for one in option.split()), "/bin/sleep", "1d")
     except Failed as error:
@@ -70,7 +74,9 @@ def _unit(scene: Scene, name: str, option: str) -> Target | Missing:
     if not pid:
         why = scene.run("journalctl", "-u", name, "-n", "3", "-o", "cat", "--no-pager").splitlines()
         return Missing(shown, f"it does not start: {' '.join(why)[-200:]}")
-    return _named(shown, pid, f"{name}.service")
+    named = _named(shown, pid, f"{name}.service")
+    # One without a namespace of its own is the host, which no preview is of.
+    return replace(named, foreseen=asked.compared(pid)) if named.calls else named
 
 
 def _named(option: str, pid: int, unit: str) -> Target:
