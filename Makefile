@@ -8,15 +8,16 @@ WORKERS ?= $(shell expr 2 \* $$(nproc))
 # The tests start mntscope a thousand times: it is compiled once, whatever the caller's environment says.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint kernels runtimes bench notebooks fixtures man pyz deb clean
+.PHONY: demo test lint kernels runtimes previews bench notebooks fixtures man pyz deb clean
 
 # The story of a leaking /proc on this kernel, in a throwaway namespace, then `mntscope diff` on the actors of
 # its second act, who really leak: exit code 1 says that it was found.
 demo: $(VENV)/.installed
 	$(VENV)/bin/mntscope lab -- $(VENV)/bin/mntscope diff {pid} --against {host} || test $$? = 1
 
+# EVERY=yes: also the files of tests that take longest, as CI does.
 test: $(VENV)/.installed-dev
-	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST)
+	$(VENV)/bin/python -m pytest $(if $(EVERY),,--quick) -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 # Each tool's own words are the failure message.
 lint: $(VENV)/.installed-dev
@@ -36,7 +37,12 @@ kernels: $(VENV)/.installed-dev
 runtimes: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m tests.runtimes $(RUNTIMES)
 
-# Beside its peers, in one run, as root (it installs them); BENCH='--only start' for a part.
+# What runc and crun do, and what preview says that they do, as root. Other versions: PREVIEWS='/opt/runc-1.3/runc'.
+previews: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m tests.preview $(PREVIEWS)
+
+# Beside its peers, in one run, as root (it installs them); BENCH='--only start' for a part. The baseline of CI anew:
+# BENCH='--baseline docs/benchmarks.json'.
 bench: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m tests.benchmarks --json build/benchmarks.json $(BENCH)
 
@@ -75,14 +81,14 @@ $(VENV)/.installed-dev: pyproject.toml $(VENV)/.installed
 	@$(VENV)/bin/pip install -qq --editable '.[dev]'
 	@touch $@
 
-# Debian keeps the venv module's other half in a package of its own.
+# Debian keeps the venv module's other half in a package of its own, which brings Python where there is none.
 $(VENV)/bin/pip:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	@! command -v $(PYTHON) >/dev/null || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo 'mntscope needs Python 3.11 or newer: make PYTHON=python3.11' >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    echo 'installing python3-venv' && apt-get update -qq && apt-get install -qq -y python3-venv >/dev/null; \
 	  else \
-	    echo 'this Python cannot make virtual environments: apt install python3-venv, then run make again' >&2; exit 1; \
+	    echo 'there is no Python that makes virtual environments: apt install python3-venv, then run make again' >&2; exit 1; \
 	  fi
 	@$(PYTHON) -m venv $(VENV)

@@ -21,8 +21,9 @@ SEED = int(os.environ.get("MNTSCOPE_SEED") or time.strftime("%Y%m%d", time.gmtim
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """``--only-skips REGEX``: a machine that can run everything says what it may skip all the same."""
+    """``--only-skips REGEX``: a machine that can run everything says what it may skip all the same; ``--quick``."""
     parser.addoption("--only-skips", metavar="REGEX", help="fail where a test is skipped for another reason than this")
+    parser.addoption("--quick", action="store_true", help="leave out the files that take longest")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -36,26 +37,47 @@ def pytest_configure(config: pytest.Config) -> None:
             signal.signal(number, handler)
 
 
-# The files that take longest: begun last, each would be waited for when all others are done.
+# The files that take longest: begun last, each would be waited for when all others are done. ``--quick`` does without.
 LONG = (
-    "tests/test_attacks.py",
+    "tests/isolate/test_undoable.py",
     "tests/cli/test_signals.py",
     "tests/test_notebooks.py",
-    "tests/isolate/test_faults.py",
+    "tests/cli/test_offline.py",
     "tests/selftest/test_selftest.py",
+    "tests/isolate/test_faults.py",
     "tests/propagation/test_mutations.py",
-    "tests/test_cases.py",
+    "tests/test_deb.py",
+    "tests/test_ci.py",
+    "tests/frames/test_frames.py",
+    "tests/test_opened.py",
+    "tests/test_pyz.py",
+    "tests/test_public_api.py",
+    "tests/fleet/test_planted.py",
+    "tests/fleet/test_elsewhere.py",
+    "tests/fleet/test_reports.py",
     "tests/archive/test_sosreport.py",
     "tests/live/test_many.py",
     "tests/live/test_users.py",
     "tests/jupyter/test_kernel.py",
+    "tests/isolate/test_killed.py",
+    "tests/isolate/test_concurrent.py",
+    "tests/fleet/test_add.py",
+    "tests/parse/test_engines.py",
+    "tests/frames/test_table.py",
+    "tests/test_contributing.py",
+    "tests/watch/test_random.py",
+    "tests/watch/test_unit.py",
 )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, or leave them out."""
     rank = {file: number for number, file in enumerate(LONG)}
     items.sort(key=lambda item: rank.get(item.nodeid.partition("::")[0], len(LONG)))
+    if config.getoption("--quick"):
+        long = [item for item in items if item.nodeid.partition("::")[0] in rank]
+        config.hook.pytest_deselected(items=long)
+        items[:] = items[len(long) :]
 
 
 def pytest_report_header() -> str:

@@ -11,6 +11,8 @@
     outcome.errno, outcome.effects, outcome.snapshot    # the world after it
     mntscope.holders(snapshot, "/srv/data")             # who still has it mounted
     mntscope.audit(snapshot).findings                   # what is wrong with the machine
+    mntscope.preview(snapshot, "pod.yaml").leaks        # where its containers could mount on the host
+    mntscope.replay("day.rec").at("12:04:31")           # the machine as it was then: mntscope watch --record
 
 The words, as mount_namespaces(7) and proc_pid_mountinfo(5) use them:
 
@@ -62,7 +64,10 @@ if TYPE_CHECKING:
     from mntscope.analysis.holders import Holder, Holders, holders
     from mntscope.analysis.namespaces import NamespaceList, namespaces
     from mntscope.analysis.predict import predict
-    from mntscope.archive import load, save
+    from mntscope.analysis.preview.findings import PreviewFinding
+    from mntscope.analysis.preview.preview import Preview, PreviewedContainer
+    from mntscope.archive import load, replay, save
+    from mntscope.archive.manifests import preview
     from mntscope.errors import (
         AccessError,
         KernelError,
@@ -74,7 +79,7 @@ if TYPE_CHECKING:
     )
     from mntscope.graph import Leak, MountTree, PeerGraph, PeerGroup, Receiver, leaks
     from mntscope.live import capture
-    from mntscope.model import Hold, Mount, Namespace, Owner, Problem, Process, View
+    from mntscope.model import Hold, Mount, Namespace, Origin, Owner, Problem, Process, View
     from mntscope.parse import format_mountinfo, parse_mountinfo
     from mntscope.propagation import Effect, Outcome, simulate
     from mntscope.rules import RULES, Audit, Finding, Policy, Rule, Waiver, audit
@@ -104,12 +109,16 @@ _HOMES = {
     "MountTree": "graph",
     "Namespace": "model",
     "NamespaceChange": "analysis.diff_captures",
+    "Origin": "model",
     "Outcome": "propagation",
     "Owner": "model",
     "ParseError": "errors",
     "PeerGraph": "graph",
     "PeerGroup": "graph",
     "Policy": "rules",
+    "Preview": "analysis.preview.preview",
+    "PreviewFinding": "analysis.preview.findings",
+    "PreviewedContainer": "analysis.preview.preview",
     "Problem": "model",
     "Process": "model",
     "RULES": "rules",
@@ -133,6 +142,8 @@ _HOMES = {
     "namespaces": "analysis.namespaces",
     "parse_mountinfo": "parse",
     "predict": "analysis.predict",
+    "preview": "archive.manifests",
+    "replay": "archive",
     "save": "archive",
     "simulate": "propagation",
 }
@@ -163,12 +174,16 @@ __all__ = [
     "Namespace",
     "NamespaceChange",
     "NamespaceList",
+    "Origin",
     "Outcome",
     "Owner",
     "ParseError",
     "PeerGraph",
     "PeerGroup",
     "Policy",
+    "Preview",
+    "PreviewFinding",
+    "PreviewedContainer",
     "Problem",
     "Process",
     "Receiver",
@@ -191,6 +206,8 @@ __all__ = [
     "namespaces",
     "parse_mountinfo",
     "predict",
+    "preview",
+    "replay",
     "save",
     "simulate",
 ]
@@ -211,9 +228,9 @@ def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
         if name == "__version__":
-            from importlib.metadata import version
+            from mntscope.base.own_version import own_version
 
-            return version("mntscope")
+            return own_version()
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 

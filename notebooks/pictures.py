@@ -13,6 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.colors import LinearSegmentedColormap, to_rgba
+from matplotlib.dates import DateFormatter, MinuteLocator, date2num
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from matplotlib_inline.backend_inline import set_matplotlib_formats
@@ -129,3 +130,34 @@ def _tile(axes: Any, row: int, column: int, colour: Any, text: str) -> None:
     red, green, blue, _ = to_rgba(colour)
     dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.58
     axes.text(column, row, text, ha="center", va="center", fontsize=9, color="white" if dark else INK)
+
+
+def timeline(events: pd.DataFrame, trouble: tuple[pd.Timestamp, pd.Timestamp], title: str) -> None:
+    """A line for each namespace, a mark for each event, and what it reached; *trouble* is a span of time."""
+    names = list(dict.fromkeys([*events.namespace, *(place.rpartition(":")[0] for place in reached(events))]))
+    rows = {name: len(names) - number for number, name in enumerate(names)}
+    _, axes = plt.subplots(figsize=(9, 1 + 0.55 * len(names)))
+    since, until = (date2num(moment) for moment in trouble)  # type: ignore[no-untyped-call]
+    axes.axvspan(since, until, color=RED, alpha=0.12, linewidth=0)
+    for number, event in enumerate(events.to_dict("records")):
+        time, kind, row = event["time"], str(event["kind"]), rows[event["namespace"]]
+        colour = {"leak": AMBER, "mount": RED, "umount": GREEN}.get(kind, FAINT)
+        for place in reached(events.iloc[number : number + 1]):
+            there = rows[place.rpartition(":")[0]]
+            axes.plot([time, time], [row, there], color=colour, linewidth=1.2)
+            axes.plot(time, there, "o", color=PAPER, markeredgecolor=colour, markersize=8)
+        axes.plot(time, row, "o", color=colour, markersize=9)
+        # Names of neighbours do not meet.
+        axes.annotate(kind, (time, row), xytext=(8, 6 if number % 2 else -16), textcoords="offset points", color=colour)
+    axes.set_yticks(list(rows.values()), list(rows))
+    axes.set_ylim(0.4, len(names) + 0.8)
+    axes.xaxis.set_major_locator(MinuteLocator())  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_formatter(DateFormatter("%H:%M"))  # type: ignore[no-untyped-call]
+    axes.margins(x=0.12)
+    axes.set_title(title)
+    plt.show()
+
+
+def reached(events: pd.DataFrame) -> list[str]:
+    """The places where events went beside, each once."""
+    return list(dict.fromkeys(place for also in events.also.dropna() for place in str(also).split(", ") if place))

@@ -11,7 +11,7 @@ from typing import TypeVar
 import pytest
 
 from mntscope.kernel import syscalls
-from tests.support import huge_pages
+from tests.support import huge_pages, scenes
 from tests.support.throwaway import Host, Scratch, WorkerFailed, in_fork, own_mounts
 
 T = TypeVar("T")
@@ -19,15 +19,22 @@ T = TypeVar("T")
 
 @pytest.fixture(scope="session", autouse=True)
 def machine_untouched() -> Iterator[None]:
-    """The tests leave the machine's own mount tables, byte for byte, as they found them."""
+    """The tests leave the machine's own mount tables, byte for byte, as they found them, and /dev/null."""
 
     def tables() -> dict[str, bytes]:
         paths = (Path("/proc/1/mountinfo"), Path("/proc/self/mountinfo"))
         return {str(path): path.read_bytes() for path in paths}
 
-    before = tables()
+    def null() -> tuple[int, int, int, int]:
+        # Runtimes give it to a container's user, where they are started with it.
+        found = os.stat("/dev/null")
+        return found.st_mode, found.st_uid, found.st_gid, found.st_rdev
+
+    scenes.remove_cgroups_left_behind()
+    before = tables(), null()
     yield
-    assert tables() == before, "the tests have changed the machine's own mounts"
+    assert tables() == before[0], "the tests have changed the machine's own mounts"
+    assert null() == before[1], "the tests have changed /dev/null"
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ import yaml
 from tests.support.repository import DATA, FIXTURES, ROOT
 
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text("utf-8"))
-(HOOK,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text("utf-8"))
+HOOK, PREVIEW_HOOK = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text("utf-8"))
 PAGE = (ROOT / "docs/ci.md").read_text("utf-8")
 WORKFLOW, PIPELINE, HOOKS = map(yaml.safe_load, re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
 
@@ -166,7 +166,8 @@ def test_the_workflow_gives_what_the_action_takes() -> None:
     assert upload["with"] == {"sarif_file": f"${{{{ steps.{audit['id']}.outputs.sarif }}}}"}
     assert set(ACTION["outputs"]) == {"sarif", "found"}
     listed = re.findall(r"^\| `([\w-]+)` \| .*\(`(.*)`\)", PAGE, re.MULTILINE)
-    assert dict(listed) == {name: str(entry["default"]) for name, entry in ACTION["inputs"].items()}
+    assert dict(listed) == {name: str(entry["default"]) for name, entry in ACTION["inputs"].items() if entry["default"]}
+    assert all(f"| `{name}` |" in PAGE for name in ACTION["inputs"])
 
 
 # ---- other pipelines, and the hook ----
@@ -214,3 +215,88 @@ def test_the_hook_is_for_captures() -> None:
     )
     assert not re.search(HOOK["files"], "package.json")
     assert HOOK["language"] == "python"
+
+
+# ---- manifests ----
+
+PREVIEW_PAGE = (ROOT / "docs/preview.md").read_text("utf-8")
+PREVIEW_HOOKS, PREVIEW_WORKFLOW, GATE = map(
+    yaml.safe_load, re.findall(r"^```yaml\n(.*?)^```$", PREVIEW_PAGE, re.MULTILINE | re.DOTALL)
+)
+BIDIRECTIONAL = (DATA / "manifests/csi-node.yaml").read_text("utf-8")
+SOUND_MANIFEST = (DATA / "manifests/database.yaml").read_text("utf-8")
+
+
+def put_manifests(folder: Path, **texts: str) -> None:
+    for name, text in texts.items():
+        (folder / f"{name}.yaml").write_text(text)
+
+
+def test_the_action_previews_manifests_and_names_the_line(runner: Runner) -> None:
+    put_manifests(runner.workspace, csi=BIDIRECTIONAL, database=SOUND_MANIFEST)
+    done = runner.run(2, manifests="*.yaml")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert runner.outputs() == {"found": "true"}
+    assert "can mount on the host" in runner.summary.read_text()
+    document = json.loads((runner.workspace / "mntscope-sarif/preview.sarif").read_text("utf-8"))
+    jsonschema.validate(document, SCHEMA)
+    places = [result["locations"][0]["physicalLocation"] for result in document["runs"][0]["results"]]
+    lines = {(place["artifactLocation"]["uri"], place["region"]["startLine"]) for place in places}
+    assert ("csi.yaml", 1 + BIDIRECTIONAL.split("\n").index(f"{' ' * 14}mountPropagation: Bidirectional")) in lines
+    assert {name for name, _ in lines} == {"csi.yaml"}
+
+
+def test_the_action_succeeds_where_manifests_are_sound(runner: Runner) -> None:
+    put_manifests(runner.workspace, database=SOUND_MANIFEST)
+    assert runner.run(2, manifests="**/*.yaml").returncode == 0
+    assert runner.outputs() == {"found": "false"}
+
+
+def test_the_action_previews_on_the_node_that_is_given(runner: Runner) -> None:
+    put(runner.workspace, SOUND)
+    put_manifests(runner.workspace, csi=BIDIRECTIONAL)
+    done = runner.run(2, manifests="*.yaml", node=SOUND)
+    assert "the host that is assumed" not in done.stdout
+    assert runner.run(2, manifests="*.yaml", node="none").returncode == 2
+
+
+def test_the_action_says_that_there_is_no_manifest(runner: Runner) -> None:
+    done = runner.run(2, manifests="none/*.yaml")
+    assert (done.returncode, done.stdout) == (2, "::error::mntscope: there is no manifest none/*.yaml\n")
+
+
+def test_the_action_takes_no_manifest_for_an_option_or_a_command(runner: Runner) -> None:
+    put_manifests(runner.workspace, **{"--help": SOUND_MANIFEST})
+    assert runner.run(2, manifests="*.yaml $(touch ran)").returncode == 0
+    assert not (runner.workspace / "ran").exists()
+
+
+def test_the_workflow_previews_what_it_has_rendered() -> None:
+    _, _, preview, upload = PREVIEW_WORKFLOW["jobs"]["preview"]["steps"]
+    assert set(preview["with"]) <= set(ACTION["inputs"])
+    assert upload["with"] == {"sarif_file": f"${{{{ steps.{preview['id']}.outputs.sarif }}}}"}
+
+
+def test_the_gate_keeps_from_being_applied_what_is_found(tmp_path: Path) -> None:
+    shutil.copy(FIXTURES / SOUND, tmp_path / "node-1.mntscope.json.gz")
+    put_manifests(tmp_path, prod=BIDIRECTIONAL)
+    _, _, preview, _ = GATE["roll-out"]["script"]
+    done = with_mntscope("sh", "-c", preview, folder=tmp_path)
+    assert (tmp_path / GATE["roll-out"]["artifacts"]["reports"]["junit"]).exists(), done.stderr
+    put_manifests(tmp_path, prod=SOUND_MANIFEST)
+    assert with_mntscope("sh", "-c", preview, folder=tmp_path).returncode == 0
+
+
+def test_the_hook_previews_all_files_at_once(tmp_path: Path) -> None:
+    put_manifests(tmp_path, csi=BIDIRECTIONAL, database=SOUND_MANIFEST)
+    ((used,),) = [repository["hooks"] for repository in PREVIEW_HOOKS["repos"]]
+    assert used["id"] == PREVIEW_HOOK["id"]
+    entry = [*shlex.split(PREVIEW_HOOK["entry"]), *used["args"]]
+    assert with_mntscope(*entry, "database.yaml", "csi.yaml", folder=tmp_path).returncode == 1
+    assert with_mntscope(*entry, "database.yaml", folder=tmp_path).returncode == 0
+
+
+def test_the_preview_hook_is_for_manifests() -> None:
+    taken = ("deploy/a.yaml", "x/k8s/b/a.yml", "compose.yaml", "x/docker-compose.prod.yml", "web.container")
+    assert all(re.search(PREVIEW_HOOK["files"], name) for name in taken)
+    assert not any(re.search(PREVIEW_HOOK["files"], name) for name in ("mkdocs.yaml", "values.yaml", "src/a.json"))

@@ -26,6 +26,7 @@ BOOKWORM = {
     "python3-mdurl": "0.1.2",
     "python3-pygments": "2.14.0",
     "python3-rich": "13.3.1",
+    "python3-yaml": "6.0",
     "python3-zstandard": "0.20.0",
 }
 TRIXIE = {
@@ -36,6 +37,7 @@ TRIXIE = {
     "python3-mdurl": "0.1.2",
     "python3-pygments": "2.18.0",
     "python3-rich": "13.9.4",
+    "python3-yaml": "6.0.2",
     "python3-zstandard": "0.23.0",
 }
 """What two releases of Debian have."""

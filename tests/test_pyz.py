@@ -16,7 +16,7 @@ import zstandard
 from mntscope.cli.parser import COMMANDS
 from tests.release.contents import COMPILED, pure_libraries
 from tests.release.pyz import MAIN
-from tests.support.repository import FIXTURES, ROOT
+from tests.support.repository import DATA, FIXTURES, ROOT
 from tests.support.throwaway import Host
 
 LARGEST = 3_000_000
@@ -35,14 +35,17 @@ ON_CAPTURES = {
     f"audit {RUNC} --format html": (1, "<!DOCTYPE html>"),
     "explain MNT006": (0, "Why it matters"),
     f"predict {SANDBOX} -- mount -t proc proc /proc": (1, "CHANGES THE HOST"),
+    f"preview {DATA}/manifests/csi-node.yaml": (1, "can mount on the host"),
     "completion bash": (0, "complete -o default -F _mntscope mntscope"),
     "--version": (0, "mntscope "),
 }
 """Which exit code, and what is said."""
 
-ON_MACHINES = {"capture", "isolate", "lab", "run", "selftest", "undo"}
+ON_MACHINES = {"capture", "isolate", "lab", "run", "selftest", "undo", "watch"}
 """What needs a kernel."""
 
+WITH_LIBRARIES = {"fleet"}
+"""What needs compiled libraries, and says so."""
 
 PYTHON = [os.path.realpath(sys.executable), "-I", "-S"]
 """The interpreter itself, which knows nothing of a virtual environment; and no site-packages."""
@@ -91,7 +94,7 @@ def test_what_is_left_out_is_compiled() -> None:
 
 
 def test_every_command_is_tried() -> None:
-    assert {line.split()[0] for line in ON_CAPTURES} | ON_MACHINES == {*COMMANDS, "--version"}
+    assert {line.split()[0] for line in ON_CAPTURES} | ON_MACHINES | WITH_LIBRARIES == {*COMMANDS, "--version"}
 
 
 @pytest.mark.parametrize("line", ON_CAPTURES)
@@ -99,6 +102,11 @@ def test_a_command_works_without_anything_installed(pyz: Path, line: str) -> Non
     code, output, complaints = ran(pyz, *line.split())
     assert (code, complaints) == (ON_CAPTURES[line][0], "")
     assert ON_CAPTURES[line][1] in output
+
+
+def test_a_fleet_says_what_it_needs(pyz: Path) -> None:
+    needed = "mntscope: a fleet takes numpy, which this Python does not have; pip install 'mntscope[fleet]'\n"
+    assert ran(pyz, "fleet", "report", "fleet") == (2, "", needed)
 
 
 @pytest.mark.parametrize("word", COMMANDS)

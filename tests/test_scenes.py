@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
+
+import pytest
 
 from tests.support import scenes
 from tests.support.isolating import lines_at
@@ -27,6 +30,19 @@ def test_a_container_on_a_host_without_pids_of_its_own(host: Host, tmp_path: Pat
     with scenes.runc(host, tmp_path, "web", rootfs_propagation="slave") as web:
         assert web.pid == web.inner
         assert web.namespace("mnt") != os.stat(f"/proc/{host.pid}/ns/mnt").st_ino
+
+
+def test_a_run_that_was_interrupted_leaves_no_cgroups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scenes, "CGROUPS", tmp_path)
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    for name in (f"mntscope-{ended.pid}-web", f"mntscope-{os.getpid()}-web", "mntscope-runtimes-1-docker", "other"):
+        (tmp_path / "pids" / name).mkdir(parents=True)
+    (tmp_path / f"mntscope-{ended.pid}-web").mkdir()
+    scenes.remove_cgroups_left_behind()
+    left = {path.name for path in (tmp_path / "pids").iterdir()}
+    assert left == {f"mntscope-{os.getpid()}-web", "mntscope-runtimes-1-docker", "other"}
+    assert not (tmp_path / f"mntscope-{ended.pid}-web").exists()
 
 
 def test_a_sandbox(machine: Host) -> None:

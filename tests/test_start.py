@@ -13,7 +13,7 @@ import pytest
 from mntscope.cli.parser import COMMANDS
 
 # What takes long to load, and the parts of the standard library that do.
-HEAVY = {"dask", "jinja2", "lark", "markdown_it", "numpy", "pandas", "rich", "zstandard"}
+HEAVY = {"dask", "jinja2", "lark", "markdown_it", "numpy", "pandas", "rich", "yaml", "zstandard"}
 DEAR = {
     "ast", "asyncio", "concurrent", "csv", "ctypes", "dataclasses", "difflib", "email", "hashlib", "html", "http",
     "inspect", "json", "logging", "multiprocessing", "pathlib", "random", "secrets", "shutil", "socket", "ssl",

@@ -5,15 +5,24 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
+from mntscope.base.progress import note
 from mntscope.base.records import replace
-from mntscope.cli.output_options import TARGETS, add_against, add_output_options, page, progress, write_output
+from mntscope.cli.output_options import (
+    TARGETS,
+    add_against,
+    add_fail_on,
+    add_output_options,
+    fail_on_of,
+    page,
+    write_output,
+)
 from mntscope.errors import TargetError, UsageError
 from mntscope.graph.severity import SEVERITIES
 
 if TYPE_CHECKING:
-    from mntscope.cli.settings import Settings
     from mntscope.graph import Severity
     from mntscope.output.audit import AuditReport
     from mntscope.rules import Audit, Finding, Rule
@@ -46,11 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_against(parser)
     parser.add_argument("--rule", metavar="RULE", action="append", help="ask this rule only, by id or name; repeatable")
     parser.add_argument("--severity", choices=SEVERITIES, help="report findings at or above this severity only")
-    parser.add_argument(
-        "--fail-on",
-        choices=[*SEVERITIES, "never"],
-        help="the least severity that makes the exit code 1 (default: medium)",
-    )
+    add_fail_on(parser, default=None)
     parser.add_argument("--baseline", metavar="FILE", help="report only what the audit in FILE (its JSON) has not")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--settings", metavar="FILE", help="read the settings from FILE")
@@ -87,13 +92,12 @@ def _told(arguments: argparse.Namespace) -> AuditReport:
     if arguments.baseline is not None:
         settings = with_baseline(settings, arguments.baseline)
     snapshot, labels, subject = _machine(arguments)
-    with progress("asking the rules") as told_of:
-        found = audit(snapshot, rules, settings.policy, progress=told_of)
+    found = audit(snapshot, rules, settings.policy, progress=partial(note, "asking the rules"))
     return AuditReport(
         _reported(found, labels, arguments.severity),
         subject=subject,
         when=datetime.now().astimezone(),
-        fail_on=_fail_on(arguments.fail_on, settings),
+        fail_on=settings.fail_on if arguments.fail_on is None else fail_on_of(arguments),
         settings=settings.file,
     )
 
@@ -107,35 +111,22 @@ def _chosen(rules: tuple[Rule, ...], wanted: Sequence[str] | None) -> tuple[Rule
     return tuple(rule for rule in rules if rule.id in chosen)
 
 
-def _fail_on(asked: str | None, settings: Settings) -> Severity | None:
-    if asked is None:
-        return settings.fail_on
-    return next((severity for severity in SEVERITIES if severity == asked), None)
-
-
 def _machine(arguments: argparse.Namespace) -> tuple[Snapshot, frozenset[str] | None, str]:
     """The machine, the labels of those of its views that are asked about (``None``: all), and what it is called."""
     from mntscope.cli.targets import whole
 
-    words: list[str] = arguments.what
-    files = {arguments.snapshot} - {None}
-    if words and _is_file(words[0]):
-        files.add(words.pop(0))
-    captured = [word for word in words if word.startswith("snapshot:")]
-    files |= {word.removeprefix("snapshot:").rpartition("#")[0] for word in captured}
-    if len(files) > 1 or len(captured) not in (0, len(words)) or (words and _is_file(words[0])):
-        raise UsageError("an audit is of one machine", hint="audit one after the other")
-    file: str | None = next(iter(files), None)
+    words: list[str] = list(arguments.what)
+    file = arguments.snapshot or _file(words)
     if file is not None:
         snapshot = whole(file, arguments.against)
-        labels = [snapshot.view(word.removeprefix(f"snapshot:{file}#")).label for word in words]
+        labels = [_label_in(snapshot, file, word) for word in words]
         subject = os.path.basename(file.rstrip("/"))
     elif words and words[0].startswith("file:"):
         return _tables(arguments, words)
     else:
         snapshot = whole(None, arguments.against)
         labels = [_label(snapshot, word) for word in words]
-        subject = os.uname().nodename
+        subject = snapshot.origin.host_name or os.uname().nodename
     if labels:
         subject = f"{', '.join(words[:3])}{' ..' if len(words) > 3 else ''} of {subject}"
     return snapshot, frozenset(labels) or None, subject
@@ -151,16 +142,49 @@ def _tables(arguments: argparse.Namespace, words: list[str]) -> tuple[Snapshot, 
     return resolved.snapshot, frozenset([resolved.target]), words[0]
 
 
+_ONE_MACHINE = "an audit is of one machine: audit one after the other"
+
+
+def _file(words: list[str]) -> str | None:
+    """The capture that *words* begin with, or are of: a file, which is taken from them, or a view of it."""
+    from mntscope.cli.targets import capture_of
+
+    first = words[0] if words else ""
+    if first.startswith("snapshot:") and not capture_of(first):
+        return first.removeprefix("snapshot:").rpartition("#")[0] or None
+    file = capture_of(first) or (first if first and _is_file(first) else None)
+    if file is not None:
+        del words[0]
+    return file
+
+
+def _label_in(snapshot: Snapshot, file: str, word: str) -> str:
+    """The view of a captured machine that a TARGET names."""
+    from mntscope.cli.targets import view_in
+
+    try:
+        return view_in(snapshot, file, word).label
+    except (TargetError, UsageError) as error:
+        if isinstance(error, TargetError) and not _exists(word):
+            raise
+        raise UsageError(f"{word!r} is no part of {file}", hint=_ONE_MACHINE) from None
+
+
+def _exists(word: str) -> bool:
+    """Whether there is such a file; what it lies on may never answer."""
+    from mntscope.kernel.worker import in_child
+
+    return bool(in_child(lambda: b"yes" if os.path.exists(word) else b"", where=word))
+
+
 def _is_file(word: str) -> bool:
     """Whether a word is a file's name rather than a TARGET."""
     from mntscope.cli.targets import parse_target
-    from mntscope.kernel.worker import in_child
 
     try:
         parse_target(word)
     except UsageError as error:
-        # What it lies on may never answer.
-        if in_child(lambda: b"yes" if os.path.exists(word) else b"", where=word):
+        if _exists(word):
             return True
         raise UsageError(f"{word!r} is no file that is here, and no TARGET", hint=error.hint) from None
     return False
@@ -168,23 +192,12 @@ def _is_file(word: str) -> bool:
 
 def _label(snapshot: Snapshot, word: str) -> str:
     """The view of the running machine that a TARGET names."""
-    from mntscope.cli.targets import parse_target
+    from mntscope.cli.targets import live_label, parse_target
 
     name = parse_target(word)
     if not name.live:
-        raise UsageError(f"{word!r} is no part of this machine", hint="audit one machine at a time")
-    if name.kind == "host":
-        return snapshot.host_label
-    if name.kind == "process":
-        return snapshot.view(name.pid).label
-    try:
-        inode = os.stat(name.path).st_ino
-    except OSError as error:
-        raise TargetError(f"cannot read: {error.strerror}", where=name.path) from error
-    for view in snapshot.views:
-        if view.namespace.inode == inode:
-            return view.label
-    raise TargetError("it is no mount namespace that the capture found", where=name.path)
+        raise UsageError(f"{word!r} is no part of this machine", hint=_ONE_MACHINE)
+    return snapshot.host_label if name.kind == "host" else live_label(snapshot, name)
 
 
 def _reported(found: Audit, labels: frozenset[str] | None, severity: Severity | None) -> Audit:

@@ -48,7 +48,9 @@ _SPECIAL = {"'": frozenset("'"), '"': frozenset('"$`\\!')}
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("shell", metavar="SHELL", choices=tuple(SCRIPTS), help="bash, zsh or fish")
-    parser.add_argument("words", metavar="WORD", nargs="*", help="what the script asks about: words typed so far")
+    parser.add_argument(
+        "words", metavar="WORD", nargs="*", default=[], help="what the script asks about: words typed so far"
+    )
     parser.epilog = """\
 Without words it prints the script that a shell reads at its start:
   eval "$(mntscope completion bash)"    in ~/.bashrc; the same with zsh in ~/.zshrc, after compinit

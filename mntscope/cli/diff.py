@@ -8,8 +8,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from mntscope.base.records import NamedTuple
-from mntscope.cli.output_options import TARGETS, add_against, add_output_options, page, write_output
-from mntscope.cli.targets import is_target
+from mntscope.cli.output_options import TARGETS, add_against, add_output_options, add_snapshot, page, write_output
+from mntscope.cli.targets import is_target, refuse_path_first
 from mntscope.errors import UsageError
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         help="ask about this path only, as the target sees it; or a later capture of the same machine",
     )
+    add_snapshot(parser, target=True)
     add_against(parser)
     parser.add_argument("--all", action="store_true", help="show long lists in full")
     add_output_options(parser, FORMATS)
@@ -51,7 +52,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Read both views, or both captures, compare them, and say so."""
-    if captures := _captures(arguments.target, arguments.path):
+    captures = _captures(arguments.target, arguments.path) if arguments.snapshot is None else None
+    if captures:
         return _before_and_after(arguments, *captures)
     from mntscope.output.diff import FORMATS as WRITERS
 
@@ -67,13 +69,14 @@ def result(arguments: argparse.Namespace) -> Diff:
     from mntscope.cli.targets import resolve
 
     _refuse_no_path(arguments.target, arguments.path)
-    resolved = resolve(arguments.target, arguments.against)
+    resolved = resolve(arguments.target, arguments.against, file=arguments.snapshot)
     found = diff(resolved.snapshot, _as_asked(resolved, arguments.target), arguments.path)
     return replace(found, not_seen=(*resolved.snapshot.not_seen, *found.not_seen))
 
 
 def _refuse_no_path(target: str, path: str | None) -> None:
     """Refuse a second word that is no absolute path, before anything is read."""
+    refuse_path_first("diff", target, [path] if path else [])
     if path is None or path.startswith("/"):
         return
     if is_target(path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from mntscope.cli.output_options import TARGETS, add_against, add_output_options, page, write_output
+from mntscope.cli.output_options import TARGETS, add_against, add_output_options, add_snapshot, page, write_output
 from mntscope.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--path", metavar="PATH", help="only the group of the mount that contains PATH of TARGET (default: the host)"
     )
     parser.add_argument("--all", action="store_true", help="everything, one by one: within one namespace too")
-    parser.add_argument("--snapshot", metavar="FILE", help="a captured snapshot or sosreport, not this machine")
+    add_snapshot(parser, target=True)
     add_against(parser)
     add_output_options(parser, FORMATS)
     parser.epilog = f"{_NOTES}\n{TARGETS}\nExit codes: 0 drawn, 2 trouble"
@@ -51,27 +51,25 @@ def run(arguments: argparse.Namespace) -> int:
 
 def result(arguments: argparse.Namespace) -> Sharing:
     """What there is to draw."""
-    from mntscope.cli.targets import resolve, whole
+    from mntscope.cli.targets import capture_of, of_one, whole
     from mntscope.output import graph
 
     if arguments.group is not None and (arguments.target or arguments.path):
         raise UsageError("--group names a peer group of the whole machine", hint="leave out TARGET and --path")
-    if arguments.snapshot is not None or arguments.target is None:
-        snapshot = whole(arguments.snapshot, arguments.against)
-        label = snapshot.host_label if arguments.target in (None, "host") else snapshot.view(arguments.target).label
+    file, target = arguments.snapshot, arguments.target
+    if file is None and target is not None and (capture := capture_of(target)):
+        file, target = capture, None
+    if target is None:
+        snapshot = whole(file, arguments.against)
+        label = snapshot.host_label
     else:
-        against = arguments.against
-        if arguments.target.startswith("file:") and against == "host":
-            # Another machine's, perhaps: its peer groups are not to be mixed up with those of this one.
-            against = arguments.target
-        resolved = resolve(arguments.target, against, everything=True)
-        snapshot, label = resolved.snapshot, resolved.target
+        snapshot, label = of_one(target, arguments.against, file)
     everything = arguments.all
     if arguments.group is not None:
         return graph.of_group(snapshot, arguments.group, everything=everything)
     if arguments.path is not None:
         return graph.of_path(snapshot, label, arguments.path, everything=everything)
-    if arguments.target is not None:
+    if target is not None:
         return graph.of_view(snapshot, label, everything=everything)
     return graph.whole(snapshot, everything=everything)
 

@@ -9,8 +9,9 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
+from mntscope.base.progress import note
 from mntscope.base.records import NamedTuple, replace
-from mntscope.cli.output_options import TARGETS, add_against, add_output_options, page, write_output
+from mntscope.cli.output_options import TARGETS, add_against, add_output_options, add_snapshot, page, write_output
 from mntscope.errors import AccessError, MntscopeError, NoAnswerError, TargetError
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ FORMATS = ("table", "json", "markdown", "html")
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("what", metavar="WHAT", nargs="?", help="a path, a device or a mount ID")
-    parser.add_argument("--snapshot", metavar="FILE", help="a captured snapshot or sosreport, not the running machine")
+    add_snapshot(parser)
     add_against(parser)
     parser.add_argument("--all", action="store_true", help="show long lists in full")
     add_output_options(parser, FORMATS)
@@ -67,6 +68,7 @@ def result(arguments: argparse.Namespace) -> Holders:
     from mntscope.cli.targets import whole
 
     snapshot = whole(arguments.snapshot, arguments.against)
+    note("looking at what processes have open" if arguments.snapshot is None else "")
     if arguments.snapshot:
         return holders(snapshot, arguments.what) if arguments.what else given_back(snapshot)
     from mntscope.live.block_devices import kernel_files

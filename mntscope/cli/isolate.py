@@ -48,7 +48,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--type",
         dest="kind",
         choices=["private", "slave"],
-        help="what the mount becomes (default: private for kernel filesystems, else slave: the host's umounts arrive)",
+        help="what the mount becomes (default: private for kernel filesystems, else slave: the host's umounts arrive); "
+        "private: nothing arrives any more, so that slaves, which send nothing, are changed, too",
     )
     parser.add_argument("--recursive", action="store_true", help="also what is mounted below it")
     parser.add_argument("--dry-run", action="store_true", help="show the plan, and change nothing")
@@ -113,15 +114,18 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _target(arguments: argparse.Namespace) -> int | str:
     """A pid, or the path of a namespace file."""
-    from mntscope.cli.targets import parse_target
+    from mntscope.cli.targets import parse_target, refuse_path_first
 
+    refuse_path_first("isolate", arguments.target, arguments.paths)
     other = UsageError(
         f"{arguments.target!r} cannot be isolated",
-        hint="give a process (1234, self, container:NAME) or a namespace (ns:PATH)",
+        hint="give a process (1234, self, container:NAME) or a namespace (ns:PATH) of this machine",
     )
     try:
         name = parse_target(arguments.target)
     except UsageError as error:
+        if error.hint.startswith("did you mean"):
+            raise
         raise other from error
     if name.kind == "process":
         return name.pid

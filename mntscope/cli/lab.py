@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shlex
 import subprocess
 import sys
+from errno import EACCES, ENOENT
+from shutil import which
 
 from mntscope.base.records import replace
 from mntscope.cli.output_options import add_output_options, page, write_output
@@ -56,6 +59,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Tell the story; keep the last scene where asked to."""
+    if arguments.command and which(arguments.command[0]) is None:
+        # Before the story, not after it.
+        raise _cannot_run(arguments.command[0], EACCES if os.path.exists(arguments.command[0]) else ENOENT)
     chosen = [ACTS[number - 1] for number in arguments.acts or ()]
     story = tell(chosen or ACTS)
     if not (arguments.keep or arguments.command):
@@ -79,11 +85,15 @@ def _report(story: Story, arguments: argparse.Namespace) -> int:
     return 1 if any(run.surprises for run in story.runs) else 0
 
 
+def _cannot_run(program: str, number: int) -> UsageError:
+    return UsageError(f"cannot run {program!r}: {os.strerror(number)}")
+
+
 def _exit_code_of(command: list[str]) -> int:
     try:
         status = subprocess.run(command, check=False).returncode
     except OSError as error:
-        raise UsageError(f"cannot run {command[0]!r}: {error.strerror}") from error
+        raise _cannot_run(command[0], error.errno or ENOENT) from error
     # As a shell has it, where a signal ended the command.
     return status if status >= 0 else 128 - status
 

@@ -7,11 +7,14 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 from mntscope.base import signals
+from mntscope.base.suggestion import did_you_mean
 from mntscope.cli.output_options import TARGETS, write_standard_output
-from mntscope.cli.parser import COMMANDS, Help, Parser, command_parser, commands_text, examples, near, parse
+from mntscope.cli.parser import COMMANDS, Help, Parser, command_parser, commands_text, examples, parse
+from mntscope.cli.progress import shown
+from mntscope.cli.targets import is_target
 from mntscope.errors import MntscopeError, ParseError, UsageError
 from mntscope.output.escape import visible
 
@@ -29,6 +32,10 @@ Exit codes:
   2  trouble: bad input, no permission, a process that is gone; one line on standard error says what to do
   130, 143  interrupted (SIGINT), or told to end (SIGTERM); nothing is left half done
 """
+
+
+WITH_A_PROGRAM = ("run", "lab")
+"""The commands that give the terminal to another program: they show no progress."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -92,7 +99,7 @@ def _outcome(argv: list[str]) -> int:
 def _run(argv: list[str]) -> int:
     start = next((index for index, word in enumerate(argv) if not word.startswith("-")), len(argv))
     try:
-        if start and overview().parse_args(argv[:start]).version:
+        if start and _before_command(argv, start).version:
             return _show_version()
         if start == len(argv):
             write_standard_output(f"{OVERVIEW}\n\n{commands_text()}")
@@ -104,24 +111,43 @@ def _run(argv: list[str]) -> int:
                 overview().print_help()
                 return 0
         if name not in COMMANDS:
-            raise UsageError(
-                f"no command {name!r}", hint=near(name, [*COMMANDS, "help"]) or f"there are {', '.join(COMMANDS)}"
-            )
+            raise UsageError(f"no command {name!r}", hint=_command_meant(name, argv))
         arguments = parse(command_parser(name), rest)
-    except SystemExit as shown:
+        arguments.command_line = ("mntscope", name, *rest)
+    except SystemExit as ended:
         # --help has been printed.
-        return int(shown.code or 0)
-    code: int = arguments.run(arguments)
+        return int(ended.code or 0)
+    with nullcontext() if name in WITH_A_PROGRAM else shown(f"mntscope {name}"):
+        code: int = arguments.run(arguments)
     if sys.stdout is not None:
         write_standard_output("")
     return code
 
 
-def _show_version() -> int:
-    # Looked up only here: importlib.metadata takes longer to import than the rest of the program.
-    from importlib.metadata import version
+def _before_command(argv: list[str], start: int) -> argparse.Namespace:
+    try:
+        return overview().parse_args(argv[:start])
+    except UsageError as error:
+        if any(word in COMMANDS for word in argv[start:]):
+            raise UsageError(error.what, hint=_command_meant("", argv)) from None
+        raise
 
-    write_standard_output(f"mntscope {version('mntscope')}\n")
+
+def _command_meant(word: str, argv: Sequence[str]) -> str:
+    """What to write in place of *argv*, where a *word* is that is no command."""
+    command = next((each for each in argv if each in COMMANDS), None)
+    if command is not None and argv[0] != "help":
+        others = [each for each in argv if each != command]
+        return f"the command comes first: mntscope {command} {' '.join(others)}"
+    if is_target(word):
+        return f"a command comes first, as in mntscope diff {word}"
+    return did_you_mean(word, [*COMMANDS, "help"]) or f"there are {', '.join(COMMANDS)}"
+
+
+def _show_version() -> int:
+    from mntscope.base.own_version import own_version
+
+    write_standard_output(f"mntscope {own_version()}\n")
     return 0
 
 

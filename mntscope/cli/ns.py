@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from mntscope.base.records import replace
 from mntscope.cli.output_options import (
     TARGETS,
     add_against,
     add_output_options,
+    add_snapshot,
     add_table_options,
     columns_of,
     page,
@@ -36,7 +36,8 @@ Columns:
   SHARED      in how many peer groups both it and the host have mounts
   VERDICT     leaks: what it mounts or unmounts reaches the host; receives: the host's reaches it; isolated: neither
   WORST-LEAK  how bad, and where in the namespace; `mntscope diff` says more
-  LABEL ID USER-NAMESPACE OWNER POD LEAKS-OUT LEAKS-IN   where they are asked for
+  LABEL       of a capture: what stands behind the # of snapshot:FILE#LABEL, as any of the names here may
+  ID USER-NAMESPACE OWNER POD LEAKS-OUT LEAKS-IN   where they are asked for
 """
 
 FORMATS = ("table", "json", "csv", "markdown", "html")
@@ -44,7 +45,7 @@ FORMATS = ("table", "json", "csv", "markdown", "html")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("--snapshot", metavar="FILE", help="a captured snapshot or sosreport, not the running machine")
+    add_snapshot(parser)
     add_against(parser)
     add_table_options(parser)
     parser.add_argument("--all", action="store_true", help="show long lists in full")
@@ -56,9 +57,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Read every mount namespace, compare each with the host's, and list them."""
     from mntscope.output import namespaces as output
 
-    columns = columns_of(arguments, output.NAMES, output.USUAL)
-    on = replace(page(arguments), columns=columns or ())
-    write_output(arguments, output.FORMATS[arguments.format](result(arguments), on))
+    usual = output.USUAL if arguments.snapshot is None else output.OF_CAPTURES
+    columns = columns_of(arguments, output.NAMES, usual)
+    write_output(arguments, output.FORMATS[arguments.format](result(arguments), page(arguments, columns)))
     return 0
 
 

@@ -6,16 +6,21 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from mntscope.base.progress import note
+from mntscope.base.suggestion import did_you_mean
+from mntscope.cli.progress import hide
 from mntscope.errors import AccessError, UsageError
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from mntscope.graph.severity import Severity
+    from mntscope.output.writers.page import Made, Page
 
-    from mntscope.output.writers.page import Page
+FILED = ("markdown", "html")
+"""The formats of documents that are filed, and say how they came to be."""
 
 TARGETS = """\
 A TARGET is one of
@@ -25,7 +30,8 @@ A TARGET is one of
   file:PATH            a mountinfo text; file:- is standard input
   snapshot:PATH#LABEL  a view of a captured snapshot or sosreport
   container:NAME       a container, by name or id
-  web                  whatever mntscope calls it: web (docker), web.service, an inode, mnt:[4026532568]
+  web                  whatever mntscope calls it: web (docker), web.service, an inode, mnt:[4026532568];
+                       of a capture behind the #, or with --snapshot
 """
 
 
@@ -66,8 +72,8 @@ def add_table_options(parser: argparse.ArgumentParser, note: str = "") -> None:
     )
 
 
-def columns_of(arguments: argparse.Namespace, known: Iterable[str], usual: Iterable[str]) -> tuple[str, ...] | None:
-    """The columns that ``--columns`` asks for; ``None`` where it asks for none.
+def columns_of(arguments: argparse.Namespace, known: Iterable[str], usual: Iterable[str]) -> tuple[str, ...]:
+    """The columns that ``--columns`` asks for; empty where it asks for none.
 
     :raises UsageError: there is no such column.
     """
@@ -75,9 +81,10 @@ def columns_of(arguments: argparse.Namespace, known: Iterable[str], usual: Itera
 
     known = list(known)
     try:
-        return columns_chosen(arguments.columns or "", known, usual) or None
+        return columns_chosen(arguments.columns or "", known, usual)
     except KeyError as error:
-        raise UsageError(f"no column {error.args[0]!r}", hint=f"there are {', '.join(known)}") from None
+        hint = did_you_mean(error.args[0], known) or f"there are {', '.join(known)}"
+        raise UsageError(f"no column {error.args[0]!r}", hint=hint) from None
 
 
 def add_against(parser: argparse.ArgumentParser) -> None:
@@ -87,41 +94,43 @@ def add_against(parser: argparse.ArgumentParser) -> None:
     )
 
 
-@contextmanager
-def progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """What to call with how much is done, and of how much: a bar on the terminal once it takes more than a moment."""
-    bar: Progress | None = None
-    started = time.monotonic()
+def add_fail_on(parser: argparse.ArgumentParser, default: str | None = "medium") -> None:
+    """``--fail-on SEVERITY``; where *default* is none, something else says what it is unless it is said."""
+    # Where only few commands need it: it takes a moment to load.
+    from mntscope.graph.severity import SEVERITIES
 
-    def show(done: int, total: int) -> None:
-        nonlocal bar
-        if bar is None and time.monotonic() - started > 0.5 and sys.stderr is not None and sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-            columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn()
-            bar = Progress(*columns, console=Console(stderr=True, force_jupyter=False), transient=True)
-            bar.add_task(what)
-            bar.start()
-        if bar is not None:
-            bar.update(bar.task_ids[0], completed=done, total=total)
-
-    try:
-        yield show
-    finally:
-        if bar is not None:
-            bar.stop()
+    parser.add_argument(
+        "--fail-on",
+        choices=[*SEVERITIES, "never"],
+        default=default,
+        help="the least severity that makes the exit code 1 (default: medium)",
+    )
 
 
-def page(arguments: argparse.Namespace) -> Page:
-    """The page the report will be read on: the terminal, or plain text for a file or a pipe."""
+def fail_on_of(arguments: argparse.Namespace) -> Severity | None:
+    """What ``--fail-on`` says; ``None``: never."""
+    from mntscope.graph.severity import SEVERITIES
+
+    return next((severity for severity in SEVERITIES if severity == arguments.fail_on), None)
+
+
+def add_snapshot(parser: argparse.ArgumentParser, *, target: bool = False) -> None:
+    """``--snapshot FILE``; whether TARGET then is a view of it."""
+    of_it = "of this snapshot or sosreport; TARGET is a view of it"
+    whole = "a captured snapshot or sosreport, not the running machine"
+    parser.add_argument("--snapshot", metavar="FILE", help=of_it if target else whole)
+
+
+def page(arguments: argparse.Namespace, columns: tuple[str, ...] = ()) -> Page:
+    """The page the report will be read on: the terminal, or plain text for a file or a pipe. *columns* are chosen."""
     from mntscope.output.writers.page import Page
 
-    terminal = _to_standard_output(arguments) and sys.stdout is not None and sys.stdout.isatty()
+    note("writing the report")
+    terminal = to_standard_output(arguments) and sys.stdout is not None and sys.stdout.isatty()
     no_headings = bool(getattr(arguments, "noheadings", False))
     colour = _coloured(getattr(arguments, "color", "auto"), terminal=terminal)
     return Page(
-        width=columns(otherwise=100),
+        width=terminal_width(otherwise=100),
         # Where there is colour, it ends on a terminal, if only behind a pager.
         terminal=terminal or colour,
         colour=colour,
@@ -129,8 +138,29 @@ def page(arguments: argparse.Namespace) -> Page:
         everything=bool(getattr(arguments, "all", False)),
         rows="raw" if getattr(arguments, "raw", False) else "aligned" if no_headings else "",
         headings=not no_headings,
+        columns=columns,
+        labels=getattr(arguments, "snapshot", None) is not None,
         exact=bool(getattr(arguments, "csv_exact", False)),
+        made=_made(arguments) if arguments.format in FILED else None,
     )
+
+
+def _made(arguments: argparse.Namespace) -> Made | None:
+    """How the document comes to be; ``None`` where it was asked for by no command line."""
+    words: tuple[str, ...] | None = getattr(arguments, "command_line", None)
+    if words is None:
+        return None
+    from mntscope.base.redaction import redact
+    from mntscope.model import Origin
+    from mntscope.output.head import this_machine
+    from mntscope.output.shell import shell
+    from mntscope.output.writers.page import Made
+
+    system = os.uname()
+    here = Origin(host_name=system.nodename or None, time=int(time.time()))
+    # Passwords may be in the options of a mount command that was asked about.
+    told = [redact(os.fsencode(word)) for word in words]
+    return Made(shell(tuple(map(os.fsdecode, told))), this_machine(here, system.release, system.version))
 
 
 def _coloured(wanted: str, *, terminal: bool) -> bool:
@@ -148,7 +178,7 @@ def _ascii_alone() -> bool:
     return locale in ("C", "POSIX")
 
 
-def columns(otherwise: int) -> int:
+def terminal_width(otherwise: int) -> int:
     """How wide the terminal is, or as COLUMNS says; *otherwise* where there is neither.
 
     As shutil.get_terminal_size has it, which takes longer to import than all of this file.
@@ -168,7 +198,7 @@ def write_output(arguments: argparse.Namespace, text: str) -> None:
     :raises AccessError: it cannot be written there.
     :raises RefusedError: somebody else has put there what is there.
     """
-    if _to_standard_output(arguments):
+    if to_standard_output(arguments):
         write_standard_output(text)
     else:
         from mntscope.cli.files import write
@@ -184,12 +214,21 @@ def write_standard_output(text: str) -> None:
     :raises AccessError: it cannot be written.
     :raises BrokenPipeError: nobody reads any more.
     """
+    if sys.stdout is not None and sys.stdout.isatty():
+        write_standard_bytes(text.encode(sys.stdout.encoding, "backslashreplace"))
+    else:
+        write_standard_bytes(text.encode("utf-8", "surrogateescape"))
+
+
+def write_standard_bytes(data: bytes) -> None:
+    """Write *data*, and what is still buffered, to standard output now.
+
+    :raises AccessError: it cannot be written.
+    :raises BrokenPipeError: nobody reads any more.
+    """
     if sys.stdout is None:
         raise AccessError("cannot write: it is closed", where="standard output")
-    if sys.stdout.isatty():
-        data = text.encode(sys.stdout.encoding, "backslashreplace")
-    else:
-        data = text.encode("utf-8", "surrogateescape")
+    hide()
     try:
         sys.stdout.flush()
         sys.stdout.buffer.write(data)
@@ -202,5 +241,6 @@ def write_standard_output(text: str) -> None:
         raise AccessError(f"cannot write: {error.strerror}", where="standard output") from error
 
 
-def _to_standard_output(arguments: argparse.Namespace) -> bool:
+def to_standard_output(arguments: argparse.Namespace) -> bool:
+    """Whether ``-o`` says, or does not say otherwise, that it goes to standard output."""
     return arguments.output in (None, "-", "/dev/stdout")

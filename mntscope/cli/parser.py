@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import NoReturn
 
-from mntscope.cli.output_options import columns, write_standard_output
+from mntscope.base.suggestion import did_you_mean
+from mntscope.cli.output_options import terminal_width, write_standard_output
 from mntscope.errors import UsageError
 
 GROUPS = {
@@ -19,9 +21,11 @@ GROUPS = {
         "holders": "who still has a filesystem mounted, how it got there, and what frees it",
         "audit": "is this machine sound? findings, with evidence and remedy",
         "explain": "what a rule looks for, why it matters, and what to do about it",
+        "watch": "what is mounted and unmounted, by whom, and where it goes, as it happens",
     },
     "Foresee": {
         "predict": "what the kernel will do, in every namespace, if a command runs there",
+        "preview": "what containers would mount, receive and pin, before they start",
     },
     "Change": {
         "isolate": "stop what is mounted at a path from reaching other namespaces: verified, and undoable",
@@ -30,6 +34,9 @@ GROUPS = {
     },
     "Keep": {
         "capture": "write what can be seen of this machine to a snapshot file",
+    },
+    "Many hosts": {
+        "fleet": "snapshots of many hosts as one data set: what is found on how many, what is odd or has changed",
     },
     "Learn, and try": {
         "lab": "the whole story of a leaking mount on this kernel, act by act, harmlessly",
@@ -52,35 +59,41 @@ def commands_text() -> str:
     return "\n".join((*groups, "mntscope help COMMAND says more.\n"))
 
 
-def near(word: str, known: Iterable[str]) -> str:
-    """``did you mean diff?``; empty where nothing known is like *word*."""
-    import difflib
-
-    names = list(known)
-    found = difflib.get_close_matches(word, names, n=1, cutoff=0.7)
-    found = found or [name for name in names if len(word) > 2 and word in name]
-    return f"did you mean {found[0]}?" if found else ""
-
-
 class Help(argparse.RawDescriptionHelpFormatter):
     """As wide as the terminal. argparse would import shutil to find out, for each option of a command."""
 
     def __init__(self, prog: str) -> None:
-        super().__init__(prog, width=columns(otherwise=80) - 2)
+        super().__init__(prog, width=terminal_width(otherwise=80) - 2)
 
 
 class Parser(argparse.ArgumentParser):
     """Reports what it does not understand as one line, like every other error."""
 
+    example = ""
+    """A command line as it should be."""
+
     def error(self, message: str) -> NoReturn:
         """Where argparse would print its usage and exit."""
+        if wrong := re.fullmatch(r"(argument [^ ]+: invalid choice: (.*)) \(choose from (.*)\)", message, re.DOTALL):
+            what, given, choices = wrong.groups()
+            known = choices.replace("'", "").split(", ")
+            raise UsageError(what, hint=did_you_mean(given.strip("'"), known) or f"choose of {', '.join(known)}")
+        raise UsageError(message, hint=self._meant(message) or f"try {self.prog} --help")
+
+    def _meant(self, message: str) -> str:
+        """What to write instead, as far as that can be told."""
+        if message.startswith("the following arguments are required"):
+            return f"as in {self.example}; {self.prog} --help says more" if self.example else ""
         unknown = message.removeprefix("unrecognized arguments: ")
         if unknown == message:
-            raise UsageError(message, hint=f"try {self.prog} --help")
+            return ""
         word = next((word for word in unknown.split() if word.startswith("-")), unknown).partition("=")[0]
-        options = [option for action in self._actions for option in action.option_strings]
-        hint = near(word, options) if word.startswith("--") else ""
-        raise UsageError(message, hint=hint or f"try {self.prog} --help")
+        choices = {option: action.choices or () for action in self._actions for option in action.option_strings}
+        if word.startswith("-"):
+            return did_you_mean(word, choices) if word.startswith("--") else ""
+        if word in choices.get("--format", ()):
+            return f"did you mean --format {word}?"
+        return f"did you mean --snapshot {word}?" if "--snapshot" in choices and "." in word else ""
 
     def print_help(self, file: object = None) -> None:  # noqa: ARG002
         """Where argparse would ignore that it cannot be written."""
@@ -99,6 +112,7 @@ def command_parser(name: str) -> argparse.ArgumentParser:
     )
     module.configure(parser)
     parser.epilog = "\n\n".join(text.strip("\n") for text in (parser.epilog, examples(module.EXAMPLES)) if text)
+    parser.example = next((line for line, _ in module.EXAMPLES), "")
     parser.set_defaults(run=module.run)
     return parser
 

@@ -9,7 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mntscope.base.records import replace
-from mntscope.cli.output_options import TARGETS, add_against, add_output_options, page, write_output
+from mntscope.cli.output_options import TARGETS, add_against, add_output_options, add_snapshot, page, write_output
+from mntscope.cli.targets import pid_of
 from mntscope.errors import AccessError, NoAnswerError, UsageError
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     # As with subcommands, all that follows the first word is the command's: its -o is not ours.
     parser.add_argument("command", metavar="COMMAND", nargs=argparse.PARSER, help="what would be run there")
+    add_snapshot(parser, target=True)
     add_against(parser)
     parser.add_argument(
         "--util-linux",
@@ -65,11 +67,9 @@ _PROGRAMS = ("mount", "umount", "unshare", "nsenter", "pivot_root", "chroot", "s
 
 def _no_program(target: str) -> str:
     """The word itself, unless it is the command, before which it is said where that would run."""
-    if target.rpartition("/")[2] in _PROGRAMS:
-        raise UsageError(
-            f"{target!r} is no TARGET",
-            hint=f"say where it would run: mntscope predict self -- {target} ..",
-        )
+    if (words := target.split()) and words[0].rpartition("/")[2] in _PROGRAMS:
+        shown = f'"{target}"' if words[1:] else f"{target} .."
+        raise UsageError(f"{target!r} is no TARGET", hint=f"say where it would run: mntscope predict self -- {shown}")
     return target
 
 
@@ -89,13 +89,13 @@ def result(arguments: argparse.Namespace) -> Prediction:
 
     words = arguments.command[1:] if arguments.command[0] == "--" else arguments.command
     command = words[0] if len(words) == 1 else shlex.join(words)
-    resolved = resolve(arguments.target, arguments.against, everything=True)
+    resolved = resolve(arguments.target, arguments.against, everything=True, file=arguments.snapshot)
     # A pid says more than the view of its namespace: in which PID namespace it lives, whose processes proc will show.
-    asked = arguments.target if arguments.target.isdecimal() else resolved.target
+    asked = resolved.target if pid_of(arguments.target) is None else arguments.target
     snapshot = resolved.snapshot
     if arguments.kernel is not None:
         snapshot = replace(snapshot, kernel=_release(arguments.kernel), kernel_version=None)
-    follow = _links_of(resolved, arguments.target)
+    follow = _links_of(resolved, arguments.target) if arguments.snapshot is None else None
     here = _directory_of(arguments.target) if follow else None
     program = _program(arguments.util_linux) if arguments.util_linux is not None else None
     if program is None and follow:
@@ -131,7 +131,8 @@ def _directory_of(target: str) -> str | None:
     """Where the process is that was asked for: paths that are not absolute begin there."""
     from mntscope.live.paths import working_directory
 
-    return working_directory(int(target)) if target.isdecimal() else None
+    pid = pid_of(target)
+    return None if pid is None else working_directory(pid)
 
 
 def _links_of(resolved: Resolved, target: str) -> Callable[[str], str | None] | None:
@@ -141,7 +142,7 @@ def _links_of(resolved: Resolved, target: str) -> Callable[[str], str | None] | 
     process = resolved.snapshot.view(resolved.target).process
     if process is None or target.startswith(("file:", "snapshot:", "ns:")):
         return None
-    follow = partial(real_path, int(target) if target.isdecimal() else process.pid)
+    follow = partial(real_path, pid_of(target) or process.pid)
     try:
         follow("/")
     except (AccessError, NoAnswerError):

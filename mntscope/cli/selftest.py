@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from datetime import date
+from functools import partial
 from pathlib import Path
 
+from mntscope.base.progress import note
 from mntscope.cli.output_options import add_output_options, page, write_output
 from mntscope.errors import UsageError
 from mntscope.output.selftest import FORMATS
-from mntscope.selftest.run import Progress
 
 HELP = "compare predictions with this kernel, in throwaway namespaces"
 
@@ -66,14 +64,13 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.replay and given:
         raise UsageError(f"--{given[0]} is for a run on this kernel", hint="leave it out, or leave out --replay")
     if arguments.replay:
-        with _progress(None) as progress:
-            tally = run_recorded(arguments.replay, progress=progress)
+        tally = run_recorded(arguments.replay, progress=partial(note, "replaying operations"))
     else:
         operations = arguments.operations or OPERATIONS
         seed = int(f"{date.today():%Y%m%d}") if arguments.seed is None else arguments.seed  # noqa: DTZ011
         recording = TraceWriter(arguments.record) if arguments.record else nullcontext()
-        with recording as record, _progress(operations) as progress:
-            tally = run_live(operations, seed, record=record, progress=progress)
+        with recording as record:
+            tally = run_live(operations, seed, record=record, progress=partial(_done, operations))
     write_output(arguments, FORMATS[arguments.format](tally, page(arguments)))
     return 1 if tally.results["wrong"] else 0
 
@@ -95,27 +92,5 @@ def _count(text: str) -> int:
     return int(text)
 
 
-@contextmanager
-def _progress(total: int | None) -> Iterator[Progress]:
-    """A progress bar on the terminal, of *total* operations where known; nothing where there is no terminal."""
-    if sys.stderr is None or not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    columns = (TextColumn("operations"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    # Refreshed by hand: a thread that refreshes would be in the way of forking.
-    with Bar(*columns, console=Console(stderr=True, force_jupyter=False), auto_refresh=False, transient=True) as bar:
-        task = bar.add_task("operations", total=total)
-        drawn = 0.0
-
-        def show(done: int) -> None:
-            nonlocal drawn
-            now = time.monotonic()
-            if now - drawn > 0.1:
-                drawn = now
-                bar.update(task, completed=done, refresh=True)
-
-        yield show
+def _done(operations: int, done: int) -> None:
+    note("operations", done, operations)

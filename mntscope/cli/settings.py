@@ -27,6 +27,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any, TypeVar
 
+from mntscope.base.suggestion import did_you_mean
 from mntscope.cli.files import read, read_own
 from mntscope.errors import NoAnswerError, RefusedError, UsageError
 from mntscope.graph import Severity
@@ -156,10 +157,7 @@ class _Reader:
     def only(self, table: Mapping[str, Any], at: str, keys: tuple[str, ...]) -> None:
         for key in table:
             if key not in keys:
-                from difflib import get_close_matches
-
-                near = get_close_matches(key, keys, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(keys)}"
+                hint = did_you_mean(key, keys) or f"there are {', '.join(keys)}"
                 raise UsageError(f"no setting {f'{at}.{key}' if at else key!r}", where=self.file, hint=hint)
 
     def table(self, value: Any, at: str) -> dict[str, Any]:

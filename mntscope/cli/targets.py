@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Literal
 
+from mntscope.base.progress import note, reading_namespaces
 from mntscope.base.records import NamedTuple, replace
 from mntscope.errors import MntscopeError, TargetError, UsageError
+from mntscope.graph.called import labels_text
 from mntscope.graph.names import THE_HOST
-from mntscope.model import Problem
+from mntscope.model import Problem, View
 from mntscope.snapshot import Snapshot
 
 _FORMS = "a pid, self, host, ns:PATH, file:PATH, snapshot:PATH#LABEL, container:NAME, or a name that mntscope prints"
@@ -45,21 +48,27 @@ class Name(NamedTuple):
         return self.kind in ("process", "host", "ns")
 
 
-def resolve(target: str, against: str = "host", *, everything: bool = False) -> Resolved:
+def resolve(target: str, against: str = "host", *, everything: bool = False, file: str | None = None) -> Resolved:
     """A snapshot that holds the view *target* names, and as its host the view *against* names.
 
     A view of a captured snapshot is compared with that snapshot's host, unless *against* says otherwise. Of the
     running machine only the two are read; all other mount namespaces are read as well with *everything*, or where
-    a mount of the two has a master that neither shows, so that no chain through a third namespace is missed.
+    a mount of the two has a master that neither shows, so that no chain through a third namespace is missed. With
+    *file* both are views of this captured snapshot (:func:`view_in`).
 
     :raises UsageError: a word that is no TARGET.
     :raises TargetError: it names nothing, or something that went away.
     :raises AccessError: it may not be read.
     :raises ParseError: a file that is no mount table.
     """
+    if file is not None:
+        snapshot = whole(file, against)
+        return Resolved(snapshot, view_in(snapshot, file, target).label)
     wanted, host = parse_target(target), parse_target(against)
     if wanted.kind == "snapshot" and against == "host":
         host = wanted._replace(label="")
+    if wanted.kind == "snapshot" and not wanted.label:
+        raise _no_view(wanted)
     sources = _Sources((wanted, host), everything=everything)
     world, host_label = sources.find(host)
     world = replace(world, host_label=host_label)
@@ -73,7 +82,7 @@ def whole(file: str | None, against: str = "host") -> Snapshot:
     """Everything that is known of a machine: the running one, every mount namespace of it, or the one in *file*.
 
     *file* is a snapshot file, a sosreport or a directory of tables. *against* names who plays the host: a TARGET of the
-    running machine; of a file a view of it (``4711``, ``snapshot:FILE#4711``), by default the one recorded as the host.
+    running machine; of a file a view of it (:func:`view_in`), by default the one recorded as the host.
 
     :raises MntscopeError: as :func:`resolve`.
     """
@@ -85,9 +94,55 @@ def whole(file: str | None, against: str = "host") -> Snapshot:
         return resolve(against, against, everything=True).snapshot
     from mntscope.archive import load
 
+    note(f"reading {file}")
     snapshot = load(file)
-    label = against.removeprefix(f"snapshot:{file}#")
-    return snapshot if label == "host" else replace(snapshot, host_label=snapshot.view(label).label)
+    note("")
+    return replace(snapshot, host_label=view_in(snapshot, file, against).label)
+
+
+def of_one(target: str, against: str, file: str | None) -> Resolved:
+    """The view *target* names, and with it everything that it may share with: of this machine, or of *file*.
+
+    A whole capture, or a file of one, means its host.
+
+    :raises MntscopeError: as :func:`resolve`.
+    """
+    if file is None and (capture := capture_of(target)):
+        file, target = capture, "host"
+    if file is None and target.startswith("file:") and against == "host":
+        # Another machine's, perhaps: its peer groups are not to be mixed up with those of this one.
+        against = target
+    return resolve(target, against, everything=True, file=file)
+
+
+def capture_of(word: str) -> str | None:
+    """The file that ``snapshot:FILE`` names without a view of it; ``None`` where a word is no such thing."""
+    file = word.removeprefix("snapshot:")
+    return file if file != word and file and "#" not in file and "\0" not in file else None
+
+
+def view_in(snapshot: Snapshot, file: str, word: str) -> View:
+    """The view that a TARGET names within the *snapshot* in *file*: its label, a pid, or whatever reports call it.
+
+    ``host`` is who plays the host there. ``snapshot:FILE#LABEL`` of the same file is understood, too.
+
+    :raises TargetError: there is none, or several.
+    :raises UsageError: it is no part of the file.
+    """
+    label = "host" if capture_of(word) == file else word.removeprefix(f"snapshot:{file}#")
+    if label == "host":
+        return snapshot.host
+    if label == "self" or label.startswith(("file:", "snapshot:")):
+        raise UsageError(f"{word!r} is no part of {file}", hint="give a name, label, pid or inode that it has")
+    return snapshot.view(label)
+
+
+def _no_view(whole: Name) -> UsageError:
+    """A capture where one of its views is needed."""
+    snapshot = _read_file(whole)
+    labels = labels_text([view.label for view in snapshot.views])
+    hint = f"put # and one of its views behind it: {labels} (mntscope ns --snapshot FILE says more of them)"
+    return UsageError(f"{whole.text!r} names no view", hint=hint)
 
 
 class _Sources:
@@ -105,48 +160,62 @@ class _Sources:
         pids = [name.pid for name in self._live if name.kind == "process"]
         files = [name.path for name in self._live if name.kind == "ns"]
         host = any(name.kind == "host" for name in self._live)
-        snapshot = capture(pids, namespace_files=files, everything=self._everything, host=host)
+        asked = partial(capture, pids, namespace_files=files, progress=reading_namespaces)
+        snapshot = asked(everything=self._everything, host=host)
         mounts = [mount for view in snapshot.views for mount in view.mounts]
         unseen = {mount.master for mount in mounts} - {mount.peer_group for mount in mounts} - {None}
         if unseen and not self._everything:
-            snapshot = capture(pids, namespace_files=files, everything=True)
+            snapshot = asked(everything=True)
+        note("")
         return snapshot
 
     def find(self, name: Name) -> tuple[Snapshot, str]:
         """The snapshot that holds the view, and its label there."""
         if name.live:
-            return self._machine, self._live_label(name)
+            return self._machine, live_label(self._machine, name)
         key = (name.kind, name.path)
         if key not in self._files:
             self._files[key] = _read_file(name)
         snapshot = self._files[key]
         return snapshot, snapshot.view(name.label).label if name.label else snapshot.host_label
 
-    def _live_label(self, name: Name) -> str:
-        machine = self._machine
-        if name.kind == "ns":
-            if any(view.label == name.text for view in machine.views):
-                return name.text
-            from mntscope.live.namespaces import process_of
-
-            if (pid := process_of(name.path)) is not None:
-                return machine.view(pid).label
-            from mntscope.kernel.worker import in_child
-
-            with suppress(OSError, MntscopeError):
-                inode = int(in_child(lambda: b"%d" % os.stat(name.path).st_ino, where=name.text))
-                return next((view.label for view in machine.views if view.namespace.inode == inode), name.text)
-        return machine.view(name.pid or name.text).label
-
     def same(self, one: Name, other: Name) -> bool:
         """Whether both come from the same place."""
         return one.live and other.live if one.live or other.live else (one.kind, one.path) == (other.kind, other.path)
 
 
+def live_label(machine: Snapshot, name: Name) -> str:
+    """The label that the view *name* means has in a capture of this *machine*.
+
+    :raises TargetError: it has none.
+    """
+    if name.kind != "ns":
+        return machine.view(name.pid or "host").label
+    if any(view.label == name.text for view in machine.views):
+        return name.text
+    from mntscope.live.namespaces import process_of
+
+    if (pid := process_of(name.path)) is not None:
+        return machine.view(pid).label
+    from mntscope.kernel.worker import in_child
+
+    try:
+        inode = int(in_child(lambda: b"%d" % os.stat(name.path).st_ino, where=name.text))
+    except OSError as error:
+        raise TargetError(f"it cannot be read ({error.strerror})", where=name.path) from error
+    for view in machine.views:
+        if view.namespace.inode == inode:
+            return view.label
+    raise TargetError("it is no mount namespace that was seen", where=name.path)
+
+
 def _read_file(name: Name) -> Snapshot:
     from mntscope.archive import load, load_table
 
-    return load_table(name.path, name.text) if name.kind == "file" else load(name.path)
+    note(f"reading {name.path}")
+    read = load_table(name.path, name.text) if name.kind == "file" else load(name.path)
+    note("")
+    return read
 
 
 def _joined(world: Snapshot, elsewhere: Snapshot, label: str, text: str) -> Resolved:
@@ -164,6 +233,23 @@ def is_target(text: str) -> bool:
     """Whether *text* has one of the forms of a TARGET, of something that is there or not."""
     kind, colon, _ = text.partition(":")
     return text in ("host", "self") or (text.isascii() and text.isdecimal()) or bool(colon and kind in _KINDS)
+
+
+def pid_of(text: str) -> int | None:
+    """The pid that *text* is, of a process that is there or not; ``None`` of any other word, an inode's number too."""
+    is_pid = text.isascii() and text.isdecimal() and len(text) < 10 and int(text) <= _LARGEST_PID
+    return int(text) if is_pid else None
+
+
+def refuse_path_first(command: str, target: str, after: Sequence[str]) -> None:
+    """Refuse a path in the place of the TARGET, where the TARGET stands behind it.
+
+    :raises UsageError: that is so; how it is written.
+    """
+    if target.startswith("/") and after and is_target(after[0]):
+        raise UsageError(
+            f"{target!r} is no TARGET", hint=f"the TARGET comes first: mntscope {command} {after[0]} {target}"
+        )
 
 
 def parse_target(text: str) -> Name:
@@ -194,14 +280,29 @@ def parse_target(text: str) -> Name:
 
         return Name("process", text, pid=find_container(rest))
     if kind == "snapshot":
-        path, _, label = rest.rpartition("#")
-        if not path or not label:
+        path, hash_sign, label = rest.rpartition("#") if "#" in rest else (rest, "", "")
+        if not path or (hash_sign and not label):
             raise UsageError(f"{text!r} names no view", hint="give snapshot:PATH#LABEL")
         return Name("snapshot", text, path=path, label=label)
     meant = _by_name(text) if text and "\0" not in text else ""
     if isinstance(meant, Name):
         return meant
-    raise UsageError(f"{text!r} is no TARGET", hint=meant or f"give {_FORMS}")
+    raise UsageError(f"{text!r} is no TARGET", hint=meant or _of_file(text) or f"give {_FORMS}")
+
+
+def _of_file(text: str) -> str:
+    """How a file is named as a TARGET, where there is such a file; what it lies on may never answer."""
+    from mntscope.kernel.worker import in_child
+
+    def kind() -> bytes:
+        return b"directory" if os.path.isdir(text) else b"file" if os.path.exists(text) else b""
+
+    found = b""
+    with suppress(OSError, ValueError, MntscopeError):
+        found = in_child(kind, where=text) if text else b""
+    if found == b"directory":
+        return "a TARGET comes before a path; a directory of mount tables is snapshot:PATH#LABEL"
+    return "a capture is snapshot:FILE#LABEL, or --snapshot FILE; a mountinfo text is file:FILE" if found else ""
 
 
 def _by_name(text: str) -> Name | str:

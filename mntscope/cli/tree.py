@@ -9,6 +9,7 @@ from mntscope.cli.output_options import (
     TARGETS,
     add_against,
     add_output_options,
+    add_snapshot,
     add_table_options,
     columns_of,
     page,
@@ -18,7 +19,6 @@ from mntscope.errors import UsageError
 
 if TYPE_CHECKING:
     from mntscope.analysis.listing import Listing
-    from mntscope.cli.targets import Resolved
 
 HELP = "the mount tree, with the peers and the master of each mount by name"
 
@@ -50,7 +50,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--only", choices=ONLY, action="append", default=[], help="mounts of this kind; may be repeated"
     )
     add_table_options(parser, "csv: all by default")
-    parser.add_argument("--snapshot", metavar="FILE", help="of this snapshot or sosreport; TARGET is a view of it")
+    add_snapshot(parser, target=True)
     add_against(parser)
     parser.add_argument("--all", action="store_true", help="show long lists in full")
     add_output_options(parser, FORMATS)
@@ -61,34 +61,22 @@ def run(arguments: argparse.Namespace) -> int:
     """Read the machine, and show the tree of one namespace of it."""
     from mntscope.output import tree
 
-    write_output(arguments, tree.FORMATS[arguments.format](result(arguments), page(arguments)))
+    columns = columns_of(arguments, tree.COLUMNS, (*tree.DEFAULT, *tree.TELLING))
+    write_output(arguments, tree.FORMATS[arguments.format](result(arguments), page(arguments, columns)))
     return 0
 
 
 def result(arguments: argparse.Namespace) -> Listing:
     """What there is to show."""
     from mntscope.analysis.listing import listing
-    from mntscope.output import tree
+    from mntscope.cli.targets import of_one, refuse_path_first
 
     target, path = arguments.target, arguments.path
+    refuse_path_first("tree", target, [path] if path else [])
     if target.startswith("/") and path is None:
         # No TARGET begins like this.
         target, path = "host", target
     if path is not None and not path.startswith("/"):
         raise UsageError(f"PATH {path!r} does not begin with /", hint="give it as the target sees it")
-    chosen = columns_of(arguments, tree.COLUMNS, (*tree.DEFAULT, *tree.TELLING))
-    resolved = _resolve(arguments.snapshot, target, arguments.against)
-    return listing(resolved.snapshot, resolved.target, path, arguments.only, chosen)
-
-
-def _resolve(file: str | None, target: str, against: str) -> Resolved:
-    """Every namespace of the machine is read: who shares with whom is asked."""
-    from mntscope.cli.targets import Resolved, resolve, whole
-
-    if file is not None:
-        snapshot = whole(file, against)
-        return Resolved(snapshot, snapshot.host_label if target == "host" else snapshot.view(target).label)
-    if target.startswith("file:") and against == "host":
-        # Another machine's, perhaps: its peer groups are not to be mixed up with those of this one.
-        against = target
-    return resolve(target, against, everything=True)
+    resolved = of_one(target, arguments.against, arguments.snapshot)
+    return listing(resolved.snapshot, resolved.target, path, arguments.only)

@@ -8,9 +8,9 @@ runs, and nothing untrusted is obeyed. What is left out is counted: ``.frame()``
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any
 
 from mntscope.analysis.diff import Change, Diff
@@ -19,6 +19,8 @@ from mntscope.analysis.holders import Holders
 from mntscope.analysis.listing import Listing
 from mntscope.analysis.namespaces import NamespaceList, NamespaceStatus
 from mntscope.analysis.predict import Prediction
+from mntscope.analysis.preview.findings import PreviewFinding
+from mntscope.analysis.preview.preview import Preview, PreviewedContainer
 from mntscope.base.counting import counted
 from mntscope.base.display import Records
 from mntscope.graph import Leak, PeerGraph, PeerGroup
@@ -29,6 +31,7 @@ from mntscope.output.audit import AuditReport
 from mntscope.output.audit import document as audits
 from mntscope.output.document import Document, Paragraph, Table, Words, name
 from mntscope.output.graph import Sharing, svg, table
+from mntscope.output.preview import document as previews
 from mntscope.output.writers.notebook import FRAME, NotebookCell, Picture, as_html, as_markdown, as_text
 from mntscope.output.writers.page import Page
 from mntscope.propagation import Effect, Outcome
@@ -74,10 +77,9 @@ def _cell(thing: object) -> NotebookCell:
     raise TypeError(f"{type(thing).__name__} does not show itself in notebooks")
 
 
-@cache
 def kinds() -> dict[type, Callable[[Any], NotebookCell]]:
     """The kinds of objects that show themselves in a notebook, with what makes a cell's output of each."""
-    return {
+    known: dict[type, Callable[[Any], NotebookCell]] = {
         Mount: _written(tree.mount_document),
         View: _written(tree.view_document),
         Listing: _written(tree.document, rest="--format csv has all of them"),
@@ -89,6 +91,9 @@ def kinds() -> dict[type, Callable[[Any], NotebookCell]]:
             _of_one(Effect, effect, f"{effect.change} in {effect.namespace}: {effect.path}")
         ),
         Outcome: _written(predict.outcome_document, rest=".effects.frame() has all of them"),
+        Preview: _preview,
+        PreviewFinding: _written(previews.finding_document, rest=".message, .where and .remedy are all of it"),
+        PreviewedContainer: _written(previews.container_document, rest=".view, .steps and .findings have all of it"),
         Prediction: _written(predict.document, rest=".effects.frame() has all of them"),
         Plan: _written(isolate.plan_document),
         Diff: _diff,
@@ -102,6 +107,18 @@ def kinds() -> dict[type, Callable[[Any], NotebookCell]]:
         PeerGraph: _graph,
         Sharing: _sharing,
     }
+    if "mntscope.fleet" in sys.modules:
+        # It needs libraries that not everybody has: who has something of it to show has them.
+        from mntscope.fleet.adding import Added
+        from mntscope.fleet.state import FleetDrift, FleetReport
+        from mntscope.output.fleet import document as fleets
+
+        known |= {
+            Added: _written(fleets.added),
+            FleetReport: _written(fleets.report),
+            FleetDrift: _written(fleets.drift),
+        }
+    return known
 
 
 def _written(document: Callable[[Any, Page], Document], rest: str = FRAME) -> Callable[[Any], NotebookCell]:
@@ -127,6 +144,11 @@ def _audit(audit: Audit) -> NotebookCell:
     # What was audited, and when, is not known here; a report says it.
     report = AuditReport(audit, subject="", when=datetime.now(UTC))
     return NotebookCell(audits.document(report, Page(), evidence=True), text=audits.as_table(report, Page()))
+
+
+def _preview(found: Preview) -> NotebookCell:
+    picture = _drawn(PeerGraph.of(found.snapshot.views), found.snapshot.host_label)
+    return NotebookCell(previews.preview_document(found, Page()), picture, ".frame() has all findings")
 
 
 def _graph(graph: PeerGraph) -> NotebookCell:
@@ -161,6 +183,7 @@ _ROWS: dict[type, tuple[str, tuple[str, ...], Callable[[Any], tuple[Words, ...]]
     Change: ("change", diff.CHANGES, diff.change_row),
     Effect: ("effect", predict.EFFECTS, predict.effect_row),
     Finding: ("finding", audits.COLUMNS, audits.row),
+    PreviewFinding: ("finding", previews.COLUMNS, previews.row),
 }
 
 

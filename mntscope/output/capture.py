@@ -9,10 +9,11 @@ from typing import Any
 from mntscope.base.counting import counted
 from mntscope.base.records import dataclass
 from mntscope.graph.names import namespace_name
-from mntscope.model import View
+from mntscope.model import Origin, View
 from mntscope.output import phrases
 from mntscope.output.document import Block, Document, Entries, Entry, Paragraph, name
 from mntscope.output.formats import Format, documents, table
+from mntscope.output.origin import machine, origin_json
 from mntscope.output.writers.json import json_text
 from mntscope.output.writers.page import Page
 from mntscope.snapshot import Snapshot
@@ -52,6 +53,8 @@ def _blocks(captured: Captured, page: Page) -> Iterator[Block]:
         counted(captured.processes, "process"),
     )
     yield Paragraph((name(captured.file), f": {', '.join(counts)}"))
+    if captured.snapshot.origin != Origin():
+        yield Paragraph(machine(captured.snapshot))
     yield Entries(OWNERS, _owners(captured.snapshot, page))
     yield from phrases.unseen(captured.snapshot.not_seen, page)
 
@@ -87,6 +90,7 @@ def as_json(captured: Captured, _: Page) -> str:
         {
             "file": captured.file,
             "host": snapshot.host_label,
+            "origin": origin_json(snapshot),
             "namespaces": len(snapshot.views),
             "mounts": captured.mounts,
             "processes": captured.processes,
@@ -106,4 +110,8 @@ def _view_json(view: View) -> dict[str, Any]:
     }
 
 
-FORMATS: dict[str, Format[Captured]] = {"table": table(document), "json": as_json, **documents(document)}
+FORMATS: dict[str, Format[Captured]] = {
+    "table": table(document),
+    "json": as_json,
+    **documents(document, lambda of: (of.snapshot,)),
+}

@@ -19,6 +19,7 @@ from mntscope.output.document import (
     Entry,
     Heading,
     Paragraph,
+    Remedy,
     Verdict,
     Word,
     Words,
@@ -149,7 +150,7 @@ def _leaks(leaks: Sequence[Leak], diff: Diff, page: Page) -> Iterator[Block]:
     if len(leaks) > 1 and all_of_them is not None:
         still = ", and still let the host's umounts in" if any(leak.direction == "both" for leak in leaks) else ""
         yield Paragraph(f"To stop all of them{still}:")
-        yield Commands((all_of_them,))
+        yield Remedy((all_of_them,))
 
 
 def leak_entry(leak: Leak, remedy: str | None = None, *, explained: bool = False) -> Entry:
@@ -270,5 +271,5 @@ FORMATS: dict[str, Format[Diff]] = {
     "table": table(document),
     "json": later("diff_json_csv", "as_json"),
     "csv": later("diff_json_csv", "as_csv"),
-    **documents(document),
+    **documents(document, lambda diff: (diff.snapshot,)),
 }

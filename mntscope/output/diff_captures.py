@@ -147,4 +147,8 @@ def _leak_json(change: LeakChange) -> dict[str, Any]:
     }
 
 
-FORMATS: dict[str, Format[CapturesDiff]] = {"table": table(document), "json": as_json, **documents(document)}
+FORMATS: dict[str, Format[CapturesDiff]] = {
+    "table": table(document),
+    "json": as_json,
+    **documents(document, lambda of: (of.before, of.after)),
+}

@@ -201,6 +201,15 @@ class Commands:
     lines: tuple[str, ...]
 
 
+class Remedy(Commands):
+    """The commands that matter; the sentence or the heading before them says what they do.
+
+    On a terminal they stand where they are told of, near the prompt; a page has them above everything that is long.
+    """
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Prose:
     """Paragraphs of ours in Markdown, without headings: the text of a rule. Never anything from a machine."""
@@ -211,12 +220,32 @@ class Prose:
 Block = Heading | Paragraph | Items | Table | Commands | Prose
 
 
+Facts = tuple[tuple[str, Words], ...]
+"""Terms, and what there is to say of each."""
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """A whole report: what it is about, and the blocks from the first that matters to the last."""
 
     title: str
     blocks: tuple[Block, ...]
+
+
+def remedy_first(blocks: Iterable[Block]) -> tuple[Block, ...]:
+    """The blocks with each :class:`Remedy`, and what is said of it, before the first heading, table or list."""
+    remedies: list[Block] = []
+    others: list[Block] = []
+    for block in blocks:
+        if isinstance(block, Remedy):
+            if others and isinstance(before := others[-1], Heading | Paragraph):
+                others.pop()
+                remedies.append(Paragraph(together(before.words, ":")) if isinstance(before, Heading) else before)
+            remedies.append(block)
+        else:
+            others.append(block)
+    at = next((n for n, block in enumerate(others) if isinstance(block, Heading | Table | Items)), len(others))
+    return (*others[:at], *remedies, *others[at:])
 
 
 def parts(words: Words) -> tuple[str | Word, ...]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mntscope.output.writers.page import Page
 
 if TYPE_CHECKING:
-    from mntscope.output.document import Document
+    from mntscope.output.document import Document, Facts
+    from mntscope.snapshot import Snapshot
 
 Result = TypeVar("Result")
 
@@ -31,18 +32,31 @@ def later(module: str, function: str) -> Format[Any]:
     return write
 
 
-def documents(document: Callable[[Result, Page], Document]) -> dict[str, Format[Result]]:
-    """The formats that every report has that is a *document*: Markdown for a ticket, and a page for a folder."""
+def documents(
+    document: Callable[[Result, Page], Document],
+    about: Callable[[Result], Sequence[Snapshot | None]] = lambda _: (),
+    *,
+    here: bool = False,
+) -> dict[str, Format[Result]]:
+    """The formats that every report has that is a *document*: Markdown for a ticket, and a page for a folder.
+
+    *about*: of which snapshots a result is; or it is of the machine that mntscope runs on, *here*.
+    """
+
+    def facts(result: Result, page: Page) -> Facts:
+        from mntscope.output.head import head
+
+        return head(page, [each for each in about(result) if each is not None], here=here)
 
     def as_markdown(result: Result, page: Page) -> str:
         from mntscope.output.writers.markdown import as_markdown
 
-        return as_markdown(document(result, page))
+        return as_markdown(document(result, page), facts(result, page))
 
     def as_html(result: Result, page: Page) -> str:
         from mntscope.output.writers.html import as_html
 
-        return as_html(document(result, page))
+        return as_html(document(result, page), facts(result, page))
 
     return {"markdown": as_markdown, "html": as_html}
 

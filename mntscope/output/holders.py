@@ -19,12 +19,12 @@ from mntscope.model import Hold
 from mntscope.output import phrases
 from mntscope.output.document import (
     Block,
-    Commands,
     Document,
     Entries,
     Entry,
     Heading,
     Paragraph,
+    Remedy,
     Style,
     Verdict,
     name,
@@ -301,14 +301,14 @@ def _blocks(words: _InWords) -> Iterator[Block]:
         yield from phrases.more(holders, kept)
         if holders is words.staying and words.removable:
             yield Paragraph(words.removal)
-            yield Commands((*order, *words.removable))
+            yield Remedy((*order, *words.removable))
             order = ()
         elif holders is words.own and order:
             yield Paragraph("In this order umount succeeds, unless a process has something open there:")
-            yield Commands(order)
+            yield Remedy(order)
     if not words.holding.wanted and words.removable:
         yield Paragraph(words.removal)
-        yield Commands(tuple(words.removable))
+        yield Remedy(tuple(words.removable))
     yield from _references(words)
     hints = [words.hint] if words.hint else []
     if words.holding.references is None:
@@ -431,7 +431,7 @@ def _references_json(holding: Holders) -> list[dict[str, Any]] | None:
 FORMATS: dict[str, Format[Holders]] = {
     "table": table(document),
     "json": as_json,
-    **documents(document),
+    **documents(document, lambda holding: (holding.snapshot,)),
 }
 
 

@@ -10,7 +10,7 @@ from mntscope.base.records import dataclass
 from mntscope.graph.names import namespace_name, namespace_names
 from mntscope.isolate import Action, Isolation, Plan, Running
 from mntscope.output import phrases
-from mntscope.output.document import Block, Commands, Document, Heading, Paragraph, Verdict, Word
+from mntscope.output.document import Block, Document, Heading, Paragraph, Remedy, Verdict, Word
 from mntscope.output.escape import shell_word
 from mntscope.output.formats import Format, documents, table
 from mntscope.output.predict import EFFECTS, effect_row
@@ -65,7 +65,7 @@ def _blocks(isolating: Isolating, page: Page) -> Iterator[Block]:
         yield from phrases.noted("Not read again, and not verified", done.not_verified, page)
     if done is not None and done.applied and done.journal:
         yield Heading("To undo it")
-        yield Commands((shell(("mntscope", "undo", done.journal)),))
+        yield Remedy((shell(("mntscope", "undo", done.journal)),))
 
 
 def _outcome(isolating: Isolating, done: Isolation) -> Verdict:
@@ -171,10 +171,10 @@ def running_json(running: Running, page: Page) -> str:  # noqa: ARG001
 FORMATS: dict[str, Format[Isolating]] = {
     "table": table(document),
     "json": isolation_json,
-    **documents(document),
+    **documents(document, here=True),
 }
 RUN_FORMATS: dict[str, Format[Running]] = {
     "table": table(running_document),
     "json": running_json,
-    **documents(running_document),
+    **documents(running_document, here=True),
 }

@@ -204,4 +204,4 @@ def _line(mount: Mount) -> str:
     return format_mountinfo([mount]).decode("utf-8", "surrogateescape").removesuffix("\n")
 
 
-FORMATS: dict[str, Format[Story]] = {"table": table(document), "json": as_json, **documents(document)}
+FORMATS: dict[str, Format[Story]] = {"table": table(document), "json": as_json, **documents(document, here=True)}

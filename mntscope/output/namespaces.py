@@ -35,7 +35,7 @@ def _blocks(found: NamespaceList, page: Page) -> Iterator[Block]:
 
 def _rows(found: NamespaceList, page: Page) -> Iterator[Block]:
     kept = found.namespaces if page.rows else phrases.shown(found.namespaces, page, phrases.ROWS)
-    columns = tuple(NAMES[column] for column in page.columns or USUAL)
+    columns = tuple(NAMES[column] for column in page.columns or (OF_CAPTURES if page.labels else USUAL))
     rows = (tuple(TABLE[column](status) for column in columns) for status in kept)
     spare = () if page.columns else _SPARE
     yield Table(columns, tuple(rows), _RIGHT, tuple(column for column in columns if column != "Worst leak"), spare)
@@ -103,8 +103,9 @@ HEADINGS = tuple(TABLE)[:8]
 NAMES = {heading.upper().replace(" ", "-"): heading for heading in TABLE}
 """The columns as they are chosen: ``KEPT-BY``."""
 USUAL = tuple(NAMES)[:8]
+OF_CAPTURES = (USUAL[0], "LABEL", *USUAL[1:])
 _RIGHT = ("Inode", "Processes", "Mounts", "Shared", "ID", "User namespace", "Leaks out", "Leaks in")
-_SPARE = ("Inode", "Kept by", "Processes", "Mounts", "Shared")
+_SPARE = ("Inode", "Kept by", "Processes", "Mounts", "Shared", "Label")
 
 
 def _summary(found: NamespaceList) -> str:
@@ -239,5 +240,5 @@ FORMATS: dict[str, Format[NamespaceList]] = {
     "table": table(document),
     "json": as_json,
     "csv": as_csv,
-    **documents(document),
+    **documents(document, lambda found: (found.snapshot,)),
 }

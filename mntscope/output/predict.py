@@ -331,7 +331,11 @@ def as_json(prediction: Prediction, page: Page) -> str:  # noqa: ARG001
     )
 
 
-FORMATS: dict[str, Format[Prediction]] = {"table": table(document), "json": as_json, **documents(document)}
+FORMATS: dict[str, Format[Prediction]] = {
+    "table": table(document),
+    "json": as_json,
+    **documents(document, lambda of: (of.before,)),
+}
 
 
 def _step_json(step: StepPrediction) -> dict[str, Any]:

@@ -102,4 +102,4 @@ def _spelled(op: Operation) -> str:
     return f"{op.ns}: {op.op} {' '.join(words)}"
 
 
-FORMATS: dict[str, Format[Tally]] = {"table": table(document), "json": as_json, **documents(document)}
+FORMATS: dict[str, Format[Tally]] = {"table": table(document), "json": as_json, **documents(document, here=True)}

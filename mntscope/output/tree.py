@@ -51,8 +51,8 @@ def document(listing: Listing, page: Page) -> Document:
 
 
 def _blocks(listing: Listing, page: Page) -> Iterator[Block]:
-    cells = {column: COLUMNS[column](listing) for column in listing.chosen or (*DEFAULT, *TELLING)}
-    if listing.chosen is None:
+    cells = {column: COLUMNS[column](listing) for column in page.columns or (*DEFAULT, *TELLING)}
+    if not page.columns:
         cells = {column: texts for column, texts in cells.items() if column in DEFAULT or any(texts)}
     if listing.rows:
         yield Tree(
@@ -63,7 +63,7 @@ def _blocks(listing: Listing, page: Page) -> Iterator[Block]:
             marks=_MARKS,
             right=_NUMBERS,
             firm=("TARGET", "PROPAGATION", "STATE", *_NUMBERS),
-            spare=("SOURCE", "FSTYPE", "PEERS", "STATE") if listing.chosen is None else (),
+            spare=("SOURCE", "FSTYPE", "PEERS", "STATE") if not page.columns else (),
         )
     yield Paragraph(_summary(listing))
     yield from phrases.unseen(listing.not_seen, page)
@@ -364,7 +364,7 @@ def _leak_json(crossing: Crossing) -> dict[str, Any]:
 
 def as_csv(listing: Listing, page: Page) -> str:
     """A row a mount, of the columns chosen or else of all."""
-    names = listing.chosen or tuple(COLUMNS)
+    names = page.columns or tuple(COLUMNS)
     return csv_text(names, zip(*(COLUMNS[name](listing) for name in names), strict=True), page)
 
 
@@ -372,5 +372,5 @@ FORMATS: dict[str, Format[Listing]] = {
     "table": table(document),
     "json": as_json,
     "csv": as_csv,
-    **documents(document),
+    **documents(document, lambda listing: (listing.snapshot,)),
 }

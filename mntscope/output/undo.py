@@ -74,9 +74,9 @@ def journals_json(journals: Sequence[Listed], page: Page) -> str:  # noqa: ARG00
     return json_text("undo", {"journal": None, "done": [], "notes": [], "journals": rows})
 
 
-FORMATS: dict[str, Format[Undoing]] = {"table": table(document), "json": undoing_json, **documents(document)}
+FORMATS: dict[str, Format[Undoing]] = {"table": table(document), "json": undoing_json, **documents(document, here=True)}
 LIST_FORMATS: dict[str, Format[Sequence[Listed]]] = {
     "table": table(journals_document),
     "json": journals_json,
-    **documents(journals_document),
+    **documents(journals_document, here=True),
 }

@@ -111,4 +111,4 @@ def _change_json(kernel: Kernel, change: Change) -> dict[str, Any]:
     }
 
 
-FORMATS: dict[str, Format[Kernel]] = {"table": table(document), "json": as_json, **documents(document)}
+FORMATS: dict[str, Format[Kernel]] = {"table": table(document), "json": as_json, **documents(document, here=True)}

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from mntscope import Snapshot, load
+from mntscope import Snapshot, capture, load
+from mntscope.base.records import replace
 from tests.support.repository import ROOT
 from tests.support.throwaway import Actor, Host
 
@@ -66,6 +67,10 @@ def test_copies_of_the_tables(machine: Host, target: Actor, tmp_path: Path) -> N
     snapshot = load(tmp_path / "machine.tar.gz")
     says_what_runs_here(snapshot)
     assert snapshot.distribution
+    assert snapshot.boot_id == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    live = machine.call(capture)
+    assert replace(snapshot.origin, time=None) == replace(live.origin, time=None, mntscope=None)
+    assert 0 <= (live.origin.time or 0) - (snapshot.origin.time or 0) < 600
     comm = Path(f"/proc/{target.pid}/comm").read_text().strip()
     assert [process.comm for process in snapshot.view(target.inner).namespace.processes] == [comm]
 
@@ -77,7 +82,7 @@ def test_copies_that_busybox_makes(machine: Host, target: Actor, tmp_path: Path)
     programs, folder = tmp_path / "bin", tmp_path / "collected"
     for path in (programs, folder):
         path.mkdir()
-    for name in ("cp", "gzip", "mktemp", "rm", "tar"):
+    for name in ("cp", "date", "gzip", "mktemp", "rm", "tar"):
         (programs / name).symlink_to(busybox)
     collected(machine, folder, COPIES, busybox, "sh", PATH=str(programs))
     diff_is_that_of_the_machine(machine, target, folder / "machine.tar.gz")

@@ -15,9 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mntscope import MntscopeError, RefusedError, Snapshot, capture, load, simulate
-from mntscope.archive import save
+from mntscope.archive import load_stream, save
 from mntscope.archive.document import from_document, to_document
-from mntscope.model import Hold, Namespace, Owner, Problem, Process, View
+from mntscope.base.records import replace
+from mntscope.model import Hold, Namespace, Origin, Owner, Problem, Process, View
+from tests.support.repository import FIXTURES
 from tests.support.strategies import tables
 
 
@@ -58,6 +60,21 @@ class TestRoundTrip:
         snapshot = capture()
         save(snapshot, tmp_path / "a.gz")
         assert load(tmp_path / "a.gz") == snapshot
+
+    def test_whose_machine_it_is_comes_back(self, tmp_path: Path) -> None:
+        origin = Origin("web-1.example.org", "b4bf7cccae6b4bfa89c4022acb08da87", 1_767_225_600, "0.1.0")
+        snapshot = replace(example(), origin=origin, boot_id="8d6c0b0e-56d8-4a34-a2c5-0a6c2b0f7d11")
+        save(snapshot, tmp_path / "a.gz")
+        assert load(tmp_path / "a.gz").origin == origin
+        assert simulate(snapshot, {"op": "umount", "ns": "host", "target": "/"}).snapshot.origin == origin
+
+    def test_of_which_equality_knows_nothing(self) -> None:
+        assert replace(example(), origin=Origin("web-1", time=1)) == replace(example(), origin=Origin("web-2", time=2))
+
+    def test_a_file_from_before_that_was_known(self) -> None:
+        old = to_document(example())
+        del old["origin"], old["boot_id"]
+        assert from_document(json.dumps(old), "x").origin == Origin()
 
     def test_a_predicted_world_is_read_back_equal(self, tmp_path: Path) -> None:
         operation = {"op": "open_tree", "ns": "host", "source": "/", "handle": "tree"}
@@ -129,6 +146,15 @@ class TestForeignFiles:
             ({"kernel": ["6.18"]}, "kernel"),
             ({"handles": [[1]]}, "handles[0]"),
             ({"mount_max": -1}, "mount_max"),
+            ({"origin": "web-1"}, "origin"),
+            ({"origin": {"host_name": ""}}, "origin.host_name"),
+            ({"origin": {"host_name": "a" * 254}}, "origin.host_name"),
+            ({"origin": {"host_name": ["web-1"]}}, "origin.host_name"),
+            ({"origin": {"machine_id": "../../etc/passwd"}}, "origin.machine_id"),
+            ({"origin": {"time": -1}}, "origin.time"),
+            ({"origin": {"time": 1.5}}, "origin.time"),
+            ({"origin": {"time": 253_402_300_800}}, "origin.time"),
+            ({"origin": {"mntscope": 1}}, "origin.mntscope"),
             ({"host": "\ud800"}, "host"),
         ],
     )
@@ -190,3 +216,10 @@ class TestOtherSources:
         (tmp_path / "empty").touch()
         with pytest.raises(MntscopeError):
             load(tmp_path / name)
+
+
+def test_a_recording_is_not_read_from_what_somebody_else_has_opened() -> None:
+    """It takes several goes, and the name may be that of another file here."""
+    recording = FIXTURES / "broken-proc.rec"
+    with recording.open("rb") as file, pytest.raises(MntscopeError, match="s3://fleet/web-1: it is a recording"):
+        load_stream(file, "s3://fleet/web-1")

@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mntscope import MntscopeError, Snapshot, TargetError, load
-from mntscope.model import Owner, Process
+from mntscope.model import Origin, Owner, Process
 from tests.archive.test_files import damaged, outcome
 
 HOST = b"22 1 8:1 / / rw shared:1 - ext4 /dev/vda rw\n25 22 0:21 / /proc rw shared:2 - proc proc rw\n"
@@ -134,6 +134,43 @@ class TestMachine:
         loaded = load(directory(tmp_path / "other", other))
         assert (loaded.kernel, loaded.kernel_version) == ("6.1.0-13", "#1")
         assert (snapshot.kernel_version, snapshot.distribution) == ("#1 SMP", "Red Hat Enterprise Linux 9.6 (Plow)")
+
+    def test_whose_machine_it_is_and_of_when(self, tmp_path: Path) -> None:
+        files = {
+            "sos_commands/host/hostname": b"web-1\n",
+            "sos_commands/date/date_--utc": b"Thu Jan  1 00:00:07 UTC 2026\n",
+            "sos_commands/date/date": b"Thu Jan  1 01:00:07 CET 2026\n",
+            "etc/machine-id": b"3d1219c7c4c5404aaa1f6d2a48adfda4\n",
+            "proc/sys/kernel/random/boot_id": b"8d6c0b0e-56d8-4a34-a2c5-0a6c2b0f7d11\n",
+        }
+        for number, snapshot in enumerate((
+            load(directory(tmp_path / "directory", MACHINE | files)),
+            load_bytes(tmp_path, tar(MACHINE | files)),
+        )):  # fmt: skip
+            assert snapshot.origin == Origin("web-1", "b4bf7cccae6b4bfa89c4022acb08da87", 1_767_225_607), number
+            assert snapshot.boot_id == "8d6c0b0e-56d8-4a34-a2c5-0a6c2b0f7d11"
+        assert load(directory(tmp_path / "other", MACHINE)).origin == Origin()
+
+    @pytest.mark.parametrize(
+        ("files", "origin"),
+        [
+            ({"sos_commands/kernel/uname_-a": b"Linux web-2 6.1.0-13 #1\n"}, Origin("web-2")),
+            ({"etc/hostname": b"web-3\n", "proc/sys/kernel/hostname": b"web-4\n"}, Origin("web-4")),
+            ({"date": b"Wed Dec 31 23:59:59 UTC 1969\n", "etc/hostname": b"a b\n"}, Origin()),
+            ({"date": b"Thu Jan  1 01:00:07 CET 2026\n"}, Origin()),
+            ({"date": b"Tue Feb 30 00:00:00 UTC 2026\n"}, Origin()),
+            ({"date": b"Thu Jan  1 00:00:00 UTC 0000\n"}, Origin()),
+            ({"date": b"Thu Jan  1 00:00:00 UTC 1970\n"}, Origin(time=0)),
+            ({"etc/hostname": b"\x1b[31mred\n", "etc/machine-id": b"uninitialized\n"}, Origin()),
+            ({"etc/hostname": b"a" * 254, "etc/machine-id": bytes(1 << 16)}, Origin()),
+            ({"etc/hostname": b"\xff" * (1 << 16), "proc/sys/kernel/random/boot_id": b"\0" * 99}, Origin()),
+        ],
+    )  # fmt: skip
+    def test_what_makes_no_sense_tells_nothing(
+        self, tmp_path: Path, files: Mapping[str, bytes], origin: Origin
+    ) -> None:
+        snapshot = load(directory(tmp_path, {"1/mountinfo": HOST, **files}))
+        assert (snapshot.origin, snapshot.boot_id) == (origin, None)
 
     def test_what_could_not_be_read_is_said(self, tmp_path: Path) -> None:
         empty, garbage = sorted(map(str, load(directory(tmp_path, MACHINE)).not_seen))[::-1]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import shlex
 import subprocess
 import sys
@@ -172,21 +170,6 @@ def test_the_formats_are_those_there_are() -> None:
 def test_every_format_goes_to_a_file(format: str, tmp_path: Path) -> None:  # noqa: A002
     assert main(["audit", SANDBOX, "--format", format, "-o", str(tmp_path / "report")]) == 1
     assert (tmp_path / "report").stat().st_size > 500
-
-
-def test_long_work_shows_progress_on_a_terminal_only() -> None:
-    program = (
-        "import time; from mntscope.cli.output_options import progress\n"
-        "with progress('asking') as show: show(0, 7); time.sleep(0.6); show(3, 7); time.sleep(0.2)"
-    )
-    screen, terminal = pty.openpty()
-    subprocess.run([sys.executable, "-c", program], stderr=terminal, check=True)
-    shown = os.read(screen, 10_000).decode()
-    os.close(terminal)
-    os.close(screen)
-    assert "asking" in shown
-    assert "3/7" in shown
-    assert subprocess.run([sys.executable, "-c", program], stderr=subprocess.PIPE, check=True).stderr == b""
 
 
 # explain

@@ -34,7 +34,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_commands_options_and_values() -> None:
     assert completions([], "un") == ["undo"]
     assert set(completions(["diff"], "--")) == {
-        *("--help", "--against", "--all", "--color", "--csv-exact", "--format", "--json", "--output")
+        *("--help", "--against", "--all", "--color", "--csv-exact", "--format", "--json", "--output", "--snapshot")
     }
     assert completions(["diff", "--format"], "js") == ["json"]
     assert completions(["diff"], "--format=js") == ["--format=json"]
@@ -103,7 +103,7 @@ def in_fish(typed: str) -> list[str]:
 
 @pytest.mark.parametrize("ask", [in_bash, in_fish])
 def test_a_shell_offers_the_same(ask: Callable[[str], list[str]]) -> None:
-    assert ask("mntscope pre") == ["predict"]
+    assert ask("mntscope pred") == ["predict"]
     assert sorted(ask("mntscope ")) == sorted(COMMANDS)
     assert ask("mntscope tree --only sl") == ["slave"]
     assert ask("mntscope isolate 1 --type pr") == ["private"]

@@ -294,7 +294,7 @@ def test_what_is_stacked_and_alike_is_said_once(machine: Host) -> None:
         (["nonsense"], "'nonsense' is no TARGET"),
         (["-5"], "'-5' is no TARGET"),
         (["1", "--wrong"], "unrecognized arguments: --wrong; try mntscope diff --help"),
-        ([], "the following arguments are required: TARGET; try mntscope diff --help"),
+        ([], "the following arguments are required: TARGET; as in mntscope diff 4711"),
         (["1", "/", "extra"], "unrecognized arguments: extra"),
         (["1", "--format", "yaml"], "argument --format: invalid choice: 'yaml'"),
         (["self", "--against", "file:/dev/null"], "file:/dev/null"),

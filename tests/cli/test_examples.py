@@ -21,8 +21,11 @@ CAPTURES = {
     "web-1": "runc.mntscope.json.gz",
     "monday": "container-host-1-morning.mntscope.json.gz",
     "tuesday": "container-host-2-noon.mntscope.json.gz",
+    "node-1": "runc.mntscope.json.gz",
 }
 """The machines that are spoken of, and who stands in for them."""
+
+MANIFESTS = Path(__file__).parent.parent / "data/manifests"
 
 
 def examples(name: str) -> list[str]:
@@ -55,12 +58,18 @@ def test_examples_work(name: str, machine: Host, tmp_path: Path) -> None:
     target = machine.unshare("unchanged")
     for named, capture in CAPTURES.items():
         shutil.copy(FIXTURES / capture, tmp_path / f"{named}.mntscope.json.gz")
+    shutil.copy(MANIFESTS / "cadvisor.yaml", tmp_path / "ds.yaml")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/kustomize").write_text("#!/bin/sh\ncat ds.yaml\n")
+    (tmp_path / "bin/kustomize").chmod(0o755)
     (tmp_path / ".config/fish/completions").mkdir(parents=True)
-    environment = {"PATH": f"{program}:{os.environ['PATH']}", "HOME": str(tmp_path)}
+    environment = {"PATH": f"{tmp_path}/bin:{program}:{os.environ['PATH']}", "HOME": str(tmp_path)}
 
     def run(line: str) -> tuple[int, str, str]:
         # The process that is spoken of has another number here.
         words = re.sub(r"\b4711\b(?!\.)", str(target.inner), line)
+        # Nor is there so much time.
+        words = re.sub(r"--for \w+", "--for 1s", words)
         shell = ["bash", "-c", words]
         done = machine.run(shell, cwd=tmp_path, env=environment, stdin=subprocess.DEVNULL)
         return done.returncode, done.stdout, done.stderr

@@ -65,8 +65,10 @@ def test_a_command_says_of_itself_what_the_overview_says(name: str) -> None:
 
 # What completion writes is for a shell, which knows no other form.
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name != "completion"])
-def test_every_command_has_a_format_json_and_an_output(name: str) -> None:
-    usage = command_parser(name).format_help()
+def test_every_command_has_a_format_json_and_an_output(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    # A fleet's options are those of its actions.
+    main([*((name, "report") if name == "fleet" else (name,)), "--help"])
+    usage = capsys.readouterr().out
     assert "--format" in usage
     assert "json" in usage
     assert "--output" in usage
@@ -313,7 +315,8 @@ def test_help_is_a_command_too(capsys: pytest.CaptureFixture[str]) -> None:
         (["predict", "/usr/bin/unshare", "-m"], "mntscope predict self -- /usr/bin/unshare .."),
         (["explain", "leak"], "did you mean leak-to-host?"),
         (["explain", "leek-to-host"], "did you mean leak-to-host?"),
-        (["ns", "--columns", "namespace,wurst-leak"], "there are NAMESPACE, INODE,"),
+        (["ns", "--columns", "namespace,wurst-leak"], "did you mean WORST-LEAK?"),
+        (["ns", "--columns", "namespace,nothing"], "there are NAMESPACE, INODE,"),
     ],
 )
 def test_a_slip_is_told_what_was_meant(words: list[str], hint: str, capsys: pytest.CaptureFixture[str]) -> None:

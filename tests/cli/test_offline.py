@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mntscope.cli import main
 from tests.support import scenes
 from tests.support.throwaway import Host
 
@@ -148,3 +151,75 @@ def in_one_order(found: Any) -> Any:
     if isinstance(found, list):
         return sorted(map(in_one_order, found), key=lambda each: json.dumps(each, sort_keys=True))
     return found
+
+
+# What is printed is accepted
+
+
+def printed(table: str) -> dict[int, list[str]]:
+    """By the inode of each namespace whatever the raw table of ``ns`` tells that names it, with blanks as they are."""
+    heading, *rows = [line.split(" ") for line in table.splitlines() if line]
+    found: dict[int, list[str]] = {}
+    for row in rows:
+        cells = {column: cell.replace(r"\x20", " ") for column, cell in zip(heading, row, strict=True)}
+        # What keeps it is told with what that is, and whose: fd /proc/7/fd/77 (supervisor).
+        kept_by = re.sub(r"^(?:mount|fd|thread) (.*?)(?: \(.*\))?$", r"\1", cells["KEPT-BY"])
+        names = [cells["NAMESPACE"], cells["INODE"], f"mnt:[{cells['INODE']}]", cells["LABEL"], kept_by, row[0]]
+        # A process may have any name, that of a container too.
+        if not cells["OWNER"].startswith(("process", "-")):
+            names += [cells["OWNER"], cells["OWNER"].rpartition(" ")[2]]
+        found[int(cells["INODE"])] = names
+    return found
+
+
+COMMANDS_OF_ONE = (
+    ("tree", "WORD"),
+    ("predict", "WORD", "mount -t tmpfs none /proc"),
+    ("graph", "WORD"),
+    ("audit", "WORD"),
+    ("holders", "/proc", "--against", "WORD"),
+    ("isolate", "WORD", "/proc", "--dry-run"),
+)
+
+
+@pytest.mark.parametrize("captured", [False, True], ids=["live", "captured"])
+def test_whatever_ns_prints_of_a_namespace_names_it(both: Both, *, captured: bool) -> None:
+    """To diff whatever it is; to each other command a name of each kind, of one namespace after another."""
+    of = ("--snapshot", str(both.file)) if captured else ()
+    names = printed(both.said("ns", *of, "--raw", "--columns", "namespace,inode,label,kept-by,owner")[1])
+    assert set(names) >= set(both.scene.owners)
+    asked: list[tuple[int, list[str]]] = []
+    for inode, words in names.items():
+        asked += [(inode, ["diff", *of, word]) for word in words]
+        if captured:
+            asked += [(inode, ["diff", f"snapshot:{both.file}#{word}"]) for word in words]
+    for kind in range(8):
+        known = [(inode, words[kind]) for inode, words in names.items() if inode in both.scene.owners and words[kind:]]
+        for number, (command, *words) in enumerate(COMMANDS_OF_ONE):
+            inode, word = known[(kind + number) % len(known)]
+            if not (captured and command == "isolate"):
+                asked.append((inode, [command, *of, *(word if each == "WORD" else each for each in words)]))
+    labels = {each["inode"]: each["label"] for each in json.loads(both.said("ns", *of, "-J")[1])["namespaces"]}
+    answers = both.machine.call(answers_of, [words for _, words in asked])
+    for (inode, words), (code, out, complaint) in zip(asked, answers, strict=True):
+        assert complaint == "", words
+        assert code in (0, 1), words
+        told = json.loads(out)
+        if words[0] == "diff":
+            assert told["target"]["mount_namespace"] == inode, words
+        elif words[0] == "tree":
+            assert told["mount_namespace"] == inode, words
+        elif words[0] in ("holders", "predict") and captured:
+            assert told["host" if words[0] == "holders" else "target"] == labels[inode], words
+
+
+def answers_of(commands: list[list[str]]) -> list[tuple[int, str, str]]:
+    """The exit code, the JSON and the complaint of each command, all in this process."""
+    answers = []
+    for command, *words in commands:
+        out, complaint = io.BytesIO(), io.StringIO()
+        with redirect_stdout(io.TextIOWrapper(out, "utf-8", write_through=True)) as stream, redirect_stderr(complaint):
+            code = main([command, "--format", "json", *words])
+            stream.detach()
+        answers.append((code, out.getvalue().decode(), complaint.getvalue()))
+    return answers

@@ -157,7 +157,9 @@ def test_every_command_ends_at_any_moment_and_leaves_nothing(
         command = COMMANDS[(turn + seed) % len(COMMANDS)]
         directory = tmp_path / f"{turn}"
         if command not in durations:
-            durations[command] = how_long(host, tmp_path / f"{turn}-uninterrupted", command)
+            # Twice: the first that runs on a machine takes longer, as does one beside which other things run.
+            runs = [tmp_path / f"{turn}-uninterrupted-{run}" for run in (1, 2)]
+            durations[command] = min(how_long(host, run, command) for run in runs)
         directory.mkdir()
         place = Place(host, directory)
         before = host.mountinfo(), host.mountinfo(place.target)

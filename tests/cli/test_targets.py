@@ -365,7 +365,7 @@ def test_a_view_of_a_snapshot_against_something_else(machine: Host, tmp_path: Pa
         "ns:",
         "nt:/x",
         "snapshot:",
-        "snapshot:x",
+        "snapshot:#x",
         "snapshot:x#",
         "ns:a\0b",
     ],

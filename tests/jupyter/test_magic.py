@@ -131,7 +131,7 @@ def offered(ipython: Any, typed: str) -> list[str]:
 
 
 def test_the_shell_completes_as_the_command_line_does(ipython: Any, file: Path) -> None:
-    assert offered(ipython, "%mntscope pre") == ["predict"]
+    assert offered(ipython, "%mntscope pred") == ["predict"]
     assert offered(ipython, "found = %mntscope di") == ["diff"]
     assert offered(ipython, "%%mntscope diff --for") == ["--format"]
     assert offered(ipython, "%mntscope tree --only sl") == ["slave"]

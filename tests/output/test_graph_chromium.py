@@ -50,7 +50,7 @@ def test_the_page_draws_without_complaint_and_without_asking_anyone(
     browser.open(written(tmp_path, make()), dark=dark, script=script)
     assert browser.one("h1").text == "Who shares mounts with whom"
     assert browser.one(".box").is_displayed()
-    assert browser.one(".tools").is_displayed() == script
+    assert browser.one(".controls").is_displayed() == script
     assert browser.complaints() == []
     assert browser.requests() == []
 

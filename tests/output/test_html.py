@@ -12,10 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import UndefinedError
 
-from mntscope.output.document import Document, Paragraph, Table
+from mntscope.output.document import Document, Heading, Items, Paragraph, Remedy, Table, Verdict
 from mntscope.output.escape import visible
 from mntscope.output.writers.colours import DARK, LIGHT, PRINT
 from mntscope.output.writers.html import _environment, as_html, escape, render_page
+from mntscope.output.writers.markdown import as_markdown
+from mntscope.output.writers.page import Page
+from mntscope.output.writers.terminal import as_text
 from tests.support.repository import ROOT
 
 PACKAGE = ROOT / "mntscope/output"
@@ -84,12 +87,6 @@ def test_a_page_may_load_nothing_and_runs_only_its_own_script_and_style() -> Non
     assert [attributes["href"] for tag, attributes in read.elements if tag == "link"] == ["data:,"]
 
 
-def test_a_page_without_script_runs_none() -> None:
-    page = as_html(Document("t", (Paragraph("x"),)))
-    assert "script-src 'none'" in page
-    assert "<script" not in page
-
-
 @pytest.mark.parametrize("bad", [{"style": "</STYLE >"}, {"script": "'</script>'"}, {"script": "'<!-- <script>'"}])
 def test_a_style_or_script_that_would_end_early_is_refused(bad: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="would end its own element"):
@@ -105,7 +102,7 @@ def test_whatever_a_template_writes_is_escaped_and_visible(text: str) -> None:
 
 def test_a_template_that_asks_for_what_it_was_not_given_is_no_page() -> None:
     with pytest.raises(UndefinedError, match="blocks"):
-        render_page("writers/document.html", "t")
+        render_page("writers/document.html", "t", facts=())
 
 
 @pytest.mark.parametrize(
@@ -113,6 +110,38 @@ def test_a_template_that_asks_for_what_it_was_not_given_is_no_page() -> None:
 )
 def test_no_template_says_of_anything_that_it_is_safe(template: Path) -> None:
     assert not re.search(r"\|\s*safe|autoescape|style=|\bon\w+=", template.read_text("utf-8"))
+
+
+@pytest.mark.parametrize("block", [Table(("a",), ((("x"),),) * 16), Items(("x",) * 16)])
+def test_what_is_long_is_folded_unless_it_is_what_the_page_is_about(block: Table | Items) -> None:
+    rows = "row" if isinstance(block, Table) else "line"
+    first = as_html(Document("t", (block,)))
+    assert re.findall("<details.*?<summary>.*?</summary>", first) == [f"<details open><summary>16 {rows}s</summary>"]
+    second = as_html(Document("t", (Table(("a",), (("x",),)), block)))
+    assert re.findall("<details.*?<summary>.*?</summary>", second) == [f"<details><summary>16 {rows}s</summary>"]
+    short = Items(block.items[:15]) if isinstance(block, Items) else Table(block.columns, block.rows[:15])
+    assert "<details" not in as_html(Document("t", (short,)))
+
+
+def test_the_commands_that_matter_stand_above_what_is_long() -> None:
+    blocks = (
+        Verdict("LEAKS", "critical", "two mounts."),
+        Heading("What leaks"),
+        Table(("a",), (("x",),)),
+        Paragraph("To stop all:"),
+        Remedy(("mount --make-rslave /",)),
+        Heading("To undo it"),
+        Remedy(("mntscope undo j",)),
+        Paragraph("The end."),
+    )
+    for text in (as_html(Document("t", blocks)), as_markdown(Document("t", blocks))):
+        plain = re.sub("<[^>]*>", "", text.partition("<body>")[2] or text)
+        order = ("two mounts", "To stop all:", "mount --make-rslave /", "To undo it:", "mntscope undo j", "What leaks")
+        places = [plain.index(each) for each in (*order, "The end")]
+        assert places == sorted(places)
+        assert plain.count("To stop all") == plain.count("To undo it") == 1
+    shown = as_text(Document("t", blocks), Page())
+    assert shown.index("What leaks") < shown.index("To stop all:") < shown.index("To undo it")
 
 
 def test_a_table_without_rows_is_nothing() -> None:

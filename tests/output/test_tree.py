@@ -54,9 +54,11 @@ WEB = view(
 BOTH = Snapshot((HOST, WEB), "host")
 
 
-def table(label: str = "host", snapshot: Snapshot = BOTH, **asked: Any) -> list[list[str]]:
+def table(
+    label: str = "host", snapshot: Snapshot = BOTH, columns: tuple[str, ...] = (), **asked: Any
+) -> list[list[str]]:
     """The lines, the columns of each taken apart."""
-    text = FORMATS["table"](listing(snapshot, label, **asked), Page())
+    text = FORMATS["table"](listing(snapshot, label, **asked), Page(columns=columns))
     return [re.split(" {2,}", line) for line in text.splitlines()]
 
 
@@ -117,7 +119,7 @@ def test_columns_can_be_chosen_and_added() -> None:
     )  # fmt: skip
     with pytest.raises(KeyError, match="NONE"):
         columns_chosen("id,none", COLUMNS, usual)
-    lines = table("30", chosen=("GROUP", "MASTER-GROUP", "MAJ:MIN", "TARGET"))
+    lines = table("30", columns=("GROUP", "MASTER-GROUP", "MAJ:MIN", "TARGET"))
     assert lines[0] == ["GROUP", "MASTER-GROUP", "MAJ:MIN", "TARGET"]
     assert lines[2] == ["", "3", "0:6", "├─/data"]
 
@@ -233,9 +235,7 @@ def test_csv_has_every_column_exactly_or_those_that_are_chosen() -> None:
     rows = list(csv.DictReader(io.StringIO(FORMATS["csv"](listing(BOTH, "30"), Page()))))
     assert tuple(rows[0]) == tuple(COLUMNS)
     assert [row["TARGET"] for row in rows] == ["/", "/data", "/etc/hosts", "/far"]
-    assert FORMATS["csv"](listing(BOTH, "30", chosen=("ID", "TARGET")), Page()).startswith(
-        "ID,TARGET\n30,/\n31,/data\n"
-    )
+    assert FORMATS["csv"](listing(BOTH, "30"), Page(columns=("ID", "TARGET"))).startswith("ID,TARGET\n30,/\n31,/data\n")
 
 
 # Any tables

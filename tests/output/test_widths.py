@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
 
-from tests.support.terminals import COMMANDS, WIDTHS, files, shown
+from mntscope.output.writers.page import Page
+from tests.support.terminals import COMMANDS, WIDTHS, files, isolating, shown
 
 NS = COMMANDS["ns"]
 TREE = COMMANDS["tree"]
@@ -21,6 +23,16 @@ def test_a_terminal_shows_what_the_file_says(file: Path, words: tuple[str, ...],
     # What is longer has no blank at which it may be broken: a path, or a command that is to be copied.
     long = [line.strip() for line in text.splitlines() if cell_len(line) > width]
     assert [line for line in long if not re.match(r"(mount|umount|nsenter|mntscope|[│├└─ ]*/)", line)] == []
+
+
+@pytest.mark.parametrize(("file", "write", "width"), list(isolating()), ids=lambda value: getattr(value, "stem", ""))
+def test_isolate_and_undo_fit(file: Path, write: Callable[[Page], str], width: int) -> None:
+    text = write(Page(width=width, terminal=True))
+    assert text == file.read_text()
+    long = [line.strip() for line in text.splitlines() if cell_len(line) > width]
+    # Commands are to be copied, and so is a journal's file, whose table is as wide as it must be.
+    whole = r"([0-9]\. )?(mount|mntscope) "
+    assert [line for line in long if not re.match(whole, line) and "undo-list" not in file.stem] == []
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,14 +22,28 @@ COMPILED = ("numpy", "pandas", "zstandard")
 """What mntscope needs and is not made of Python alone. No command needs the first two; the third reads what zstd
 packed."""
 
+MADE = (".git", ".venv", ".*_cache", ".hypothesis", "__pycache__", "*.egg-info", "build", "dist")
+"""What lies in a tree that is worked in, and is not of it."""
+
+
+def distributions(folder: Path) -> None:
+    """Write into a folder the source distribution of this tree, and the wheel that is built from it.
+
+    They are built of a copy: setuptools works in the tree itself, and two at once would take each other's files.
+    """
+    with tempfile.TemporaryDirectory() as room:
+        tree = Path(room, "mntscope")
+        shutil.copytree(ROOT, tree, symlinks=True, ignore=shutil.ignore_patterns(*MADE))
+        command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(tree)]
+        done = subprocess.run(command, cwd=room, env=without_other_trees(), capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"the wheel cannot be built:\n{done.stdout}{done.stderr}")
+
 
 def wheel() -> Files:
     """What is in the wheel that is built from this tree, by way of its source distribution."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, str(ROOT)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise SystemExit(f"the wheel cannot be built:\n{done.stdout}{done.stderr}")
+        distributions(Path(folder))
         (path,) = Path(folder).glob("*.whl")
         with zipfile.ZipFile(path) as packed:
             return {name: packed.read(name) for name in packed.namelist()}
@@ -78,3 +94,8 @@ def _wanted(name: str) -> bool:
 
 def _normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def without_other_trees() -> dict[str, str]:
+    """This one, where nothing leads Python to another tree's modules."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}

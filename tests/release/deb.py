@@ -107,9 +107,12 @@ def libraries() -> Libraries:
     )
 
 
+_OTHERWISE = {"markdown-it-py": "markdown-it", "pyyaml": "yaml"}
+
+
 def _package(name: str) -> str:
     """What Debian calls a library."""
-    return "python3-markdown-it" if name == "markdown-it-py" else f"python3-{name}"
+    return f"python3-{_OTHERWISE.get(name, name)}"
 
 
 def _dependency(name: str, offered: str | None) -> str:

@@ -38,10 +38,20 @@ swap space; also where the host has unmounted it, be it lazily. For each it prin
     "audit": """\
 Asks rules about the machine, each of which knows what is normal on a host with systemd, Docker or Kubernetes, and
 reports what they find, with evidence and a remedy.""",
+    "watch": """\
+Tells what is mounted, unmounted and moved in every mount namespace, by whom, and where it goes, a line for each system
+call; namespaces that come and go; leaks that appear, and that are healed. By fanotify(7) where the kernel has its mount
+events (Linux 6.15), else by poll(2); what that cannot see is said in the beginning. It can record all of it: every
+command then reads the machine as it was at any moment (--snapshot FILE@12:04:31).""",
     "explain": "Prints the page of a rule of mntscope-audit(1), or the list of all.",
     "predict": """\
 Computes what the kernel would do, in every mount namespace of the machine, down to the errno; the model follows
 fs/namespace.c and fs/pnode.c of Linux, and mntscope-selftest(1) compares it with the running kernel.""",
+    "preview": """\
+Plays the system calls that runc or crun would make for a container, and what kubelet, dockerd or podman do before, on a
+model of a host: from a Kubernetes manifest, a compose file, a command line or an OCI bundle. It says where the
+container could mount on the host, what it would not receive, what of the host's it would keep in use, and what its
+start alone would change, each with the line that says so.""",
     "isolate": """\
 Takes the mount that contains a path out of its peer group and, with --mount-proc, mounts a proc of the target's own
 PID namespace. It plans the fewest actions, shows what each is predicted to do, writes a journal, acts in a process
@@ -52,6 +62,10 @@ what was predicted, all is put back.""",
     "capture": """\
 Reads every mount namespace of the machine, or those of some processes, into one file of compressed JSON, which every
 command reads in place of the running machine.""",
+    "fleet": """\
+Takes the snapshots of many hosts together. fleet add SRC .. -o DATASET reads what is new of files, directories, globs
+and URLs, and keeps it as plain Parquet; fleet report DATASET says what is found on how many hosts, and in what few are
+different from all others; fleet diff DATASET DAY1 DAY2 says what is new, gone, and other than it was.""",
     "lab": """\
 Tells, act by act, how a mount leaks and what stops it. Every act happens on the running kernel, in throwaway
 namespaces with a host of their own, and what is told was measured there.""",
@@ -83,6 +97,12 @@ FILES: Mapping[str, Listed] = {
     "undo": (*_LIVE, *_JOURNALS),
     "capture": (*_LIVE, ("HOSTNAME-TIME.mntscope.json.gz", "what is written, if no other FILE is named; mode 0600")),
     "explain": (),
+    "fleet": (
+        (
+            "DATASET/",
+            "mounts/, namespaces/, findings/ and hosts/, parted by day; and manifest/, what was read; mode 0600",
+        ),
+    ),
     "completion": (_NAMES,),
     "lab": (),
     "selftest": (),
@@ -99,6 +119,7 @@ ENVIRONMENT: Listed = (
     ("LC_CTYPE", "and where that is not,"),
     ("LANG", "which is C where it is not set either"),
     ("TERM", "if it is dumb, no colours"),
+    ("NOTIFY_SOCKET", "where mntscope-watch(1) tells systemd that it is ready, as sd_notify(3) has it"),
     ("MNTSCOPE_DEBUG", "if it is not empty, an internal error is shown with its traceback"),
 )
 STATE: Listed = (("XDG_STATE_HOME", "where users other than root have their journals: in mntscope below it"),)

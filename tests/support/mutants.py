@@ -186,8 +186,8 @@ UMOUNT = [
 LOOKUP = [
     (
         "a lookup begins on top of what covers the root",
-        "here = root.path",
-        "here = traverse_mounts(root.path)",
+        "mount, dentry = root.path",
+        "mount, dentry = traverse_mounts(root.path)",
     ),
     (
         "a mount on / goes below what is there",
@@ -201,7 +201,7 @@ LOOKUP = [
     ),
     (
         "a file is searched like a directory",
-        '        if is_file(world, here.dentry):\n            raise Errno("ENOTDIR")\n',
+        '        if is_file(world, dentry):\n            raise Errno("ENOTDIR")\n',
         "",
     ),
 ]

@@ -34,6 +34,8 @@ SNAPSHOTS = {
     for path in sorted(folder.glob("*.mntscope.json*"))
 }
 """What the commands are asked about, as the path from the repository, by what the recording is called."""
+MANIFEST = "tests/data/manifests/csi-node.yaml"
+"""What would be started there."""
 RULES = "rules"
 """The recording of what is said of the rules, which asks about no file."""
 
@@ -73,6 +75,7 @@ def questions(name: str) -> Iterator[tuple[str, ...]]:
     yield ("ns", "--snapshot", file)
     yield ("graph", "--snapshot", file)
     yield ("audit", "--no-settings", file)
+    yield ("preview", MANIFEST, "--snapshot", file)
     for what in ("/", "/proc", last):
         yield ("holders", what, "--snapshot", file)
     for label in labels:

@@ -44,6 +44,9 @@ T = TypeVar("T")
 Bind = tuple[Path | str, str, Literal["rshared", "rslave", "rprivate"]]
 """Where it is on the host, where in the container, and the propagation type it is given there."""
 
+CGROUPS = Path("/sys/fs/cgroup")
+"""Where the hierarchies of cgroups are mounted: one, or several below it."""
+
 RUN = "scene-run"
 """The source of the tmpfs that covers ``/run`` where a scene keeps runtimes' state."""
 
@@ -349,6 +352,16 @@ def _actor(host: Host, inner: int) -> Actor:
 
 
 # The containers of runc
+
+
+def remove_cgroups_left_behind() -> None:
+    """The empty cgroups of the containers of a run that was interrupted: of a process that has ended."""
+    for place in (CGROUPS, *CGROUPS.glob("*/")):
+        for group in place.glob("mntscope-*"):
+            pid = group.name.split("-")[1]
+            if pid.isdecimal() and not Path(f"/proc/{pid}").exists():
+                with suppress(OSError):  # another run has, or something lives there
+                    group.rmdir()
 
 
 def _cover_run(host: Host) -> None:

@@ -59,6 +59,18 @@ MOUNT = record(
     super_options=list_of(TEXT),
     propagation=one_of("shared", "slave", "shared,slave", "private", "unbindable"),
 )
+PLACE = record(file=TEXT, line=NUMBER, column=NUMBER)
+PREVIEW_FINDING = record(
+    kind=one_of("mounts-on-host", "receives-nothing", "refused", "pins", "changes-host"),
+    severity=SEVERITY,
+    message=TEXT,
+    where=PLACE,
+    path=TEXT,
+    at=list_of(TEXT),
+    said_by=TEXT,
+    said=TEXT,
+    remedy=TEXT,
+)
 PROCESS = record(pid=NUMBER, comm=TEXT)
 VIEW = record(label=TEXT, mount_namespace=maybe(NUMBER), owner=maybe(TEXT), processes=list_of(PROCESS), mounts=NUMBER)
 EFFECT = record(
@@ -186,6 +198,25 @@ SCHEMAS: dict[str, Schema] = {
         operation=maybe(record(op=TEXT)),
         errno=maybe({"type": "string", "pattern": "^E[A-Z]+$"}),
         effects=list_of(EFFECT),
+        uncertain=list_of(TEXT),
+        not_seen=NOT_SEEN,
+    ),
+    "preview": document(
+        "preview",
+        containers=list_of(
+            record(
+                name=TEXT,
+                runtime=TEXT,
+                where=PLACE,
+                mounts=list_of(MOUNT),
+                leaks=list_of(PREVIEW_FINDING),
+                refused=list_of(record(why=TEXT, as_said_by=TEXT)),
+                receives_nothing=list_of(PREVIEW_FINDING),
+                pins=list_of(PREVIEW_FINDING),
+                changes_host=list_of(PREVIEW_FINDING),
+                uncertain=list_of(TEXT),
+            )
+        ),
         uncertain=list_of(TEXT),
         not_seen=NOT_SEEN,
     ),

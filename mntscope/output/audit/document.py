@@ -29,6 +29,7 @@ from mntscope.output.document import (
     together,
 )
 from mntscope.output.escape import shortened
+from mntscope.output.head import head
 from mntscope.output.shell import shell
 from mntscope.output.writers.page import Page
 from mntscope.propagation import Effect
@@ -69,12 +70,14 @@ def as_markdown(report: AuditReport, page: Page) -> str:
     """For a ticket."""
     from mntscope.output.writers.markdown import as_markdown as written
 
-    return written(document(report, page, evidence=True))
+    return written(document(report, page, evidence=True), head(page, [report.audit.snapshot]))
 
 
 def _blocks(report: AuditReport, page: Page, *, with_evidence: bool) -> Iterator[Block]:
     yield Verdict(report.verdict, "critical" if report.failing else "good", report.sentence)
     yield Paragraph(Word(shortened(_circumstances(report, in_full=with_evidence)), "dim"))
+    if with_evidence:
+        yield from first_remedy(report)
     for (severity, rule), alike in groupby(report.findings, key=lambda finding: (finding.severity, finding.rule)):
         yield from _group(severity, rule, list(alike), report, page, with_evidence=with_evidence)
     if with_evidence:
@@ -293,6 +296,15 @@ def looked_at(report: AuditReport) -> Iterator[Block]:
         for view in views[:MANY]
     ]
     yield from _listed(("Mount namespace", "Processes", "Mounts", "Findings"), views, rows)
+
+
+def first_remedy(report: AuditReport) -> Iterator[Block]:
+    """What to begin with: the commands of the worst finding that has some."""
+    found = next((finding for finding in report.findings if finding.commands), None)
+    if found:
+        place: Words = (" at ", name(found.path)) if found.path else ""
+        yield Paragraph(together(f"To begin with {found.rule.id} in {report.where(found)}", place, ":"))
+        yield Commands(tuple(map(shell, found.commands)))
 
 
 def not_seen(report: AuditReport) -> Iterator[Block]:

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from importlib.metadata import version
 
 from markupsafe import Markup
 
 from mntscope.base.counting import counted
+from mntscope.base.own_version import own_version
 from mntscope.base.records import NamedTuple
 from mntscope.graph import Severity
 from mntscope.graph.severity import SEVERITIES, worst
 from mntscope.output.audit import document
 from mntscope.output.audit.result import AuditReport
-from mntscope.output.document import Block, Items, Style, Words, name
+from mntscope.output.document import Block, Facts, Items, Style, Words, name
 from mntscope.output.graph import svg
+from mntscope.output.head import head
 from mntscope.output.writers.colours import PICTURE
 from mntscope.output.writers.html import render_page, resource
 from mntscope.output.writers.page import Page
@@ -42,9 +43,10 @@ def as_html(report: AuditReport, page: Page) -> str:
         style=PICTURE + resource("audit/page.css"),
         script=resource("audit/page.js"),
         report=report,
-        version=version("mntscope"),
         counts={severity: report.counts.get(severity, 0) for severity in SEVERITIES},
-        about=list(_about(report)),
+        facts=_facts(report, page),
+        circumstances=list(_about(report)),
+        first=list(document.first_remedy(report)),
         notes=[Items(report.notes)] if report.notes else [],
         not_seen=list(document.not_seen(report)),
         few_gaps=len(report.audit.not_seen) <= FEW,
@@ -61,14 +63,20 @@ def as_html(report: AuditReport, page: Page) -> str:
 
 def _about(report: AuditReport) -> Iterator[tuple[str, Words]]:
     """The circumstances: a term, and what there is to say."""
-    kernel, unseen, waived = report.audit.snapshot.kernel, report.audit.not_seen, report.audit.waived
+    unseen, waived = report.audit.not_seen, report.audit.waived
     yield "Made", f"{report.when:%Y-%m-%d %H:%M %Z}"
-    yield "Kernel", f"Linux {kernel}" if kernel else "not known"
     yield "Looked at", report.extent
     yield "Not seen", counted(len(unseen), "gap") if unseen else "nothing that is known of"
     yield "Waived", counted(len(waived), "finding") if waived else "nothing"
     if report.settings:
         yield "Settings", name(report.settings)
+
+
+def _facts(report: AuditReport, page: Page) -> Facts:
+    """What the page begins with; at least the kernel and the version, also where no command line asked for it."""
+    kernel = report.audit.snapshot.kernel
+    known = ("Kernel", f"Linux {kernel}" if kernel else "not known")
+    return head(page, [report.audit.snapshot]) or (known, ("mntscope", own_version()))
 
 
 class _Finding(NamedTuple):

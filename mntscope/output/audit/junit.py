@@ -18,7 +18,7 @@ from mntscope.rules import Finding, Rule
 
 def as_junit(report: AuditReport, page: Page) -> str:  # noqa: ARG001
     """The XML. Whatever XML cannot hold is not in it: names are made visible first."""
-    root = Element("testsuites", name="mntscope audit")
+    root = Element("testsuites", name=f"mntscope {report.command}")
     total = [0, 0, 0]
     for rule in report.audit.rules:
         counts = _suite(root, rule, report)

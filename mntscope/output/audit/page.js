@@ -1,19 +1,6 @@
 "use strict";
 (() => {
   const form = document.getElementById("filter");
-  // On paper there is no unfolding. Rules that found nothing stay as their one line.
-  addEventListener("beforeprint", () => {
-    for (const folded of document.querySelectorAll("details:not([open]):not(.quiet)")) {
-      folded.open = true;
-      folded.dataset.folded = "";
-    }
-  });
-  addEventListener("afterprint", () => {
-    for (const opened of document.querySelectorAll("details[data-folded]")) {
-      opened.open = false;
-      delete opened.dataset.folded;
-    }
-  });
   // A link to a rule opens it.
   const open = () => {
     const there = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));

@@ -26,38 +26,39 @@ def _lines(report: AuditReport) -> Iterator[str]:
         found.setdefault((rule.id, rule.severity), 0)
     waived = Counter(waived.finding.rule.id for waived in audit.waived)
     known = Counter(finding.rule.id for finding in audit.known)
-    yield from _metric(
-        "findings",
+    yield from metric(
+        "audit_findings",
         "What the rules found, without what is waived or known from the baseline.",
         [
             ({"rule": rule, "name": names[rule], "severity": severity}, count)
             for (rule, severity), count in sorted(found.items())
         ],
     )
-    yield from _metric(
-        "findings_waived",
+    yield from metric(
+        "audit_findings_waived",
         "What the rules found and a waiver accepts.",
         [({"rule": rule, "name": name}, waived[rule]) for rule, name in names.items()],
     )
-    yield from _metric(
-        "findings_known",
+    yield from metric(
+        "audit_findings_known",
         "What the rules found and the baseline has already.",
         [({"rule": rule, "name": name}, known[rule]) for rule, name in names.items()],
     )
-    yield from _metric("failed", "Whether the audit failed.", [({}, int(bool(report.failing)))])
-    yield from _metric("namespaces", "Mount namespaces that were looked at.", [({}, report.namespaces)])
-    yield from _metric("mounts", "Mounts in them.", [({}, report.mounts)])
-    yield from _metric("not_seen", "What could not be looked at.", [({}, len(audit.not_seen))])
-    yield from _metric("waivers_expired", "Waivers that count no more.", [({}, len(audit.expired))])
-    yield from _metric("timestamp_seconds", "When the audit was made.", [({}, int(report.when.timestamp()))])
+    yield from metric("audit_failed", "Whether the audit failed.", [({}, int(bool(report.failing)))])
+    yield from metric("audit_namespaces", "Mount namespaces that were looked at.", [({}, report.namespaces)])
+    yield from metric("audit_mounts", "Mounts in them.", [({}, report.mounts)])
+    yield from metric("audit_not_seen", "What could not be looked at.", [({}, len(audit.not_seen))])
+    yield from metric("audit_waivers_expired", "Waivers that count no more.", [({}, len(audit.expired))])
+    yield from metric("audit_timestamp_seconds", "When the audit was made.", [({}, int(report.when.timestamp()))])
 
 
-def _metric(name: str, said: str, samples: Iterable[tuple[dict[str, str], int]]) -> Iterator[str]:
-    yield f"# HELP mntscope_audit_{name} {said}"
-    yield f"# TYPE mntscope_audit_{name} gauge"
+def metric(name: str, said: str, samples: Iterable[tuple[dict[str, str], int]]) -> Iterator[str]:
+    """The lines of one gauge of mntscope, with a sample for each set of labels."""
+    yield f"# HELP mntscope_{name} {said}"
+    yield f"# TYPE mntscope_{name} gauge"
     for labels, value in samples:
         braced = ",".join(f'{key}="{_quoted(text)}"' for key, text in labels.items())
-        yield f"mntscope_audit_{name}{f'{{{braced}}}' if braced else ''} {value}"
+        yield f"mntscope_{name}{f'{{{braced}}}' if braced else ''} {value}"
 
 
 def _quoted(text: str) -> str:

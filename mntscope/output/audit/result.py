@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from typing import ClassVar
 
 from mntscope.base.counting import agreeing, counted
 from mntscope.graph import GroupNames, PeerGraph, Severity, by_namespace
@@ -29,6 +30,13 @@ class AuditReport:
     """The least severity that makes the audit fail; ``None``: nothing does."""
     settings: str | None = None
     """The file that said what is waived."""
+
+    command: ClassVar[str] = "audit"
+    """Which one reports."""
+
+    def place(self, finding: Finding) -> tuple[str, int, int] | None:  # noqa: ARG002
+        """File, line and column of a finding that is about a file; none of these is."""
+        return None
 
     @property
     def findings(self) -> tuple[Finding, ...]:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
+from mntscope.base.own_version import own_version
 from mntscope.errors import UsageError
 from mntscope.graph import Severity
 from mntscope.model import Mount
@@ -25,10 +27,10 @@ from mntscope.rules import Finding, Rule
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
-_LEVELS: dict[Severity, str] = {"critical": "error", "high": "error", "medium": "warning", "low": "note"}
+LEVELS: dict[Severity, str] = {"critical": "error", "high": "error", "medium": "warning", "low": "note"}
 # What GitHub and GitLab order by; the bounds are those of CVSS 3.1.
-_SCORES: dict[Severity, str] = {"critical": "9.5", "high": "8.0", "medium": "5.5", "low": "2.0"}
-_PRECISIONS = {"certain": "very-high", "likely": "high", "possible": "medium"}
+SCORES: dict[Severity, str] = {"critical": "9.5", "high": "8.0", "medium": "5.5", "low": "2.0"}
+PRECISIONS = {"certain": "very-high", "likely": "high", "possible": "medium"}
 LONGEST = 1000
 """How many characters of a message are written."""
 
@@ -45,33 +47,53 @@ def as_sarif(report: AuditReport, page: Page) -> str:  # noqa: ARG001
             _result(waived.finding, report, rules, "unchanged" if baseline else None)
             | {
                 "suppressions": [
-                    {"kind": "external", "status": "accepted", "justification": _text(waived.waiver.reason)}
+                    {"kind": "external", "status": "accepted", "justification": message_text(waived.waiver.reason)}
                 ]
             }
             for waived in audit.waived
         ),
     ]
+    return log(
+        report.command,
+        audit.rules,
+        report.when,
+        warnings=(f"Not seen: {problem}" for problem in audit.not_seen),
+        results=results,
+        properties={"subject": message_text(report.subject), "extent": report.extent},
+    )
+
+
+def log(
+    command: str,
+    rules: Iterable[Rule],
+    when: datetime,
+    *,
+    warnings: Iterable[str],
+    results: list[dict[str, Any]],
+    properties: dict[str, Any],
+) -> str:
+    """A log of one run of a command: what it found, and of what it has to warn."""
     run = {
-        "tool": {"driver": {"name": "mntscope", "version": _version(), "rules": [*map(_rule, audit.rules)]}},
-        "automationDetails": {"id": "mntscope/audit/"},
+        "tool": {"driver": {"name": "mntscope", "version": own_version(), "rules": [*map(_rule, rules)]}},
+        "automationDetails": {"id": f"mntscope/{command}/"},
         "columnKind": "unicodeCodePoints",
         "invocations": [
             {
                 "executionSuccessful": True,
-                "endTimeUtc": report.when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "endTimeUtc": when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
                 "toolExecutionNotifications": [
-                    {"level": "warning", "message": {"text": _text(f"Not seen: {problem}")}}
-                    for problem in audit.not_seen
+                    {"level": "warning", "message": {"text": message_text(warning)}} for warning in warnings
                 ],
             }
         ],
         "results": results,
-        "properties": {"subject": _text(report.subject), "extent": report.extent},
+        "properties": properties,
     }
     return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2) + "\n"
 
 
 def _rule(rule: Rule) -> dict[str, Any]:
+    """What SARIF calls a reporting descriptor (3.49)."""
     links = "\n".join(f"- [{reference.title}]({reference.url})" for reference in rule.references)
     described = {
         "id": rule.id,
@@ -82,12 +104,12 @@ def _rule(rule: Rule) -> dict[str, Any]:
             "text": f"{rule.why}\n\n{rule.fix}",
             "markdown": f"{rule.why}\n\n## What to do\n\n{rule.fix}\n\n## Read on\n\n{links}",
         },
-        "defaultConfiguration": {"level": _LEVELS[rule.severity]},
+        "defaultConfiguration": {"level": LEVELS[rule.severity]},
         "properties": {
             "tags": ["security", "mount-propagation"],
-            "precision": _PRECISIONS[rule.confidence],
-            "problem.severity": {"error": "error", "warning": "warning"}.get(_LEVELS[rule.severity], "recommendation"),
-            "security-severity": _SCORES[rule.severity],
+            "precision": PRECISIONS[rule.confidence],
+            "problem.severity": {"error": "error", "warning": "warning"}.get(LEVELS[rule.severity], "recommendation"),
+            "security-severity": SCORES[rule.severity],
         },
     }
     if rule.references:
@@ -99,8 +121,8 @@ def _result(finding: Finding, report: AuditReport, rules: dict[str, int], baseli
     result: dict[str, Any] = {
         "ruleId": finding.rule.id,
         "ruleIndex": rules[finding.rule.id],
-        "level": _LEVELS[finding.severity],
-        "message": {"text": _text(finding.message)},
+        "level": LEVELS[finding.severity],
+        "message": {"text": message_text(finding.message)},
         "locations": [_location(finding, report)],
         "fingerprints": {"mntscope/v1": finding.fingerprint},
         # By this one GitHub recognises a finding in the next run; the number tells findings with one hash apart.
@@ -108,7 +130,7 @@ def _result(finding: Finding, report: AuditReport, rules: dict[str, int], baseli
         "properties": {
             "severity": finding.severity,
             "confidence": finding.confidence,
-            "security-severity": _SCORES[finding.severity],
+            "security-severity": SCORES[finding.severity],
             "remedy": [*map(shell, finding.commands)],
             "advice": shortened(visible(finding.advice), LONGEST),
         },
@@ -129,6 +151,10 @@ def _location(finding: Finding, report: AuditReport) -> dict[str, Any]:
     path = shortened(visible(finding.path or ""))
     logical = {"name": path or where, "fullyQualifiedName": f"{where}:{path}" if path else where, "kind": "resource"}
     artifact = {"uri": f"mountinfo/{quote(where, safe='')}"}
+    place = report.place(finding)
+    if place is not None:
+        artifact = {"uri": quote(place[0], safe="/")}
+        region = {"startLine": place[1], "startColumn": place[2]}
     return {"physicalLocation": {"artifactLocation": artifact, "region": region}, "logicalLocations": [logical]}
 
 
@@ -141,12 +167,6 @@ def _line(mount: Mount) -> str:
     return shortened(visible(line), LONGEST)
 
 
-def _text(message: str) -> str:
+def message_text(message: str) -> str:
     """A sentence as the text of a message, in which a name must not be a link (3.11.6)."""
     return re.sub(r"\[(?=[^\]]*\]\()", r"\\[", shortened(visible(message), LONGEST))
-
-
-def _version() -> str:
-    from importlib.metadata import version
-
-    return version("mntscope")

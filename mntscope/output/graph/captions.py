@@ -11,7 +11,7 @@ from mntscope.base.counting import agreeing, counted
 from mntscope.base.records import NamedTuple
 from mntscope.graph import GroupNames
 from mntscope.graph.peers import GroupKey
-from mntscope.graph.tree import path_order
+from mntscope.graph.tree_shape import path_order
 
 LEAST = 4
 MOST = 12
@@ -190,7 +190,7 @@ def summary(sharing: Sharing, *, hint: str = " (--all)") -> list[str]:
     if receiving:
         receives = agreeing(receiving, "namespace receives", "namespaces receive")
         sentences.append(f"{receives} the events of others.")
-    involved = _labels(node for node in found if node.crossing or any(below.crossing for below in node.below))
+    involved = _involved(sharing)
     apart = len(sharing.namespaces) - len(involved)
     if not involved:
         sentences.append("No mount or umount passes from one namespace to another.")
@@ -201,6 +201,21 @@ def summary(sharing: Sharing, *, hint: str = " (--all)") -> list[str]:
         stays = agreeing(sharing.folded.left_out, "group stays", "groups stay")
         sentences.append(f"{stays} within one namespace{hint}.")
     return sentences
+
+
+def exchanging_nothing(sharing: Sharing) -> list[str]:
+    """The names of the namespaces that exchange nothing with any other; of none, where not all were asked about."""
+    if sharing.about:
+        return []
+    namespace = sharing.links.namespace
+    involved = {namespace(label) for label in _involved(sharing)}
+    return [sharing.names.view(view.label) for view in sharing.namespaces if namespace(view.label) not in involved]
+
+
+def _involved(sharing: Sharing) -> set[str]:
+    """The labels of namespaces between which something passes."""
+    found = nodes(sharing.folded)
+    return _labels(node for node in found if node.crossing or any(below.crossing for below in node.below))
 
 
 def _labels(several: Iterable[Node]) -> set[str]:

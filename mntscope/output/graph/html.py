@@ -18,7 +18,18 @@ from mntscope.base.records import NamedTuple
 from mntscope.graph import Member
 from mntscope.graph.peers import GroupKey
 from mntscope.output.escape import shortened
-from mntscope.output.graph.captions import CLASSES, MEANINGS, SIGNS, Row, caption, fitting, rows, summary
+from mntscope.output.graph.captions import (
+    CLASSES,
+    MEANINGS,
+    SIGNS,
+    Row,
+    caption,
+    exchanging_nothing,
+    fitting,
+    rows,
+    summary,
+)
+from mntscope.output.head import head
 from mntscope.output.writers.html import escape, render_page, resource
 from mntscope.output.writers.page import Page
 
@@ -30,22 +41,28 @@ TABLE = 5_000
 """How many groups the table has."""
 CELL = 200
 """How many characters of a name a table shows."""
+NAMES = 2_000
+"""How many namespaces that exchange nothing are named."""
 PROBLEMS = 100
 
 T = TypeVar("T")
 
 
-def as_html(sharing: Sharing, page: Page) -> str:  # noqa: ARG001
+def as_html(sharing: Sharing, page: Page) -> str:
     """One file, which needs no network."""
     about = f": {shortened(sharing.about)}" if sharing.about else ""
     contents = _Contents(sharing)
+    apart = exchanging_nothing(sharing)
     problems = [shortened(str(problem)) for problem in sharing.not_seen]
     return render_page(
         "graph/page.html",
         f"Who shares mounts with whom{about}",
         style=resource("graph/page.css"),
         script=resource("graph/page.js") if sharing.folded.roots else "",
-        summary=[shortened(sentence, 600) for sentence in summary(sharing)],
+        facts=head(page, [sharing.snapshot]),
+        apart=[shortened(each, CELL) for each in apart[:NAMES]],
+        apart_left_out=len(apart[NAMES:]),
+        summary=[shortened(sentence, 600) for sentence in summary(sharing, hint=", in the table alone")],
         legend=[(CLASSES[way], SIGNS[way], MEANINGS[way]) for way in ("both ways", "to the host", "one way")],
         boxes=[contents.box(row) for row in rows(sharing.folded.roots)],
         all_groups=contents.all_groups(),

@@ -7,7 +7,7 @@ const forest = document.querySelector(".forest");
 const search = document.querySelector("#search");
 const found = document.querySelector("#found");
 
-document.querySelector(".tools").hidden = false;
+document.querySelector(".controls").hidden = false;
 
 // ---- zoom
 
@@ -112,6 +112,15 @@ function look() {
   }
   for (const node of forest.querySelectorAll(".node")) node.classList.toggle("faint", !withHits.has(node));
   found.textContent = hits.length ? `${hits.length} found` : "nothing found";
+  if (hits.length) show(hits[0]);
+}
+
+function show(hit) {
+  // Where it is folded away, what it is folded into; it is opened when the reader goes there.
+  let seen = hit;
+  const folded = (element) => element.parentElement.closest("details:not([open])");
+  for (let around = folded(hit); around; around = folded(around)) seen = around.querySelector("summary");
+  seen.scrollIntoView({ block: "center", inline: "center" });
 }
 
 function step(by) {

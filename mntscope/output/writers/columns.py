@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from mntscope.base.records import dataclass
 from mntscope.output.writers.lines import cells, folded, painted
@@ -17,7 +17,7 @@ WIDEST = 60
 """Where nothing is folded, a column is no wider: a longer cell shifts the rest of its row."""
 ENOUGH = 36
 """A cell that is longer may be folded to this width before another column is left out."""
-NARROWEST = 10
+NARROWEST = 8
 
 _FILL = "\0"
 """What cells are filled up with until the lines are made: their own blanks stay at the end of a line."""
@@ -57,7 +57,7 @@ def set_columns(columns: Sequence[Column], texts: Sequence[Sequence[str]], page:
     sizes = [{text: cells(text) for text in set(column)} for column in texts]
     natural = {at: max(len(column.name), max(sizes[at].values(), default=0)) for at, column in enumerate(columns)}
     if page.terminal:
-        widths = _fitted(columns, natural, page.width)
+        widths = _fitted(columns, natural, sizes, page.width)
     else:
         widths = {at: min(width, WIDEST) for at, width in natural.items()}
     filled = [_filled(columns[at], texts[at], sizes[at], width, page) for at, width in widths.items()]
@@ -115,31 +115,52 @@ def _on_several_lines(row: Sequence[str], columns: Sequence[Column], widths: Map
         yield "".join(parts).rstrip(_FILL)
 
 
-def _fitted(columns: Sequence[Column], natural: dict[int, int], width: int) -> dict[int, int]:
-    """The columns that are shown, and widths with which they fit in *width*, as far as possible."""
+def _fitted(
+    columns: Sequence[Column], natural: dict[int, int], sizes: Sequence[Mapping[str, int]], width: int
+) -> dict[int, int]:
+    """The columns that are shown, and widths with which they fit in *width*, as far as possible.
+
+    None is narrower than its heading, or than its longest word that no more than :data:`ENOUGH` columns hold.
+    """
     firm = {at: wide for at, wide in natural.items() if columns[at].firm and not columns[at].runs_over}
     least = {at: firm.get(at, min(wide, ENOUGH)) for at, wide in natural.items()}
     for _, at in sorted((column.spare, at) for at, column in enumerate(columns) if column.spare is not None):
         if sum(least.values()) + GAP * (len(least) - 1) > width:
             del least[at]
     others = {at: natural[at] for at in least if at not in firm}
+    if sum(natural[at] for at in least) + GAP * (len(least) - 1) <= width:
+        return {at: natural[at] for at in least}
+    words = {
+        at: max(NARROWEST, len(columns[at].name), 0 if columns[at].runs_over else _longest_word(sizes[at]))
+        for at in others
+    }
     room = width - sum(firm[at] for at in least if at in firm) - GAP * (len(least) - 1)
-    return least | _reduced(others, room, NARROWEST)
+    return least | _reduced(others, room, words)
 
 
-def _reduced(widths: dict[int, int], room: int, least: int) -> dict[int, int]:
-    """The widths, the widest reduced until all fit in *room*, but to no less than *least*."""
-    most = max(widths.values(), default=0)
+def _longest_word(texts: Iterable[str]) -> int:
+    """The cells of the longest part between blanks, of those that are no longer than :data:`ENOUGH`."""
+    words = {word for text in texts for word in text.split(" ")}
+    return max((size for size in map(cells, words) if size <= ENOUGH), default=0)
+
+
+def _reduced(widths: dict[int, int], room: int, floors: Mapping[int, int]) -> dict[int, int]:
+    """The widths, the widest reduced until all fit in *room*, but each to no less than its floor."""
+
+    def reduced_to(most: int) -> dict[int, int]:
+        return {at: min(width, max(most, floors[at])) for at, width in widths.items()}
+
+    least, most = 0, max(widths.values(), default=0)
     while least < most:
         middle = (least + most + 1) // 2
-        if sum(min(width, middle) for width in widths.values()) <= room:
+        if sum(reduced_to(middle).values()) <= room:
             least = middle
         else:
             most = middle - 1
-    left = room - sum(min(width, least) for width in widths.values())
-    reduced = {}
+    reduced = reduced_to(least)
+    left = room - sum(reduced.values())
     for at, width in widths.items():
-        more = 1 if width > least and left > 0 else 0
-        left -= more
-        reduced[at] = min(width, least + more)
+        if reduced[at] < width and left > 0:
+            reduced[at] += 1
+            left -= 1
     return reduced

@@ -11,23 +11,28 @@ into the markup could still not run, and inline handlers and ``style`` attribute
 *style*, behaviour into *script*.
 
 The common style sheet, ``page.css``, knows the classes ``critical``, ``high``, ``medium``, ``low`` and ``good`` (of a
-word), ``badge`` (a word in a frame), ``dim``, ``scroll`` (around what may be wide) and ``noprint``, and the colours of
-:mod:`mntscope.output.writers.colours` as variables.
+word), ``badge`` (a word in a frame), ``dim``, ``scroll`` (around what may be wide), ``noprint``, ``about`` (the facts
+that a document begins with), ``controls`` (what a reader searches and filters with) and ``command``, and the colours of
+:mod:`mntscope.output.writers.colours` as variables. The common script, ``page.js``, puts a button beside each command
+that copies it, and opens what is folded when it is printed; without it the page says the same.
 """
 
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from mntscope.base.counting import counted
 from mntscope.output.document import (
     Block,
     Commands,
     Document,
+    Entries,
+    Facts,
     Heading,
     Items,
     Paragraph,
@@ -37,24 +42,29 @@ from mntscope.output.document import (
     Words,
     parts,
     readable,
+    remedy_first,
 )
 from mntscope.output.escape import shortened, visible
 from mntscope.output.writers.colours import DARK, LIGHT, PRINT, variables
+
+LONG = 15
+"""Rows of a table, or lines of a list, more than which can be folded."""
 
 if TYPE_CHECKING:
     from jinja2 import Environment
     from markdown_it import MarkdownIt
 
 
-def as_html(document: Document) -> str:
-    """The whole document."""
-    return render_page("writers/document.html", document.title, blocks=document.blocks)
+def as_html(document: Document, facts: Facts = ()) -> str:
+    """The whole document: its title, *facts* about it, and what it says."""
+    blocks = remedy_first(document.blocks)
+    return render_page("writers/document.html", document.title, facts=facts, blocks=blocks)
 
 
 def render_page(template: str, title: str, *, style: str = "", script: str = "", **given: Any) -> str:
     """A page: the *template*, which extends ``writers/page.html``, with its *title* and what else it is *given*.
 
-    *style* and *script* are our own files: they go into the page as they are, behind the common style sheet.
+    *style* and *script* are our own files: they go into the page as they are, behind the common ones.
 
     :raises ValueError: one of them would end its own element.
     """
@@ -64,6 +74,7 @@ def render_page(template: str, title: str, *, style: str = "", script: str = "",
         f"@media print {{ :root {{ color-scheme: light; {variables(PRINT)} }} }}",
         f"{resource('writers/page.css')}{style}",
     ))  # fmt: skip
+    script = resource("writers/page.js") + script
     for name, text in (("style", sheet), ("script", script)):
         if f"</{name}" in text.lower() or "<!--" in text:
             raise ValueError(f"the {name} would end its own element")
@@ -106,22 +117,42 @@ def _sentence(words: Words) -> str:
     return "".join(map(_word, parts(words)))
 
 
+_COMMAND = ' class="command"'
+
+
 def _word(part: str | Word) -> str:
     if isinstance(part, str):
         return html.escape(readable(part))
     text = escape(part.text if part.style == "command" else shortened(part.text))
     if part.style in ("name", "command"):
-        return f"<code>{text}</code>" if text else ""
+        return f"<code{_COMMAND if part.style == 'command' else ''}>{text}</code>" if text else ""
     return f"<strong>{text}</strong>" if part.style == "strong" else f'<span class="{part.style}">{text}</span>'
 
 
-def markup(blocks: Iterable[Block]) -> Markup:
-    """The blocks as markup."""
-    return Markup("\n").join(map(_block, blocks))
+def markup(blocks: Iterable[Block], *, fold: bool = False) -> Markup:
+    """The blocks as markup; with *fold* what is long can be folded, and is, unless it is the first table."""
+    return Markup("\n").join(_blocks(blocks, fold=fold))
+
+
+def _blocks(blocks: Iterable[Block], *, fold: bool) -> Iterator[Markup]:
+    folded = False
+    for block in blocks:
+        made = _block(block)
+        if fold and isinstance(block, Table | Items):
+            count = len(block.rows if isinstance(block, Table) else block.items)
+            if count > LONG:
+                what = "row" if isinstance(block, Table) else "line"
+                made = _macros().folded(made, counted(count, what), folded)
+            folded = True
+        yield made
+
+
+def _macros() -> Any:
+    return _environment().get_template("writers/blocks.html").module
 
 
 def _block(block: Block) -> Markup:
-    macros: Any = _environment().get_template("writers/blocks.html").module
+    macros = _macros()
     made: Markup
     match block:
         case Heading(words, level):
@@ -131,7 +162,7 @@ def _block(block: Block) -> Markup:
         case Items(items):
             made = macros.bullets(items)
         case Table(columns, rows):
-            made = macros.table(columns, rows)
+            made = macros.table(columns, rows, isinstance(block, Entries))
         case Commands(lines):
             made = macros.commands(lines)
         case Prose(text):

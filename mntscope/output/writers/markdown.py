@@ -12,6 +12,7 @@ from mntscope.output.document import (
     Block,
     Commands,
     Document,
+    Facts,
     Heading,
     Items,
     Paragraph,
@@ -21,6 +22,8 @@ from mntscope.output.document import (
     Words,
     parts,
     readable,
+    remedy_first,
+    together,
 )
 from mntscope.output.escape import shortened, visible
 
@@ -32,9 +35,10 @@ _BETWEEN = "\u2060"
 """A word joiner, which is not seen: behind an ``@`` it keeps a forge from telling someone of that name."""
 
 
-def as_markdown(document: Document) -> str:
-    """The whole document, its title first."""
-    blocks = [f"# {inline(document.title)}", *map(_block, document.blocks)]
+def as_markdown(document: Document, facts: Facts = ()) -> str:
+    """The whole document: its title, *facts* about it, and what it says."""
+    about = Items(tuple(together(f"{term}: ", words) for term, words in facts))
+    blocks = [f"# {inline(document.title)}", *map(_block, (about, *remedy_first(document.blocks)))]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 

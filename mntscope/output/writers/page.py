@@ -11,8 +11,20 @@ from mntscope.output.writers.lines import Text, painted
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from mntscope.snapshot import Snapshot
+
 # Blanks at the end of a line, resets among them. It looks at each run of blanks once, however long it is.
 _FILL = r"(?m)(?<! ) +(?! )(?=(?:\x1b\[0m *)*$)"
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """How a document that is to be filed came to be."""
+
+    command: str
+    """The command line, for a shell (quoted already)."""
+    here: Snapshot
+    """The machine that mntscope runs on, now: whose the document is that is about no capture. It has no views."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +46,12 @@ class Page:
     """Whether a row of headings stands above them."""
     columns: tuple[str, ...] = ()
     """Which columns of the table are to be shown, where some were chosen and there is but one table."""
+    labels: bool = False
+    """Whether a list of namespaces has the labels of their views: those of a capture are named by them."""
     exact: bool = False
     """Whether CSV has the very bytes, also of a cell that a spreadsheet would run."""
+    made: Made | None = None
+    """What a document begins with that is to be filed (:mod:`mntscope.output.head`)."""
 
     def draw(self, *blocks: Text | RenderableType) -> str:
         """The blocks, one below the other, as text; with escape sequences only where there is colour.

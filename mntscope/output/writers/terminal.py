@@ -67,7 +67,9 @@ def blocks_text(blocks: Iterable[Block], page: Page) -> str:
         if before is not None and _apart(before, block):
             text += "\n"
         if isinstance(block, Heading):
-            text += page.draw(Text(*_pieces(block.words, "bold"), indent=_SECTION * (block.level - 2)))
+            lead = _SECTION * (block.level - 2)
+            whole = any(isinstance(part, Word) and part.style == "command" for part in parts(block.words))
+            text += page.draw(Text(*_pieces(block.words, "bold"), lead=lead, indent=f"{lead}  ", whole=whole))
             indent = _SECTION * (block.level - 1)
         else:
             text += _block(block, page, indent)
