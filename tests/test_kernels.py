@@ -36,6 +36,26 @@ def test_the_steps_leave_their_results(namespaces: None, tmp_path: Path) -> None
     assert trace["kernel_version"].startswith("#")
 
 
+RIGHT, WRONG = ("lab", Step("ok", True, 5, ())), ("lab", Step("WRONG", False, 5, ()))
+UNFINISHED = ("tests", None)
+
+
+@pytest.mark.parametrize(
+    ("code", "booted"),
+    [
+        (0, [Booted("6.1", "6.1.9", steps=(RIGHT,))]),
+        (1, [Booted("6.1", "6.1.9", steps=(RIGHT,)), Booted("6.12", "6.12.1", steps=(WRONG,))]),
+        (1, [Booted("6.1", "6.1.9", steps=(RIGHT, UNFINISHED))]),
+        (2, [Booted("6.1", "6.1.9", steps=(RIGHT, UNFINISHED), in_time=False)]),
+        (1, [Booted("6.1", "6.1.9", steps=(WRONG, UNFINISHED), in_time=False)]),
+        (2, [Booted("6.1", "6.1.9", steps=(RIGHT,)), Booted("6.12", why_not="the 10 minutes are over")]),
+    ],
+    ids=["right", "one wrong", "stopped", "cut short", "wrong and cut short", "not begun"],
+)
+def test_a_machine_that_is_slow_finds_nothing_wrong(code: int, booted: list[Booted]) -> None:
+    assert table.exit_code(booted) == code
+
+
 def test_packages_are_sorted_by_the_numbers_in_their_versions() -> None:
     versions = ("7.3~rc7-1", "6.12.9-1", "6.12.118-1", "7.3.4-1~bpo13+1", "6.1.180-1")
     packages = newest_first(Package("linux-image", version, ()) for version in versions)

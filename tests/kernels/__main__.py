@@ -39,7 +39,7 @@ FEW = ("--seeds", "1", "--operations", "300")
 
 
 def main() -> int:
-    """Boots one after the other, and prints the table."""
+    """Boots one after the other, and prints the table; see :func:`tests.kernels.table.exit_code`."""
     arguments = _arguments()
     if os.geteuid():
         sys.stderr.write("the guest's disk is made by chroot: run it as root\n")
@@ -67,18 +67,18 @@ def main() -> int:
         script = _script(steps, (*(FEW if arguments.few else ()), *arguments.more))
         try:
             if wanted == OWN:
-                enter(guest.root, TREE, _BROUGHT_ALREADY + script, results, end - started)
+                in_time = enter(guest.root, TREE, _BROUGHT_ALREADY + script, results, end - started)
             else:
                 kernel = find(debian, wanted, build / "images")
-                boot(kernel, guest.disk, guest.busybox, _BRING + script, results, end - started, arguments.cpus)
+                disk, busybox, most = guest.disk, guest.busybox, end - started
+                in_time = boot(kernel, disk, busybox, _BRING + script, results, most, arguments.cpus)
         except Unavailable as error:
             booted.append(table.Booted(wanted, why_not=f"not to be had: {' '.join([str(error), *debian.complaints])}"))
             continue
-        booted.append(table.read(wanted, results, steps, time.monotonic() - started))
+        booted.append(table.read(wanted, results, steps, time.monotonic() - started, in_time=in_time))
         _told(table.text(booted[-1:], steps))
     sys.stdout.write(table.text(booted, steps))
-    had = [kernel for kernel in booted if kernel.steps]
-    return 2 if not had else int(not all(kernel.right for kernel in had))
+    return table.exit_code(booted)
 
 
 def _script(steps: Sequence[str], more: Sequence[str]) -> str:

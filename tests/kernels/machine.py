@@ -32,11 +32,11 @@ exec switch_root /root /guest/init
 """
 
 
-def boot(kernel: Kernel, root: Path, busybox: Path, script: str, results: Path, seconds: float, cpus: int) -> None:
+def boot(kernel: Kernel, root: Path, busybox: Path, script: str, results: Path, seconds: float, cpus: int) -> bool:
     """Boot *kernel* on the disk *root*, and run *script* there as root; it is ended after so many *seconds*.
 
     An archive that it writes to ``/dev/vdc`` is unpacked in *results*, where ``console`` is what it prints. What was
-    written to the root is forgotten.
+    written to the root is forgotten. Returned is whether it ended in time.
     """
     if results.exists():
         shutil.rmtree(results)
@@ -58,13 +58,16 @@ def boot(kernel: Kernel, root: Path, busybox: Path, script: str, results: Path, 
             "-drive", f"file={result},format=raw,if=virtio",
         ]  # fmt: skip
         with (results / "console").open("wb", buffering=0) as console:
+            in_time = True
             try:
                 subprocess.run(
                     argv, stdin=subprocess.DEVNULL, stdout=console, stderr=console, check=False, timeout=seconds
                 )
             except subprocess.TimeoutExpired:
+                in_time = False
                 console.write(b"\nended, as it took more than %d s\n" % seconds)
         _bring(result, results)
+    return in_time
 
 
 @cache

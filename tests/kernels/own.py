@@ -27,10 +27,11 @@ exec env -i {environment} setsid bash -c 'cd /{tree}; . /run/script' < /dev/null
 """
 
 
-def enter(root: Path, tree: str, script: str, results: Path, seconds: float) -> None:
+def enter(root: Path, tree: str, script: str, results: Path, seconds: float) -> bool:
     """Run *script* as root in namespaces of its own, in *tree* of the root directory *root*, for *seconds* at most.
 
     What it leaves in ``/out`` is in *results*, where ``console`` is what it prints; the rest it writes is forgotten.
+    Returned is whether it ended in time.
     """
     if results.exists():
         shutil.rmtree(results)
@@ -51,4 +52,7 @@ def enter(root: Path, tree: str, script: str, results: Path, seconds: float) -> 
             )
         except subprocess.TimeoutExpired:
             console.write(b"\nended, as it took more than %d s\n" % seconds)
-    scratch.rmdir()
+            return False
+        finally:
+            scratch.rmdir()
+    return True

@@ -40,22 +40,38 @@ class Booted:
     seconds: float = 0.0
     steps: tuple[tuple[str, Step | None], ...] = ()
     """By name; ``None``: it was not finished."""
+    in_time: bool = True
+    """Whether it ended by itself."""
 
     @property
     def right(self) -> bool:
         """Whether every step was done, and found nothing wrong."""
         return bool(self.steps) and all(step is not None and step.right for _, step in self.steps)
 
+    @property
+    def wrong(self) -> bool:
+        """Whether a step found something wrong, or was not finished though there was time."""
+        return any(self.in_time if step is None else not step.right for _, step in self.steps)
 
-def read(wanted: str, directory: Path, steps: Sequence[str], seconds: float) -> Booted:
+
+def exit_code(kernels: Sequence[Booted]) -> int:
+    """0: all was done and right; 1: something was wrong; 2: not all was to be had, or time ran out."""
+    if any(kernel.wrong for kernel in kernels):
+        return 1
+    return 0 if all(kernel.right for kernel in kernels) else 2
+
+
+def read(wanted: str, directory: Path, steps: Sequence[str], seconds: float, *, in_time: bool = True) -> Booted:
     """What a guest has left in *directory*."""
     uname = directory / "release"
     release = uname.read_text().strip() if uname.exists() else ""
     found = tuple((name, _step(directory / f"{name}.json")) for name in steps)
     if not release:
-        return Booted(wanted, why_not="it did not boot: see the console", seconds=seconds, steps=found)
-    missing = "" if all(step for _, step in found) else "time ran out, or it stopped: see the console"
-    return Booted(wanted, release, missing, seconds, found)
+        return Booted(wanted, "", "it did not boot: see the console", seconds, found, in_time)
+    why = "it stopped" if in_time else "time ran out"
+    return Booted(
+        wanted, release, "" if all(step for _, step in found) else f"{why}: see the console", seconds, found, in_time
+    )
 
 
 def _step(file: Path) -> Step | None:
