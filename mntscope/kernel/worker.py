@@ -3,8 +3,9 @@
 Whoever looks at a filesystem waits for it, and one whose server is gone (FUSE, NFS, autofs) never answers. So nothing
 that belongs to somebody else is looked at by mntscope itself, but by a child, which
 
-* is given a deadline, and is killed when it has not answered by then. It is not waited for: a process that waits for
-  a server which has taken its request and never answers cannot even be killed before that server is;
+* is given a deadline, and is killed when it has not answered by then, unless it is only kept from the processor. It is
+  not waited for: a process that waits for a server which has taken its request and never answers cannot even be killed
+  before that server is;
 * dies with mntscope, also when that is killed with SIGKILL (PR_SET_PDEATHSIG, or an alarm where the look takes less
   time than to load what makes that call);
 * hears SIGINT and SIGTERM as any program does, and not as mntscope's handlers would have it;
@@ -224,12 +225,13 @@ class Child:
             raise
         os.close(answer)
         os.close(last)
+        self._alarmed = alarm is not None
         self._gone = False
 
     def answer(self, seconds: float, where: str = "") -> bytes:
         """All that it writes.
 
-        :raises NoAnswerError: nothing came for so many *seconds*.
+        :raises NoAnswerError: nothing came for so many *seconds*, on a busy machine of its own time.
         :raises OSError: it met one.
         :raises MntscopeError: the same; or it was killed.
         """
@@ -244,9 +246,11 @@ class Child:
             return b""
         poll = select.poll()
         poll.register(self._answer, select.POLLIN)
-        if not poll.poll(seconds * 1000):
-            self.end()
-            raise NoAnswerError(f"it did not answer within {seconds:g} s", where=where)
+        begun = time.monotonic()
+        while not poll.poll(seconds * 1000):
+            if self._alarmed or time.monotonic() - begun > PATIENT or not _out_of_turn(self.pid, seconds):
+                self.end()
+                raise NoAnswerError(f"it did not answer within {seconds:g} s", where=where)
         data = os.read(self._answer, size)
         if not data:
             # One message, shorter than a pipe takes at once; after it nothing is left to do but to end.
@@ -271,6 +275,26 @@ class Child:
         os.close(self._answer)
         os.close(self._last)
         said_all(self.pid)
+
+
+def _out_of_turn(pid: int, seconds: float) -> bool:
+    """Whether a child would go on if others let it have the processor, of which it has had less than *seconds*.
+
+    One that waits for a server is not runnable (``R``: proc_pid_stat(5)); one that never ends has had its time.
+    """
+    parent = os.getpid()
+
+    def look() -> bytes:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            state, above, *more = file.read().rpartition(b")")[2].split()
+        # A /proc of another PID namespace would tell of somebody else.
+        runnable = state == b"R" and int(above) == parent
+        return b"+" if runnable and sum(map(int, more[9:11])) < seconds * os.sysconf("SC_CLK_TCK") else b""
+
+    try:
+        return bool(in_child(look, alarmed=True))
+    except (MntscopeError, OSError):
+        return False
 
 
 def _live(write: Callable[[int], None], answer: int, end: int, parent: int, alarm: float | None) -> None:

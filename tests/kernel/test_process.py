@@ -6,13 +6,15 @@ import ast
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 import mntscope
+from mntscope.errors import NoAnswerError
 from mntscope.kernel.process import close_all_but, dies_with, end, fork
+from mntscope.kernel.worker import PATIENT, in_child
 
 PACKAGE = Path(mntscope.__file__).parent
 
@@ -125,3 +127,44 @@ def test_nothing_stays_open_but_what_is_kept() -> None:
     os.close(reader)
     assert status(pid) == 0
     assert said == "[0, 1, 2] 4 ['/dev/null', '/dev/null', '/dev/null']"
+
+
+def busy(seconds: float) -> bytes:
+    """Works for so many seconds of a processor."""
+    while time.process_time() < seconds:
+        pass
+    return b"done"
+
+
+@pytest.fixture
+def crowded() -> Iterator[None]:
+    """The processor on which this process is now has much to do that comes first."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    others = [fork(lambda: busy(60) and None) for _ in range(2)]
+    yield
+    os.sched_setaffinity(0, before)
+    for other in others:
+        end(other)
+
+
+def test_a_child_that_others_keep_from_the_processor_is_waited_for(crowded: None) -> None:
+    def work() -> bytes:
+        os.nice(19)
+        return busy(0.02)
+
+    began = time.monotonic()
+    assert in_child(work, seconds=0.2) == b"done"
+    assert time.monotonic() - began > 0.2, "it was not kept waiting"
+
+
+def test_a_child_that_never_ends_is_given_up_when_it_has_had_its_time() -> None:
+    with pytest.raises(NoAnswerError, match=r"within 0\.2 s"):
+        in_child(lambda: busy(2 * PATIENT), seconds=0.2)
+
+
+def test_a_child_that_waits_is_given_up_at_once(crowded: None) -> None:
+    began = time.monotonic()
+    with pytest.raises(NoAnswerError, match=r"within 0\.2 s"):
+        in_child(lambda: time.sleep(2 * PATIENT) or b"", seconds=0.2)
+    assert time.monotonic() - began < PATIENT / 3
