@@ -37,7 +37,9 @@ def test_findings_and_their_lines(here: Path, capsys: pytest.CaptureFixture[str]
 
 def test_nothing_found(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["preview", "plain.yaml", "--snapshot", "host"]) == 0
-    assert capsys.readouterr().out.startswith("SOUND  2 containers, and nothing found.\n")
+    said = capsys.readouterr().out
+    assert said.startswith("SOUND  2 containers, and nothing found. mntscope audit will say more: 1 medium, 1 low.\n")
+    assert "What mntscope audit will say of them\n  medium MNT" in said
 
 
 def test_below_the_severity_that_fails(here: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from mntscope.analysis.preview.findings import PreviewFinding
 from mntscope.analysis.preview.preview import Preview, PreviewedContainer
 from mntscope.base.counting import counted
-from mntscope.graph.severity import SEVERITIES
+from mntscope.graph.severity import SEVERITIES, Severity
 from mntscope.output import phrases
 from mntscope.output.document import (
     Block,
@@ -83,7 +83,7 @@ as_markdown, as_html = documents(document).values()
 
 def _blocks(report: PreviewReport, page: Page) -> Iterator[Block]:
     preview = report.preview
-    yield _verdict(preview, report.failing)
+    yield _verdict(preview, report.failing, [finding.severity for finding in report.audit.findings])
     yield from _containers(preview, page, steps=report.steps)
     if report.audit.findings:
         yield Heading("What mntscope audit will say of them")
@@ -94,16 +94,21 @@ def _blocks(report: PreviewReport, page: Page) -> Iterator[Block]:
     yield from _doubts(preview, page)
 
 
-def _verdict(preview: Preview, failing: Sequence[PreviewFinding]) -> Verdict:
+def _verdict(preview: Preview, failing: Sequence[PreviewFinding], audited: Sequence[Severity] = ()) -> Verdict:
+    """What was found in the manifest; and how severe is what an audit will find, for which a preview does not fail."""
     who = counted(len(preview.containers), "container")
     on = " on the host that is assumed" if preview.assumed else ""
     found = preview.findings
+    more = f" mntscope audit will say more: {_counts(audited)}." if audited else ""
     if not found:
-        return Verdict("SOUND", "good", f"{who}{on}, and nothing found.")
-    severities = [finding.severity for finding in found]
-    each = ", ".join(f"{severities.count(one)} {one}" for one in SEVERITIES if one in severities)
+        return Verdict("SOUND", "good", f"{who}{on}, and nothing found.{more}")
+    counts = _counts([finding.severity for finding in found])
     word = "FOUND" if failing else "SOUND"
-    return Verdict(word, found[0].severity, f"{who}{on}; {counted(len(found), 'finding')}: {each}.")
+    return Verdict(word, found[0].severity, f"{who}{on}; {counted(len(found), 'finding')}: {counts}.{more}")
+
+
+def _counts(severities: Sequence[Severity]) -> str:
+    return ", ".join(f"{severities.count(one)} {one}" for one in SEVERITIES if one in severities)
 
 
 def _containers(preview: Preview, page: Page, *, steps: bool) -> Iterator[Block]:
