@@ -129,11 +129,10 @@ def test_nothing_stays_open_but_what_is_kept() -> None:
     assert said == "[0, 1, 2] 4 ['/dev/null', '/dev/null', '/dev/null']"
 
 
-def busy(seconds: float) -> bytes:
-    """Works for so many seconds of a processor."""
+def work(seconds: float) -> None:
+    """For so many seconds of a processor."""
     while time.process_time() < seconds:
         pass
-    return b"done"
 
 
 @pytest.fixture
@@ -141,7 +140,7 @@ def crowded() -> Iterator[None]:
     """The processor on which this process is now has much to do that comes first."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(before)})
-    others = [fork(lambda: busy(60) and None) for _ in range(2)]
+    others = [fork(lambda: work(60)) for _ in range(2)]
     yield
     os.sched_setaffinity(0, before)
     for other in others:
@@ -149,22 +148,31 @@ def crowded() -> Iterator[None]:
 
 
 def test_a_child_that_others_keep_from_the_processor_is_waited_for(crowded: None) -> None:
-    def work() -> bytes:
+    def late() -> bytes:
         os.nice(19)
-        return busy(0.02)
+        work(0.02)
+        return b"done"
 
     began = time.monotonic()
-    assert in_child(work, seconds=0.2) == b"done"
+    assert in_child(late, seconds=0.2) == b"done"
     assert time.monotonic() - began > 0.2, "it was not kept waiting"
 
 
 def test_a_child_that_never_ends_is_given_up_when_it_has_had_its_time() -> None:
+    def endless() -> bytes:
+        work(2 * PATIENT)
+        return b""
+
     with pytest.raises(NoAnswerError, match=r"within 0\.2 s"):
-        in_child(lambda: busy(2 * PATIENT), seconds=0.2)
+        in_child(endless, seconds=0.2)
 
 
 def test_a_child_that_waits_is_given_up_at_once(crowded: None) -> None:
+    def waits() -> bytes:
+        time.sleep(2 * PATIENT)
+        return b""
+
     began = time.monotonic()
     with pytest.raises(NoAnswerError, match=r"within 0\.2 s"):
-        in_child(lambda: time.sleep(2 * PATIENT) or b"", seconds=0.2)
+        in_child(waits, seconds=0.2)
     assert time.monotonic() - began < PATIENT / 3
