@@ -18,7 +18,7 @@ from pathlib import Path
 import mntscope
 from tests.runtimes import check
 from tests.runtimes.all import ALL
-from tests.runtimes.scene import Failed, Scene, say
+from tests.runtimes.scene import Failed, Scene, running, say
 from tests.runtimes.target import Missing, Report, Row, Runtime, Target
 
 
@@ -53,10 +53,10 @@ def main() -> int:
         report.left.append(f"stopping: {error}")
     scene.end()
     left = _left(runtime, before)
-    for _ in range(20):
+    for _ in range(60):
         if not left:
             break
-        # A runtime's monitors clean up after their containers, for a while.
+        # A runtime's monitors clean up after their containers, for a while; on a busy machine for a long one.
         time.sleep(0.5)
         left = _left(runtime, before)
     report.left += left
@@ -91,13 +91,7 @@ def _look(runtime: Runtime, targets: Sequence[Target], report: Report) -> None:
 def _machine() -> dict[str, set[str]]:
     """What has to be as before once the runtime is stopped: mounts of the host, and programs that run."""
     mounts = {line.split()[4] for line in Path("/proc/1/mountinfo").read_text(errors="replace").splitlines()}
-    programs = set()
-    for pid in filter(str.isdecimal, os.listdir("/proc")):
-        try:
-            programs.add(Path(f"/proc/{pid}/comm").read_text().strip())
-        except OSError:
-            continue
-    return {"mounts": mounts, "programs": programs}
+    return {"mounts": mounts, "programs": running()}
 
 
 # What systemd itself starts when it is first asked for.

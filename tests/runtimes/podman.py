@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.runtimes.engines import Engine
 from tests.runtimes.packages import BUSYBOX, DEBIAN
-from tests.runtimes.scene import VOLUME, Failed, Scene, parent
+from tests.runtimes.scene import VOLUME, Failed, Scene, parent, wait_until_gone
 from tests.runtimes.target import Missing, Runtime, Target
 
 # Where no cgroup controller is handed down there is none for pids.
@@ -83,9 +83,15 @@ def _booted(podman: Engine) -> Iterator[Target | Missing]:
 
 
 def stop(scene: Scene) -> None:
-    """All containers."""
+    """All containers, and the mount of podman's storage.
+
+    podman mounts that on itself while it works, and unmounts it at its end. Of several that end at once (conmon starts
+    one when a container ends) it may be that none does: so it works once more, alone.
+    """
     scene.run("podman", "pod", "rm", "-fa", "-t", "0")
     scene.run("podman", "rm", "-fa", "-t", "0")
+    wait_until_gone("podman", "conmon")
+    scene.run("podman", "ps")
     scene.no_volumes()
 
 

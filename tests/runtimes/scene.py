@@ -141,6 +141,22 @@ def wait_for(pids: Iterable[int], comm: str, seconds: float = 10) -> int:
     return 0
 
 
+def wait_until_gone(*programs: str, seconds: float = 30) -> None:
+    """Until none of *programs* runs any more, or time is over."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and {*programs} & running():
+        time.sleep(0.1)
+
+
+def running() -> set[str]:
+    """The commands of all processes."""
+    found = set()
+    for pid in filter(str.isdecimal, os.listdir("/proc")):
+        with suppress(OSError):
+            found.add(Path(f"/proc/{pid}/comm").read_text().strip())
+    return found
+
+
 def children(pid: int) -> Sequence[int]:
     """The processes that *pid* has started."""
     found: list[int] = []
