@@ -67,6 +67,16 @@ LONG = (
     "tests/test_contributing.py",
     "tests/watch/test_random.py",
     "tests/watch/test_unit.py",
+    "tests/test_json.py",
+    "tests/analysis/test_predict_kernel.py",
+    "tests/live/test_statmount.py",
+    "tests/isolate/test_trust.py",
+    "tests/output/test_graph_chromium.py",
+    "tests/cli/test_holders_scenes.py",
+    "tests/fleet/test_hostile.py",
+    "tests/output/test_page_chromium.py",
+    "tests/jupyter/test_chromium.py",
+    "tests/test_wheel.py",
 )
 
 
