@@ -77,6 +77,11 @@ LONG = (
     "tests/output/test_page_chromium.py",
     "tests/jupyter/test_chromium.py",
     "tests/test_wheel.py",
+    "tests/isolate/test_run.py",
+    "tests/test_cases.py",
+    "tests/output/test_graph.py",
+    "tests/propagation/test_namespace_file.py",
+    "tests/jupyter/test_display.py",
 )
 
 
