@@ -140,7 +140,7 @@ def crowded() -> Iterator[None]:
     """The processor on which this process is now has much to do that comes first."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(before)})
-    others = [fork(lambda: work(60)) for _ in range(2)]
+    others = [fork(lambda: work(60)) for _ in range(3)]
     yield
     os.sched_setaffinity(0, before)
     for other in others:
@@ -148,14 +148,14 @@ def crowded() -> Iterator[None]:
 
 
 def test_a_child_that_others_keep_from_the_processor_is_waited_for(crowded: None) -> None:
-    def late() -> bytes:
-        os.nice(19)
-        work(0.02)
+    def busy() -> bytes:
+        work(0.25)
         return b"done"
 
     began = time.monotonic()
-    assert in_child(late, seconds=0.2) == b"done"
-    assert time.monotonic() - began > 0.2, "it was not kept waiting"
+    # It has a quarter of a processor, so that takes a second.
+    assert in_child(busy, seconds=0.4) == b"done"
+    assert time.monotonic() - began > 0.4, "it was not kept waiting"
 
 
 def test_a_child_that_never_ends_is_given_up_when_it_has_had_its_time() -> None:
