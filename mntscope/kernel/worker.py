@@ -291,10 +291,14 @@ def _out_of_turn(pid: int, seconds: float) -> bool:
         runnable = state == b"R" and int(above) == parent
         return b"+" if runnable and sum(map(int, more[9:11])) < seconds * os.sysconf("SC_CLK_TCK") else b""
 
+    # (One with an alarm is not asked whether it is out of turn.)
+    child = Child(lambda out: write_all(out, look()), alarm=DEADLINE + 1)
     try:
-        return bool(in_child(look, alarmed=True))
+        return bool(child.answer(DEADLINE))
     except (MntscopeError, OSError):
         return False
+    finally:
+        child.end()
 
 
 def _live(write: Callable[[int], None], answer: int, end: int, parent: int, alarm: float | None) -> None:

@@ -13,6 +13,7 @@ import pytest
 from mntscope.errors import KernelError, NoAnswerError
 from mntscope.isolate import isolate
 from mntscope.kernel import syscalls
+from mntscope.kernel.process import reap
 from mntscope.kernel.worker import DEADLINE, in_child
 from mntscope.live import capture, foreign
 from mntscope.live.foreign import IN_PROC, IN_ROOT, claimed_namespace, claimed_pids, open_at, read_claim
@@ -239,6 +240,7 @@ def test_a_path_that_does_not_answer_is_told_of(host: Host) -> None:
 @pytest.mark.parametrize("greedy", [False, True])
 def test_no_child_is_left_of_one_that_did_not_answer(host: Host, greedy: bool) -> None:
     server = host.spawn(dead_filesystem("/mnt", greedy=greedy))
+    reap(seconds=10)
     before = children()
     with pytest.raises(NoAnswerError):
         in_child(lambda: os.fsencode(os.readlink(f"/proc/{host.pid}/root/mnt/sub")), seconds=0.2)
