@@ -57,8 +57,11 @@ COMMANDS = [
 # How long a command is given to be interrupted in, if it takes longer than that, or never ends.
 LONGEST = 1.5
 
-# Seconds after which it will never end. A busy kernel may take some to take namespaces apart, now and then.
+# Seconds after which it will never end.
 HANGS = 10
+
+# A busy kernel may take a second to take namespaces apart, now and then; mntscope is late whenever it is tried.
+TRIES = 3
 
 BEFORE = "what was there before"
 
@@ -155,14 +158,14 @@ def test_every_command_ends_at_any_moment_and_leaves_nothing(
     durations: dict[str, float] = {}
     outcomes: Counter[str] = Counter()
     slowest = 0.0
-    late = []
+    late: list[tuple[str, float]] = []
     enough = TIMES * 2 // 3
     # More often, where many have ended before it came: they were measured while the machine had more to do.
     for turn in range(3 * TIMES):
-        if turn >= TIMES and outcomes["ended by it"] > enough:
+        if turn >= TIMES and outcomes["ended by it"] > enough and not late:
             break
-        # Each of them as often as the others.
-        command = COMMANDS[(turn + seed) % len(COMMANDS)]
+        # Each of them as often as the others; one that was late at once again.
+        command, delay = late[-1] if late else (COMMANDS[(turn + seed) % len(COMMANDS)], None)
         directory = tmp_path / f"{turn}"
         if command not in durations:
             # Twice: the first that runs on a machine takes longer, as does one beside which other things run.
@@ -173,7 +176,7 @@ def test_every_command_ends_at_any_moment_and_leaves_nothing(
         before = host.mountinfo(), host.mountinfo(place.target)
         with open(directory / "tmp.err", "w+b") as complaints:
             process = place.start(command, complaints.fileno())
-            delay = chance.uniform(0, durations[command])
+            delay = chance.uniform(0, durations[command]) if delay is None else delay
             # It may have done all of it before this process saw it begin.
             if reached(process):
                 time.sleep(delay)
@@ -197,15 +200,15 @@ def test_every_command_ends_at_any_moment_and_leaves_nothing(
         if code != 128 + number:
             durations[command] = delay
         assert code in (128 + number, 0, 1), told
-        if took > 1:
-            late.append(told)
         assert "Traceback" not in said, told
         assert "Exception ignored" not in said, told
         assert len(said.splitlines()) <= 1, told
-        gone_by = time.monotonic() + HANGS
-        while (left := place.processes()) and time.monotonic() < gone_by:
+        ended = time.monotonic()
+        while (left := place.processes()) and time.monotonic() < ended + HANGS:
             time.sleep(0.01)
         assert not left, f"{told}\nleft: {left}"
+        late = [*late, (command, delay)] if took > 1 or time.monotonic() > ended + 1 else []
+        assert len(late) < TRIES, told
         files = {path.name for path in directory.rglob("*")} - {"tmp", "report", "journal.json"}
         assert not files, f"{told}\nleft: {files}"
         if code == 128 + number and "--record" not in command:
@@ -221,4 +224,3 @@ def test_every_command_ends_at_any_moment_and_leaves_nothing(
         host.kill(place.target)
     sys.stdout.write(f"{number.name}: {dict(outcomes)}, the slowest {slowest:.3f} s after it\n")
     assert outcomes["ended by it"] > enough
-    assert len(late) <= outcomes.total() // 10, "\n".join(late)

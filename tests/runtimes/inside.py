@@ -53,10 +53,10 @@ def main() -> int:
         report.left.append(f"stopping: {error}")
     scene.end()
     left = _left(runtime, before)
-    for _ in range(60):
+    for _ in range(20):
         if not left:
             break
-        # A runtime's monitors clean up after their containers, for a while; on a busy machine for a long one.
+        # A runtime's monitors clean up after their containers, for a while.
         time.sleep(0.5)
         left = _left(runtime, before)
     report.left += left
