@@ -181,35 +181,8 @@ def test_another_process_of_a_namespace_is_watched_through_when_the_first_has_en
     assert [event.path for event in host.call(body)] == ["/mnt/a"]
 
 
-def test_a_call_that_is_made_while_tables_are_read_is_not_missed(host: Host) -> None:
-    scratch(host)
-
-    def body() -> list[Event] | None:
-        try:
-            watcher = watch(trace=True, sweep=1e5)
-        except AccessError:
-            return None
-        with watcher:
-            read = watcher._tables.read
-
-            def read_and_make_private(namespaces: Iterable[int]) -> dict[int, bytes | None]:
-                texts = read(namespaces)
-                watcher._tables.read = read  # type: ignore[method-assign]
-                inside(os.getpid(), syscalls.mount, None, "/mnt", None, MS_PRIVATE)
-                return texts
-
-            watcher._tables.read = read_and_make_private  # type: ignore[method-assign]
-            watcher._swept = -1e6
-            return told(watcher, "propagation")
-
-    events = host.call(body)
-    if events is None:
-        pytest.skip("there is no tracefs here")
-    assert [(event.path, event.now) for event in events] == [("/mnt", "private")]
-
-
-def test_a_call_that_is_made_while_a_new_namespace_is_looked_at_is_not_missed(host: Host, by: ByWhat) -> None:
-    scratch(host)
+def traced(host: Host, act: Callable[[Watcher], list[Event]], *, by: ByWhat = "auto") -> list[Event]:
+    """What *act* is told by a watcher that traces calls, and does not sweep meanwhile."""
 
     def body() -> list[Event] | None:
         try:
@@ -217,24 +190,54 @@ def test_a_call_that_is_made_while_a_new_namespace_is_looked_at_is_not_missed(ho
         except AccessError:
             return None
         with watcher:
-            look = watcher._look_for_namespaces
-
-            def look_and_make_private(done: Round) -> None:
-                watcher._look_for_namespaces = look  # type: ignore[method-assign]
-                look(done)
-                assert done.born
-                inside(os.getpid(), syscalls.mount, None, "/mnt", None, MS_PRIVATE)
-
-            watcher._look_for_namespaces = look_and_make_private  # type: ignore[method-assign]
-            new = host.unshare("private")
-            watcher._looked = 0.0
-            events = told(watcher, "propagation")
-            host.kill(new)
-            return events
+            return act(watcher)
 
     events = host.call(body)
     if events is None:
         pytest.skip("there is no tracefs here")
+    return events
+
+
+def test_a_call_that_is_made_while_tables_are_read_is_not_missed(host: Host) -> None:
+    scratch(host)
+
+    def act(watcher: Watcher) -> list[Event]:
+        read = watcher._tables.read
+
+        def read_and_make_private(namespaces: Iterable[int]) -> dict[int, bytes | None]:
+            texts = read(namespaces)
+            watcher._tables.read = read  # type: ignore[method-assign]
+            inside(os.getpid(), syscalls.mount, None, "/mnt", None, MS_PRIVATE)
+            return texts
+
+        watcher._tables.read = read_and_make_private  # type: ignore[method-assign]
+        watcher._swept = -1e6
+        return told(watcher, "propagation")
+
+    events = traced(host, act)
+    assert [(event.path, event.now) for event in events] == [("/mnt", "private")]
+
+
+def test_a_call_that_is_made_while_a_new_namespace_is_looked_at_is_not_missed(host: Host, by: ByWhat) -> None:
+    scratch(host)
+
+    def act(watcher: Watcher) -> list[Event]:
+        look = watcher._look_for_namespaces
+
+        def look_and_make_private(done: Round) -> None:
+            watcher._look_for_namespaces = look  # type: ignore[method-assign]
+            look(done)
+            assert done.born
+            inside(os.getpid(), syscalls.mount, None, "/mnt", None, MS_PRIVATE)
+
+        watcher._look_for_namespaces = look_and_make_private  # type: ignore[method-assign]
+        new = host.unshare("private")
+        watcher._looked = 0.0
+        events = told(watcher, "propagation")
+        host.kill(new)
+        return events
+
+    events = traced(host, act, by=by)
     assert [(event.path, event.now) for event in events] == [("/mnt", "private")]
 
 
@@ -264,20 +267,13 @@ def test_what_reaches_a_namespace_before_it_is_known_is_not_held_against_the_ker
 def test_make_private_is_told_with_who_did_it_where_calls_are_traced(host: Host, by: ByWhat) -> None:
     scratch(host)
 
-    def body() -> list[Event] | None:
-        try:
-            watcher = watch(by=by, trace=True, sweep=1e5)
-        except AccessError:
-            return None
-        with watcher:
-            # Poll tells of this one: whoever makes the other private has not mounted it.
-            syscalls.mount("t", "/mnt/a", "tmpfs", 0)
-            inside(os.getpid(), syscalls.mount, None, "/mnt", None, MS_PRIVATE)
-            return told(watcher, "propagation", "mount")
+    def act(watcher: Watcher) -> list[Event]:
+        # Poll tells of this one: whoever makes the other private has not mounted it.
+        syscalls.mount("t", "/mnt/a", "tmpfs", 0)
+        inside(os.getpid(), syscalls.mount, None, "/mnt", None, MS_PRIVATE)
+        return told(watcher, "propagation", "mount")
 
-    events = host.call(body)
-    if events is None:
-        pytest.skip("there is no tracefs here")
+    events = traced(host, act, by=by)
     retyped = [event for event in events if event.kind == "propagation"]
     assert [(event.path, event.now) for event in retyped] == [("/mnt", "private")]
     assert retyped[0].who is not None
