@@ -121,7 +121,7 @@ def leaks_in(graph: PeerGraph, target: str, host: str, *, path: str | None = Non
 
     They must be of two namespaces, which is not looked at here.
     """
-    search = _LeakSearch(graph, target, HostIndex(graph, host), _Known())
+    search = _LeakSearch(graph, target, HostIndex(graph, host))
     return search.worst_first() if path is None else tuple(search.leaks_at(normal(path)))
 
 
@@ -137,7 +137,7 @@ def leaks_to(graph: PeerGraph, host: str) -> Mapping[str, tuple[Leak, ...]]:
     found = {}
     for view in targets:
         bound = max(BOUND // len(targets), FEW * len(view.mounts))
-        found[view.label] = _LeakSearch(graph, view.label, index, known, bound).worst_first()
+        found[view.label] = _LeakSearch(graph, view.label, index, bound, known).worst_first()
     return found
 
 
@@ -152,7 +152,7 @@ def crossing_mounts(graph: PeerGraph, host: str) -> Mapping[str, list[tuple[bool
     for view in graph.views:
         if view.detached or graph.same_namespace(view.label, host):
             continue
-        search = _LeakSearch(graph, view.label, index, _Known())
+        search = _LeakSearch(graph, view.label, index)
         for key, mount in search.propagating:
             if key not in known:
                 known[key] = search.directions(mount)
@@ -188,13 +188,15 @@ class _Known:
 
 
 class _LeakSearch:
-    """Looks for the leaks between one target and the host, *bound* of them at most."""
+    """Looks for the leaks between one target and the host, *bound* of them at most; *known* are those of others."""
 
-    def __init__(self, graph: PeerGraph, target: str, host: HostIndex, known: _Known, bound: int = BOUND) -> None:
+    def __init__(
+        self, graph: PeerGraph, target: str, host: HostIndex, bound: int = BOUND, known: _Known | None = None
+    ) -> None:
         self.graph = graph
         self.target = graph.tree(target)
         self.host = host
-        self.known = known
+        self.known = known or _Known()
         self.bound = bound
 
     @cached_property

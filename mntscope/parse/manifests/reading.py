@@ -7,10 +7,13 @@ reader goes on with the rest.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import TypeVar
 
 from mntscope.errors import ParseError
 from mntscope.parse.manifests.containers import Remark, Where
 from mntscope.parse.manifests.nodes import Node
+
+T = TypeVar("T", str, bool)
 
 MOST_REMARKS = 100
 """Of one file; that there are more is said once."""
@@ -116,23 +119,11 @@ class Reading:
 
     def text(self, node: Node | None, *keys: str) -> str | None:
         """The string below these keys."""
-        found = self._below(node, keys)
-        if found is None:
-            return None
-        if isinstance(found.value, str):
-            return found.value
-        self._unexpected(found, keys, "a string")
-        return None
+        return self._scalar(node, keys, str, "a string")
 
     def flag(self, node: Node | None, *keys: str) -> bool | None:
         """The truth value below these keys."""
-        found = self._below(node, keys)
-        if found is None:
-            return None
-        if isinstance(found.value, bool):
-            return found.value
-        self._unexpected(found, keys, "true or false")
-        return None
+        return self._scalar(node, keys, bool, "true or false")
 
     def path(self, node: Node | None, *keys: str) -> str | None:
         """The string below these keys, which the kernel would take as a path."""
@@ -151,6 +142,15 @@ class Reading:
         else:
             return True
         return False
+
+    def _scalar(self, node: Node | None, keys: tuple[str, ...], kind: type[T], expected: str) -> T | None:
+        found = self._below(node, keys)
+        if found is None:
+            return None
+        if isinstance(found.value, kind):
+            return found.value
+        self._unexpected(found, keys, expected)
+        return None
 
     def _below(self, node: Node | None, keys: tuple[str, ...]) -> Node | None:
         for at, key in enumerate(keys):
