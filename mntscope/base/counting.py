@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 _SIBILANTS = ("s", "x", "z", "ch", "sh")
 
 
 def counted(number: int, noun: str) -> str:
     """``1 mount``, ``2 more processes``; *noun* is given in the singular, its last word takes the plural."""
     return f"{number} {noun if number == 1 else plural(noun)}"
+
+
+def counted_each(numbers: Iterable[tuple[str, int]]) -> str:
+    """``1 critical, 2 low``."""
+    return ", ".join(f"{number} {what}" for what, number in numbers)
 
 
 def plural(noun: str) -> str:

@@ -20,7 +20,7 @@ from mntscope.cli.output_options import (
     write_output,
 )
 from mntscope.errors import TargetError, UsageError
-from mntscope.graph.severity import SEVERITIES
+from mntscope.graph.severity import SEVERITIES, at_least
 
 if TYPE_CHECKING:
     from mntscope.graph import Severity
@@ -205,7 +205,7 @@ def _reported(found: Audit, labels: frozenset[str] | None, severity: Severity | 
     from mntscope.base.display import Records
 
     def wanted(finding: Finding) -> bool:
-        severe = severity is None or SEVERITIES.index(finding.severity) <= SEVERITIES.index(severity)
+        severe = severity is None or at_least(finding.severity, severity)
         about = {finding.subject, *(member.label for member in finding.evidence.mounts)}
         return severe and (labels is None or not labels.isdisjoint(about))
 

@@ -12,7 +12,7 @@ from mntscope.fleet.drift import Drift, drift
 from mntscope.fleet.found import EXAMPLES, Found
 from mntscope.fleet.outliers import Outlier, outliers
 from mntscope.fleet.sources import Bad
-from mntscope.graph.severity import SEVERITIES, Severity, worst
+from mntscope.graph.severity import SEVERITIES, Severity, at_least, worst
 from mntscope.rules import RULES
 
 PLACES = (
@@ -103,10 +103,7 @@ class FleetReport(Shown):
     @property
     def failing(self) -> bool:
         """Whether there is a finding that counts."""
-        if self.fail_on is None:
-            return False
-        least = SEVERITIES.index(self.fail_on)
-        return any(SEVERITIES.index(finding.severity) <= least for finding in self.findings)
+        return any(at_least(finding.severity, self.fail_on) for finding in self.findings)
 
 
 @dataclass(frozen=True, slots=True)

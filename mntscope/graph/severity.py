@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Iterable
 from typing import Literal
 
 Severity = Literal["critical", "high", "medium", "low"]
@@ -50,6 +51,17 @@ def worst(severities: Collection[Severity]) -> Severity:
         if severity in severities:
             return severity
     return "low"
+
+
+def at_least(severity: Severity, least: Severity | None) -> bool:
+    """Whether *severity* is *least* or worse; nothing is where that is ``None``."""
+    return least is not None and SEVERITIES.index(severity) <= SEVERITIES.index(least)
+
+
+def tally(severities: Iterable[Severity]) -> dict[Severity, int]:
+    """How many there are of each, the worst first; those without left out."""
+    found = Counter(severities)
+    return {severity: found[severity] for severity in SEVERITIES if found[severity]}
 
 
 def remedy_for(fs_type: str) -> Remedy:

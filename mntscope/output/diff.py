@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterator, Sequence
 
 from mntscope.analysis.diff import Change, Diff, Kind
+from mntscope.base.counting import counted_each
 from mntscope.graph import Leak
 from mntscope.graph.names import namespace_name
 from mntscope.graph.severity import SEVERITIES
@@ -176,7 +177,7 @@ def _by_kind(changes: Sequence[Change]) -> dict[Kind, list[Change]]:
 
 def change_counts(changes: Sequence[Change]) -> str:
     """``2 added, 1 removed``."""
-    return ", ".join(f"{len(alike)} {kind}" for kind, alike in _by_kind(changes).items() if alike)
+    return counted_each((kind, len(alike)) for kind, alike in _by_kind(changes).items() if alike)
 
 
 def changes_table(changes: Sequence[Change], page: Page, *, earlier: bool = False) -> Entries:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from mntscope.base.counting import counted
+from mntscope.base.counting import counted, counted_each
 from mntscope.output.document import Block, Document, Heading, Items, Paragraph, Table, Verdict, name
 from mntscope.output.formats import Format, documents, table
 from mntscope.output.writers.json import json_text
@@ -33,7 +33,7 @@ def _blocks(tally: Tally) -> Iterator[Block]:
     rows = tuple((mode, *(str(results[result]) for result in RESULTS)) for mode, results in counts)
     yield Table(("", *RESULTS), rows, right=RESULTS)
     if tally.reasons:
-        kinds = ", ".join(f"{count} {operation}" for operation, count in tally.reasons.most_common())
+        kinds = counted_each(tally.reasons.most_common())
         yield Paragraph(f"Uncertain, as they hang on what no table shows, and said so: {kinds}.")
     if tally.refused:
         copies = counted(tally.refused, "copied namespace")

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any
 
 from mntscope.analysis.listing import BOUND, FEW, NOWHERE, Crossing, Listing, Row
-from mntscope.base.counting import agreeing, counted
+from mntscope.base.counting import agreeing, counted, counted_each
 from mntscope.graph import MountTree
 from mntscope.graph.names import listed, namespace_name
 from mntscope.model import Mount, View
@@ -205,7 +205,7 @@ def view_document(view: View, page: Page) -> Document:
 
 def _view_blocks(view: View, page: Page) -> Iterator[Block]:
     kinds = Counter(mount.propagation for mount in view.mounts)
-    counts = ", ".join(f"{number} {kind}" for kind, number in kinds.most_common())
+    counts = counted_each(kinds.most_common())
     yield Paragraph(f"{counted(len(view.mounts), 'mount')}{f': {counts}' if counts else ''}.")
     if described := ", ".join(_namespace(view)):
         yield Paragraph(f"{described}.")

@@ -16,7 +16,7 @@ from mntscope.analysis.preview.steps import Refused, Step
 from mntscope.base.display import Framed, Records, Shown
 from mntscope.base.records import dataclass, replace
 from mntscope.graph import PeerGraph
-from mntscope.graph.severity import SEVERITIES, Severity
+from mntscope.graph.severity import SEVERITIES, Severity, at_least
 from mntscope.model import Mount, Namespace, Owner, View
 from mntscope.parse.manifests.containers import ContainerSpec, Manifest, Remark
 from mntscope.propagation import Simulation
@@ -97,10 +97,7 @@ class Preview(Framed, Shown):
 
     def failing(self, fail_on: Severity | None = "medium") -> tuple[PreviewFinding, ...]:
         """The findings at or above a severity; nothing for ``None``."""
-        if fail_on is None:
-            return ()
-        most = SEVERITIES.index(fail_on)
-        return tuple(finding for finding in self.findings if SEVERITIES.index(finding.severity) <= most)
+        return tuple(finding for finding in self.findings if at_least(finding.severity, fail_on))
 
     def _of(self, kind: FindingKind) -> Records[PreviewFinding]:
         return Records((finding for finding in self.findings if finding.kind == kind), PreviewFinding)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import ClassVar
 
-from mntscope.base.counting import agreeing, counted
+from mntscope.base.counting import agreeing, counted, counted_each
 from mntscope.graph import GroupNames, PeerGraph, Severity, by_namespace
-from mntscope.graph.severity import SEVERITIES
+from mntscope.graph.severity import at_least, tally
 from mntscope.model import Mount, View
 from mntscope.output.formats import Format, later
 from mntscope.rules import Audit, Finding
@@ -50,7 +49,7 @@ class AuditReport:
 
     def fails(self, finding: Finding) -> bool:
         """Whether *finding* is at or above :attr:`fail_on`."""
-        return self.fail_on is not None and SEVERITIES.index(finding.severity) <= SEVERITIES.index(self.fail_on)
+        return at_least(finding.severity, self.fail_on)
 
     @cached_property
     def names(self) -> GroupNames:
@@ -79,8 +78,7 @@ class AuditReport:
     @property
     def counts(self) -> dict[Severity, int]:
         """How many findings of each severity, those without left out."""
-        found = Counter(finding.severity for finding in self.findings)
-        return {severity: found[severity] for severity in SEVERITIES if found[severity]}
+        return tally(finding.severity for finding in self.findings)
 
     @property
     def verdict(self) -> str:
@@ -92,11 +90,10 @@ class AuditReport:
         """The outcome as in ``3 findings: 1 critical, 2 low.``, in a sentence."""
         if not self.findings:
             return "No rule found anything wrong."
-        counts = ", ".join(f"{number} {severity}" for severity, number in self.counts.items())
         below = "" if self.failing else f", below {self.fail_on}" if self.fail_on else ", none of which fails the audit"
         left_out = sum(number for _, number in self.audit.left_out)
         more = f" At least {agreeing(left_out, 'more is', 'more are')} not listed." if left_out else ""
-        return f"{counted(len(self.findings), 'finding')}: {counts}{below}.{more}"
+        return f"{counted(len(self.findings), 'finding')}: {counted_each(self.counts.items())}{below}.{more}"
 
     @property
     def extent(self) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from mntscope.analysis.preview.findings import PreviewFinding
 from mntscope.analysis.preview.preview import Preview, PreviewedContainer
-from mntscope.base.counting import counted
-from mntscope.graph.severity import SEVERITIES, Severity
+from mntscope.base.counting import counted, counted_each
+from mntscope.graph.severity import Severity, tally
 from mntscope.output import phrases
 from mntscope.output.document import (
     Block,
@@ -99,16 +99,12 @@ def _verdict(preview: Preview, failing: Sequence[PreviewFinding], audited: Seque
     who = counted(len(preview.containers), "container")
     on = " on the host that is assumed" if preview.assumed else ""
     found = preview.findings
-    more = f" mntscope audit will say more: {_counts(audited)}." if audited else ""
+    more = f" mntscope audit will say more: {counted_each(tally(audited).items())}." if audited else ""
     if not found:
         return Verdict("SOUND", "good", f"{who}{on}, and nothing found.{more}")
-    counts = _counts([finding.severity for finding in found])
+    counts = counted_each(tally(finding.severity for finding in found).items())
     word = "FOUND" if failing else "SOUND"
     return Verdict(word, found[0].severity, f"{who}{on}; {counted(len(found), 'finding')}: {counts}.{more}")
-
-
-def _counts(severities: Sequence[Severity]) -> str:
-    return ", ".join(f"{severities.count(one)} {one}" for one in SEVERITIES if one in severities)
 
 
 def _containers(preview: Preview, page: Page, *, steps: bool) -> Iterator[Block]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping
 
+from mntscope.base.counting import counted_each
 from mntscope.base.records import NamedTuple, dataclass, replace
 from mntscope.parse.manifests.containers import ContainerSpec, MountKind, MountSpec, Role, UserNamespace, Where
 from mntscope.parse.manifests.nodes import Node
@@ -83,7 +84,7 @@ class KubernetesReader:
         for each in objects:
             yield from self._object(each)
         if self._first_idle is not None:
-            kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(self._idle.items()))
+            kinds = counted_each(sorted(self._idle.items()))
             self.reading.left_out(f"start no container: {kinds}", self._first_idle)
 
     def _objects(self, document: Node) -> Iterator[Node]:
