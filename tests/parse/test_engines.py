@@ -27,7 +27,15 @@ from mntscope.parse import pattern as mountinfo_regex
 from mntscope.parse.columns import NONE, parse_columns
 from mntscope.parse.lark_line import FIELDS, read_line
 from mntscope.parse.pattern import FIELDS as EXPRESSIONS
-from mntscope.parse.records import Fields, decode, fields_of_line, kept_fields_of_line, kept_pattern, line_pattern
+from mntscope.parse.records import (
+    Fields,
+    common_fields,
+    decode,
+    fields_of_line,
+    kept_fields_of_line,
+    kept_pattern,
+    line_pattern,
+)
 from tests.support.strategies import bad_lines, mounts
 
 FUZZ = int(os.environ.get("MNTSCOPE_FUZZ") or 20_000)
@@ -164,6 +172,27 @@ def test_all_three_read_thousands_of_lines_alike(seed: int) -> None:
         assert read_by_columns(b"".join(line + b"\n" for line in some)) == by_lark
         good += TABLE - by_lark.count(None)
     assert 0.2 * FUZZ < good < 0.65 * FUZZ
+
+
+def as_common(lines: list[bytes]) -> bool:
+    """Whether these are read as common lines; then it must be as what a kernel prints."""
+    text = decode(b"".join(line + b"\n" for line in lines))
+    fields = common_fields(text)
+    assert fields is None or fields == [fields_of_line(line) for line in text.split("\n")[:-1]], text
+    return fields is not None
+
+
+def test_what_is_read_as_common_lines_is_read_alike(seed: int) -> None:
+    lines = altered_lines(random.Random(seed))
+    # Two, as what goes wrong at the end of one line may be made good by the next.
+    common = [as_common(list(islice(lines, number))) for number in (1, 2) for _ in range(FUZZ // 2)]
+    assert common.count(True) > 0.05 * len(common)
+    assert common.count(False) > 0.05 * len(common)
+
+
+@given(st.lists(mounts().map(lambda mount: format_mountinfo([mount])[:-1]) | bad_lines() | st.binary(), max_size=3))
+def test_any_lines_read_as_common_ones_are_read_alike(lines: list[bytes]) -> None:
+    as_common(lines)
 
 
 @given(mounts(unknown_tags=True).map(lambda mount: format_mountinfo([mount])[:-1]) | bad_lines() | st.binary())
