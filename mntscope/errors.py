@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import errno as _errno
 import os
-from typing import ClassVar
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import ClassVar
 
 
 class MntscopeError(Exception):

@@ -8,12 +8,15 @@ mount_namespaces(7) and proc_pid_mountinfo(5).
 from __future__ import annotations
 
 import re
-from typing import Literal
 
 from mntscope.base.display import Framed, Shown
 from mntscope.base.records import dataclass, field
 
-Propagation = Literal["shared", "slave", "shared,slave", "private", "unbindable"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal, TypeAlias
+
+Propagation: TypeAlias = "Literal['shared', 'slave', 'shared,slave', 'private', 'unbindable']"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from mntscope.base.display import Frame, Framed, Records, Shown, import_later
 from mntscope.base.records import dataclass, field, replace
 from mntscope.model import Mount, Namespace, Origin, Problem, Skeleton, View
 from mntscope.parse import format_mountinfo, parse_mountinfo
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from mntscope.cli.parser import COMMANDS
+from tests.support.repository import ROOT
 
 # What takes long to load, and the parts of the standard library that do.
 HEAVY = {"dask", "jinja2", "lark", "markdown_it", "numpy", "pandas", "rich", "yaml", "zstandard"}
@@ -50,10 +51,10 @@ def tables(tmp_path: Path) -> tuple[str, str]:
     return f"file:{tmp_path}/target", f"file:{tmp_path}/host"
 
 
-def loaded(tmp_path: Path, *words: str, terminal: bool = False) -> set[str]:
-    """The packages that the command loads; on a terminal, or in a pipe."""
+def loaded(tmp_path: Path, *words: str, terminal: bool = False, options: tuple[str, ...] = ()) -> set[str]:
+    """The packages that the command loads; on a terminal, or in a pipe; with *options* of Python."""
     told = tmp_path / "loaded"
-    command = [sys.executable, "-c", PROGRAM, str(told), *words]
+    command = [sys.executable, *options, "-c", PROGRAM, str(told), *words]
     if terminal:
         ours, theirs = pty.openpty()
         environment = {**os.environ, "TERM": "xterm-256color", "NO_COLOR": ""}
@@ -80,6 +81,13 @@ def _read(descriptor: int) -> bytes:
 
 def test_a_diff_of_the_running_machine_loads_nothing_dear(tmp_path: Path) -> None:
     assert not loaded(tmp_path, "diff", "self") & (HEAVY | DEAR)
+
+
+@pytest.mark.parametrize("words", ["diff self", "tree self", "ns", "ns --format json"])
+def test_typing_is_loaded_by_who_checks_types_only(tmp_path: Path, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # It takes as long as argparse does. -S: whoever installed mntscope as editable has it loaded before.
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    assert not loaded(tmp_path, *words.split(), options=("-S",)) & {"typing", "locale"}
 
 
 def test_a_diff_of_tables_loads_nothing_heavy(tmp_path: Path, tables: tuple[str, str]) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from typing import TYPE_CHECKING, Literal
 
 from mntscope.base.display import Framed, Records, Shown
 from mntscope.base.paths import normal
@@ -20,11 +19,15 @@ from mntscope.graph import Leak, MountTree, PeerGraph, leaks_in, same_namespace
 from mntscope.model import Mount, Problem, View
 from mntscope.snapshot import Snapshot
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Literal, TypeAlias
+
     from mntscope.analysis.predict import Prediction
 
-Verdict = Literal["same-namespace", "leaks", "receives", "isolated"]
-Kind = Literal["added", "removed", "moved", "remounted", "propagation-changed"]
+Verdict: TypeAlias = "Literal['same-namespace', 'leaks', 'receives', 'isolated']"
+Kind: TypeAlias = "Literal['added', 'removed', 'moved', 'remounted', 'propagation-changed']"
+KINDS: tuple[Kind, ...] = ("added", "removed", "moved", "remounted", "propagation-changed")
 
 
 @dataclass(frozen=True, slots=True)

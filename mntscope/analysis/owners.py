@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Protocol
 
 from mntscope.model import Hold, Mount, Owner, Process
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
 
-class Runtimes(Protocol):
-    """What container runtimes know of their containers."""
+    class Runtimes(Protocol):
+        """What container runtimes know of their containers."""
 
-    def started(self, process: Process, /) -> Owner | None:
-        """The container whose first process this is."""
-        ...
+        def started(self, process: Process, /) -> Owner | None:
+            """The container whose first process this is."""
+            ...
 
-    def named(self, owner: Owner, /) -> Owner:
-        """The same container with the name that people gave it, where its runtime knows one."""
-        ...
+        def named(self, owner: Owner, /) -> Owner:
+            """The same container with the name that people gave it, where its runtime knows one."""
+            ...
 
 
 _HEX = "[0-9a-f]{64}"

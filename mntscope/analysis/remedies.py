@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from mntscope.graph import Remedy
 from mntscope.model import Hold, View
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
 
 Command = tuple[str, ...]
 """The words of a command, the program first; unquoted, so they may hold anything."""

@@ -7,16 +7,17 @@ one of these classes as a base; they open the module that can when they are firs
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, TypeAlias, TypeVar
+
     import pandas as pd
 
     Frame: TypeAlias = pd.DataFrame
+    T_co = TypeVar("T_co", covariant=True)
 else:
     Frame = object  # what annotations say without loading pandas
-
-T_co = TypeVar("T_co", covariant=True)
 
 
 def import_later(module: str) -> Any:
@@ -54,7 +55,7 @@ class Shown:
             return import_later("jupyter.display").mimebundle(self, include, exclude)
 
 
-class Records(tuple[T_co, ...], Framed, Shown):
+class Records(tuple["T_co", ...], Framed, Shown):
     """Several records of one *kind* (their class, known even where there are none): a tuple that has a frame.
 
     *context* is what a table of them needs to know and they do not say themselves, as keyword arguments of the function

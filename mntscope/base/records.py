@@ -1,19 +1,28 @@
 """Frozen dataclasses, and named tuples, that cost little to define.
 
 :mod:`dataclasses` compiles six methods for each class when it is defined, and loads :mod:`inspect` to do so: a command
-that has forty classes on its way would wait longer for them than for its answer. Here a method that is worth it is
-compiled when it is first called, and what else a dataclass has (:func:`dataclasses.fields`,
-:func:`~dataclasses.asdict`, a signature) is made when it is asked for. And
-:class:`typing.NamedTuple` compiles the type of every field, once more, to see whether it might be one.
+that has forty classes on its way would wait longer for them than for its answer. Here a method is compiled once it has
+been called often, as few are, and what else a dataclass has (:func:`dataclasses.fields`, :func:`~dataclasses.asdict`, a
+signature) is made when it is asked for. And :class:`typing.NamedTuple` compiles the type of every field, once more, to
+see whether it might be one.
+
+Nor is :mod:`typing` loaded, which takes as long as all of argparse does: where a command passes on its way to a small
+answer, modules ask it for nothing that is there when they run (``TYPE_CHECKING = False``).
 """
 
 from __future__ import annotations
 
 from collections import _tuplegetter  # type: ignore[attr-defined]
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
-__all__ = ["NamedTuple", "dataclass", "draft_of", "field", "replace"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Literal, NoReturn
+
+__all__ = ["Generic", "NamedTuple", "dataclass", "draft_of", "field", "replace"]
+
+_OFTEN = 100
+"""How many times a method is interpreted field by field: to compile it takes as long as this."""
 
 
 class _Field:
@@ -63,7 +72,8 @@ def _made(cls: type) -> type:
     body.pop("__dict__", None)
     body.pop("__weakref__", None)
     names = tuple(fields)
-    body = {**_METHODS, **body, "__slots__": names, "__match_args__": names, "__frozen__": fields}
+    body = {**_METHODS, **body, "__slots__": names, "__match_args__": names, "__frozen__": fields, "__calls__": {}}
+    body["__defaults__"] = {name: field.default for name, field in fields.items() if not field.required}
     body |= {name: _Later() for name in ("__dataclass_fields__", "__dataclass_params__", "__signature__")}
     return type(cls)(cls.__name__, cls.__bases__, body)
 
@@ -74,18 +84,34 @@ def _field_of(given: Any) -> _Field:
 
 
 class _Frozen:
-    """The methods that :func:`dataclass` gives to a class; some replace themselves by compiled ones when called."""
+    """The methods that :func:`dataclass` gives to a class; some replace themselves by compiled ones."""
 
     __frozen__: dict[str, _Field]
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
-        _compiled(self, "__init__")(self, *arguments, **named)
+        made = _definition_of(self)
+        fields = made.__frozen__
+        given = {**dict(zip(fields, arguments)), **named}  # noqa: B905 - too many are found out below
+        values = {**made.__defaults__, **given}
+        right = len(given) == len(arguments) + len(named) and values.keys() == fields.keys()
+        if not right or _called_often(made, "__init__"):
+            # Of arguments that are wrong, it says what is.
+            _compiled(made, "__init__")(self, *arguments, **named)
+            return
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+        if (post_init := getattr(self, "__post_init__", None)) is not None:
+            post_init()
 
     def __eq__(self, other: object) -> Any:
-        return _compiled(self, "__eq__")(self, other)
+        made = _definition_of(self)
+        if _called_often(made, "__eq__"):
+            return _compiled(made, "__eq__")(self, other)
+        return _compared(self) == _compared(other) if other.__class__ is self.__class__ else NotImplemented
 
     def __hash__(self) -> Any:
-        return _compiled(self, "__hash__")(self)
+        made = _definition_of(self)
+        return _compiled(made, "__hash__")(self) if _called_often(made, "__hash__") else hash(_compared(self))
 
     def __repr__(self) -> str:
         facts = (f"{name}={getattr(self, name)!r}" for name, field in self.__frozen__.items() if field.repr)
@@ -109,7 +135,10 @@ class _Frozen:
             object.__setattr__(self, name, value)
 
     def __replace__(self, /, **changes: Any) -> Any:
-        return _compiled(self, "__replace__")(self, **changes)
+        made = _definition_of(self)
+        if _called_often(made, "__replace__"):
+            return _compiled(made, "__replace__")(self, **changes)
+        return self.__class__(**{**dict(zip(self.__frozen__, self.__getstate__(), strict=True)), **changes})
 
 
 _become = vars(object)["__class__"].__set__
@@ -128,9 +157,23 @@ def draft_of(made: type) -> type:
 _METHODS = {name: method for name, method in vars(_Frozen).items() if callable(method)}
 
 
-def _compiled(record: object, name: str) -> Any:
-    """A method of the class of *record*, as one would write it; it is that from now on."""
-    made: Any = next(base for base in type(record).__mro__ if "__frozen__" in vars(base))
+def _definition_of(record: object) -> Any:
+    """The class with the fields: that of *record*, or one which that is derived from."""
+    return next(base for base in type(record).__mro__ if "__frozen__" in vars(base))
+
+
+def _compared(record: Any) -> tuple[Any, ...]:
+    return tuple([getattr(record, name) for name, field in record.__frozen__.items() if field.compare])
+
+
+def _called_often(made: Any, name: str) -> bool:
+    calls: dict[str, int] = made.__calls__
+    calls[name] = calls.get(name, 0) + 1
+    return calls[name] > _OFTEN
+
+
+def _compiled(made: Any, name: str) -> Any:
+    """A method of the class *made*, as one would write it; it is that from now on."""
     fields: dict[str, _Field] = made.__frozen__
     compared = [field for field, it in fields.items() if it.compare]
     mine, its = ("".join(f"{whose}.{field}, " for field in compared) for whose in ("self", "other"))
@@ -161,7 +204,7 @@ def _compiled(record: object, name: str) -> Any:
     method = there[name]
     method.__qualname__ = f"{made.__qualname__}.{name}"
     if name == "__init__":
-        method.__defaults__ = tuple(field.default for field in fields.values() if not field.required)
+        method.__defaults__ = tuple(made.__defaults__.values())
     setattr(made, name, method)
     return method
 
@@ -185,13 +228,30 @@ class _Named(type):
         defaults = {field: body.pop(field) for field in fields if field in body}
         getters = {field: _tuplegetter(at, f"Alias for field number {at}") for at, field in enumerate(fields)}
         facts = {"__slots__": (), "__match_args__": fields, "_fields": fields, "_field_defaults": defaults}
-        return type(name, (tuple,), {**_TUPLE_METHODS, **getters, **body, **facts})
+        more = {"__calls__": {}, "__signature__": _Signature()}
+        return type(name, (tuple,), {**_TUPLE_METHODS, **getters, **body, **facts, **more})
+
+
+class _Signature:
+    """What :func:`inspect.signature` tells of a named tuple."""
+
+    def __get__(self, instance: object, owner: Any) -> Any:
+        from inspect import Parameter, Signature
+
+        annotations, defaults = owner.__annotations__, owner._field_defaults
+        kind, none = Parameter.POSITIONAL_OR_KEYWORD, Parameter.empty
+        return Signature(
+            [
+                Parameter(name, kind, default=defaults.get(name, none), annotation=annotations[name])
+                for name in owner._fields
+            ]
+        )
 
 
 class _Tuple:
     """The methods of a named tuple, as :func:`collections.namedtuple` has them, which compiles each class's own.
 
-    Here only ``__new__`` is compiled, when it is first called, and replaces itself by what came of it.
+    Here only ``__new__`` is compiled, once it has been called often, and replaces itself by what came of it.
     """
 
     _fields: tuple[str, ...]
@@ -199,7 +259,14 @@ class _Tuple:
 
     def __new__(cls, *arguments: Any, **named: Any) -> Any:
         made: Any = next(base for base in cls.__mro__ if "_fields" in vars(base))
-        there: dict[str, Any] = {"new": tuple.__new__}
+        fields = made._fields
+        given = {**dict(zip(fields, arguments)), **named}  # noqa: B905 - too many are found out below
+        values = {**made._field_defaults, **given}
+        right = len(given) == len(arguments) + len(named) and values.keys() == set(fields)
+        new: Any = tuple.__new__
+        if right and not _called_often(made, "__new__"):
+            return new(cls, [values[field] for field in fields])
+        there: dict[str, Any] = {"new": new}
         names = ", ".join(made._fields)
         exec(f"def __new__(_cls, {names}):\n return new(_cls, ({names},))", there)  # noqa: S102 - names of fields
         method = there["__new__"]
@@ -235,9 +302,17 @@ _TUPLE_METHODS = {
 if TYPE_CHECKING:
     # To those who check types they are what they stand for.
     from dataclasses import dataclass, field, replace
-    from typing import NamedTuple
+    from typing import Generic, NamedTuple
 else:
     dataclass, field, replace = _dataclass, _Field, _replace
 
     class NamedTuple(metaclass=_Named):
         """The base of a named tuple, written as with :class:`typing.NamedTuple`; types are not looked at."""
+
+    class Generic:
+        """The base of a class of things of any type, which at runtime are all of one."""
+
+        __slots__ = ()
+
+        def __class_getitem__(cls, _: object) -> type:
+            return cls

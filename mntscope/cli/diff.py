@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from mntscope.base.records import NamedTuple
 from mntscope.cli.output_options import TARGETS, add_against, add_output_options, add_snapshot, page, write_output
 from mntscope.cli.targets import is_target, refuse_path_first
 from mntscope.errors import UsageError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mntscope.analysis.diff import Diff
     from mntscope.cli.targets import Resolved

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
 from mntscope.cli.output_options import (
     TARGETS,
@@ -16,6 +15,7 @@ from mntscope.cli.output_options import (
     write_output,
 )
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mntscope.analysis.namespaces import NamespaceList
 

@@ -8,13 +8,13 @@ import sys
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from mntscope.base.progress import note
 from mntscope.base.suggestion import did_you_mean
 from mntscope.cli.progress import hide
 from mntscope.errors import AccessError, UsageError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mntscope.graph.severity import Severity
     from mntscope.output.writers.page import Made, Page

@@ -6,11 +6,14 @@ import argparse
 import re
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import NoReturn
 
 from mntscope.base.suggestion import did_you_mean
 from mntscope.cli.output_options import terminal_width, write_standard_output
 from mntscope.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 GROUPS = {
     "Look": {
@@ -57,6 +60,10 @@ def commands_text() -> str:
         for title, group in GROUPS.items()
     )
     return "\n".join((*groups, "mntscope help COMMAND says more.\n"))
+
+
+# mntscope speaks English. To find that out of each word, argparse would load locale and look through directories.
+argparse._ = str  # type: ignore[attr-defined]
 
 
 class Help(argparse.RawDescriptionHelpFormatter):

@@ -6,7 +6,6 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cached_property, partial
-from typing import Literal
 
 from mntscope.base.progress import note, reading_namespaces
 from mntscope.base.records import NamedTuple, replace
@@ -15,6 +14,10 @@ from mntscope.graph.called import labels_text
 from mntscope.graph.names import THE_HOST
 from mntscope.model import Problem, View
 from mntscope.snapshot import Snapshot
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
 
 _FORMS = "a pid, self, host, ns:PATH, file:PATH, snapshot:PATH#LABEL, container:NAME, or a name that mntscope prints"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
 from mntscope.cli.output_options import (
     TARGETS,
@@ -17,6 +16,7 @@ from mntscope.cli.output_options import (
 )
 from mntscope.errors import UsageError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mntscope.analysis.listing import Listing
 

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import pandas as pd
 
-from mntscope.analysis.diff import Change, Kind
+from mntscope.analysis.diff import KINDS, Change
 from mntscope.analysis.holders import Holders
 from mntscope.analysis.plan import Plan
 from mntscope.analysis.predict import Prediction
@@ -69,7 +69,7 @@ def changes_of(changes: Sequence[Change], namespace: str | None) -> pd.DataFrame
     return pd.DataFrame(
         {
             "namespace": category(namespace for _ in changes),
-            "kind": category((change.kind for change in changes), get_args(Kind)),
+            "kind": category((change.kind for change in changes), KINDS),
             "path": text(change.path for change in changes),
             "device": text(known(lambda mount: mount.device)),
             "root": text(known(lambda mount: mount.root)),

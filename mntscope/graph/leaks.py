@@ -23,7 +23,6 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
-from typing import Literal
 
 from mntscope.base.counting import counted
 from mntscope.base.display import Shown
@@ -36,7 +35,11 @@ from mntscope.graph.root_index import any_between, between
 from mntscope.graph.severity import SEVERITIES, Remedy, Severity, remedy_for, severity_at, worst
 from mntscope.model import Mount, View
 
-Direction = Literal["out", "in", "both"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal, TypeAlias
+
+Direction: TypeAlias = "Literal['out', 'in', 'both']"
 
 BOUND = 250_000
 """About how many leaks one comparison finds, and how many landing places it lists for them. Honest tables have a few a

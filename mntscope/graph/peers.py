@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Literal
 
 from mntscope.base.display import Framed, Shown
 from mntscope.base.paths import below, relative, under
@@ -28,7 +27,11 @@ from mntscope.graph.tree import MountTree
 from mntscope.graph.tree_shape import Shapes
 from mntscope.model import Mount, View
 
-Via = Literal["peer", "slave"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal, TypeAlias
+
+Via: TypeAlias = "Literal['peer', 'slave']"
 GroupKey = tuple[str, int]
 """Device and number of a peer group."""
 

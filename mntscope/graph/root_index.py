@@ -9,16 +9,20 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Generic, TypeVar
 
 from mntscope.base.paths import under
+from mntscope.base.records import Generic
 from mntscope.graph.forest import NONE
 from mntscope.graph.tree_shape import path_order
 
-T = TypeVar("T")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    T = TypeVar("T")
 
 
-class RootIndex(Generic[T]):
+class RootIndex(Generic["T"]):
     """Things that belong to directories of one filesystem, by the path of the directory.
 
     They are sorted so that all below a directory come directly behind it

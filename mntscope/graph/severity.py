@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable
-from typing import Literal
 
-Severity = Literal["critical", "high", "medium", "low"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal, TypeAlias
+
+Severity: TypeAlias = "Literal['critical', 'high', 'medium', 'low']"
 SEVERITIES: tuple[Severity, ...] = ("critical", "high", "medium", "low")
 """The worst first."""
-Remedy = Literal["make-private", "make-slave"]
+Remedy: TypeAlias = "Literal['make-private', 'make-slave']"
 
 CRITICAL = ("/", "/proc", "/sys", "/dev", "/run")
 """Where a mount on top breaks the host as a whole: no process finds its devices, its sockets or itself."""

@@ -16,11 +16,11 @@ import os
 import sys
 from collections.abc import Iterable
 from functools import cache
-from typing import TYPE_CHECKING
 
 from mntscope.base.records import NamedTuple
 from mntscope.errors import KernelError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ctypes
 

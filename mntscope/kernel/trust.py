@@ -10,7 +10,10 @@ import os
 import stat
 from collections.abc import Container
 from contextlib import suppress
-from typing import Literal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
 
 
 def ourselves() -> tuple[int, int]:

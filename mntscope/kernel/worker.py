@@ -27,7 +27,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO, NoReturn, TypeVar
 
 from mntscope.errors import (
     AccessError,
@@ -41,6 +40,12 @@ from mntscope.errors import (
 from mntscope.kernel import syscalls
 from mntscope.kernel.process import dies_with, end, fork, reap, said_all, untraceable
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, BinaryIO, NoReturn, TypeVar
+
+    T = TypeVar("T")
+
 DEADLINE = 2.0
 """Seconds within which a look at a path is answered, or given up. A disk that spins up, or a server at the other end
 of the world, answers sooner; and a command may meet several that do not."""
@@ -53,8 +58,6 @@ MOST_DESCRIPTORS = 250
 
 _MESSAGE = 1 << 12
 """Bytes that a pipe takes at once (PIPE_BUF)."""
-
-T = TypeVar("T")
 
 Look = Callable[[], tuple[bytes, list[int]]]
 """What a worker does in a namespace: gives bytes, and descriptors, of which there may be :data:`MOST_DESCRIPTORS`."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Self
 
 from mntscope.kernel.worker import beside
 from mntscope.live.namespaces import CapturedNamespace, TableKey
 from mntscope.live.not_seen import NotSeen
 from mntscope.parse import RecordReader
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self
 
 SPARE = 64
 """Descriptors that are left for all else than tables."""

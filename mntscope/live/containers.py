@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property, partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any
 
 from mntscope.analysis.owners import owner_of
 from mntscope.base.records import NamedTuple, replace
@@ -24,7 +23,10 @@ from mntscope.kernel.worker import in_child
 from mntscope.live.procfs import Proc, hold, open_proc, read_process
 from mntscope.model import Owner, Problem, Process
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from mntscope.live.users import Users
 
 # Where a runtime keeps the state of a container, in a directory named by its id: the keys of its first process's

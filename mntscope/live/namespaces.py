@@ -13,9 +13,13 @@ from mntscope.errors import AccessError, KernelError, TargetError
 from mntscope.kernel import syscalls
 from mntscope.kernel.worker import inside
 from mntscope.live.procfs import Proc, hold, namespace_link, read_process
-from mntscope.live.table_source import Source, first_reading
+from mntscope.live.table_source import first_reading
 from mntscope.model import Namespace, Process
 from mntscope.parse import MountTable, RecordReader, read_table
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mntscope.live.table_source import Source
 
 _OPEN = os.O_RDONLY | os.O_CLOEXEC
 

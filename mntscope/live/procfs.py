@@ -13,13 +13,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from types import TracebackType
-from typing import NoReturn, Self
 
 from mntscope.errors import AccessError, KernelError, MntscopeError, NoAnswerError, TargetError
 from mntscope.kernel import syscalls
 from mntscope.kernel.unmounted import unmounted
 from mntscope.kernel.worker import in_child
 from mntscope.model import Problem, Process
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn, Self
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 

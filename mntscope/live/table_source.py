@@ -10,10 +10,34 @@ import time
 from bisect import bisect_right
 from contextlib import suppress
 from itertools import pairwise
-from typing import Protocol
 
 from mntscope.errors import AccessError, NoAnswerError
 from mntscope.kernel.worker import inside
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Source(Protocol):
+        """A way to read the mount table of one namespace again and again."""
+
+        def read(self) -> bytes:
+            """The table as it is now.
+
+            :raises OSError: it cannot be read any more.
+            :raises AccessError: the same.
+            """
+            ...
+
+        def close(self) -> None:
+            """Close all of :attr:`descriptors`; it cannot be read again."""
+            ...
+
+        @property
+        def descriptors(self) -> tuple[int, ...]:
+            """The descriptors that it keeps open as long as it can be read again."""
+            ...
+
 
 PATIENCE = 0.005
 """Seconds of this thread's processor time for which mountinfo is read before anybody asks what it costs."""
@@ -24,27 +48,6 @@ slave among thousands of peers 100 and more. So at worst, giving up costs as muc
 
 _BLOCK = 1 << 16
 """Bytes: more than the kernel gives at once."""
-
-
-class Source(Protocol):
-    """A way to read the mount table of one namespace again and again."""
-
-    def read(self) -> bytes:
-        """The table as it is now.
-
-        :raises OSError: it cannot be read any more.
-        :raises AccessError: the same.
-        """
-        ...
-
-    def close(self) -> None:
-        """Close all of :attr:`descriptors`; it cannot be read again."""
-        ...
-
-    @property
-    def descriptors(self) -> tuple[int, ...]:
-        """The descriptors that it keeps open as long as it can be read again."""
-        ...
 
 
 class Mountinfo:

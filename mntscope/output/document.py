@@ -13,12 +13,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Literal
 
 from mntscope.base.records import dataclass
 from mntscope.output.escape import shortened, visible
 
-Style = Literal["name", "command", "strong", "dim", "critical", "high", "medium", "low", "good", "linked"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal, TypeAlias
+
+Style: TypeAlias = "Literal['name', 'command', 'strong', 'dim', 'critical', 'high', 'medium', 'low', 'good', 'linked']"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
 
 from mntscope.output.writers.page import Page
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, TypeAlias, TypeVar
+
     from mntscope.output.document import Document, Facts
     from mntscope.snapshot import Snapshot
 
-Result = TypeVar("Result")
+    Result = TypeVar("Result")
 
-Format = Callable[[Result, Page], str]
+Format: TypeAlias = "Callable[[Result, Page], str]"
 """A format of a report: a function from a command's result, and the page, to text that ends its last line."""
 
 

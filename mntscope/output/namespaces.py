@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from mntscope.analysis.diff import Verdict
 from mntscope.analysis.namespaces import NamespaceList, NamespaceStatus, namespaces
@@ -18,6 +17,10 @@ from mntscope.output.writers.csv import csv_text
 from mntscope.output.writers.json import json_text, problems_json
 from mntscope.output.writers.page import Page
 from mntscope.snapshot import Snapshot
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _STYLES: dict[str, Style] = {"leaks": "critical", "receives": "medium", "isolated": "good"}
 

@@ -7,7 +7,6 @@ Numbers are put into words by :mod:`mntscope.base.counting`, and namespaces are 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TypeVar
 
 from mntscope.base.counting import counted
 from mntscope.graph import Leak
@@ -28,7 +27,11 @@ from mntscope.output.document import (
 )
 from mntscope.output.writers.page import Page
 
-T = TypeVar("T")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    T = TypeVar("T")
 
 FEW = 6
 """How many of a kind are told of, each in a sentence, before the rest is counted; and"""

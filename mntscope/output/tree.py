@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Any
 
 from mntscope.analysis.listing import BOUND, FEW, NOWHERE, Crossing, Listing, Row
 from mntscope.base.counting import agreeing, counted, counted_each
@@ -34,6 +33,10 @@ from mntscope.output.writers.csv import csv_text
 from mntscope.output.writers.json import encoder, indented, json_text, mount_json, problems_json
 from mntscope.output.writers.page import Page
 from mntscope.parse import format_mountinfo
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 PLACES = 8
 """In JSON no more landing places of one leak are listed; and"""

@@ -154,6 +154,43 @@ def test_the_standard_library_takes_it_for_a_dataclass() -> None:
             assert number == 3
 
 
+def test_what_is_called_often_goes_on_as_before() -> None:
+    # A method is compiled once it has been called a hundred times.
+    @dataclass(frozen=True, slots=True)
+    class Often:
+        name: str
+        number: int = 3
+        note: str | None = field(default=None, compare=False)
+
+        def __post_init__(self) -> None:
+            if self.number < 0:
+                raise ValueError("a number is not negative")
+
+    class Couple(NamedTuple):
+        first: str
+        second: int = 2
+
+    wrong: Any = Often
+    for number in range(300):
+        record = Often("a", number, note=str(number))
+        assert (record.name, record.number, record.note) == ("a", number, str(number))
+        assert record == Often("a", number=number)
+        assert record != Often("b", number)
+        assert hash(record) == hash(Often("a", number))
+        assert replace(record, name="b") == Often("b", number)
+        assert replace(record, name="b").note == str(number)
+        assert (Couple("a"), Couple("a", number), Couple(second=number, first="b")) == (
+            ("a", 2),
+            ("a", number),
+            ("b", number),
+        )
+        with pytest.raises(ValueError, match="not negative"):
+            Often("a", -1)
+        with pytest.raises(TypeError, match="'number'"):
+            wrong("a", number, number=number)
+        assert str(inspect.signature(Couple)) == "(first: 'str', second: 'int' = 2)"
+
+
 def test_a_class_may_be_made_of_it() -> None:
     class Named(Light):
         def __init__(self) -> None:

@@ -6,11 +6,13 @@ The standard library's json is loaded when JSON is written: every command import
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
 
 from mntscope.model import Mount, Problem
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from mntscope.graph import Leak
     from mntscope.propagation import Effect
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Literal
 
 from mntscope.base.records import dataclass
 from mntscope.output.writers.lines import Text, painted
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Literal
+
     from rich.console import RenderableType
 
     from mntscope.snapshot import Snapshot
