@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Literal
@@ -16,6 +16,7 @@ from mntscope.graph import Leak, MountTree, PeerGraph, host_first, leaks_to
 from mntscope.graph.names import THE_HOST, GroupNames
 from mntscope.model import Process, View
 from mntscope.propagation import Effect, Operation, Simulation, simulate, simulate_all
+from mntscope.rules.alike import Predicted, free_id, likeness
 from mntscope.rules.host_paths import HostPaths
 from mntscope.rules.leaking_tree import LeakingTree, leaking_trees
 from mntscope.rules.roles import Role, role_of
@@ -39,6 +40,8 @@ class Machine:
         self.graph = PeerGraph.of(snapshot.views)
         self._given_roles = tuple(roles)
         self._to_simulate = SIMULATED
+        self._predicted: dict[Hashable, Predicted] = {}
+        """For who asks for the same of a namespace that is alike."""
         self._views = {view.label: view for view in snapshot.views}
 
     def view(self, label: str) -> View:
@@ -171,19 +174,29 @@ class Machine:
         Of what happens elsewhere than on the host, the effects on the host alone are looked at. Nothing either where
         :meth:`may_simulate` says no, and no more than :data:`MOST_EFFECTS`.
         """
-        world = self.snapshot if operation.ns == self.host.label else self._between(operation.ns)
-        if world is None or not self.may_simulate(world):
+        if operation.ns == self.host.label:
+            crossing = self._crossing(self.snapshot, operation)
+            return tuple(sorted(crossing, key=lambda effect: effect.namespace != self.host.label)[:MOST_EFFECTS])
+        world = self._between(operation.ns)
+        if world is None:
             return ()
+        alike = likeness(world, operation)
+        if alike in self._predicted:
+            return self._predicted[alike].elsewhere(world)
+        crossing = self._crossing(world, operation)
+        effects = tuple([effect for effect in crossing if effect.namespace == self.host.label][:MOST_EFFECTS])
+        if alike is not None:
+            self._predicted[alike] = Predicted(effects, free_id(world))
+        return effects
+
+    def _crossing(self, world: Snapshot, operation: Operation) -> list[Effect]:
+        if not self.may_simulate(world):
+            return []
         try:
-            effects = simulate(world, operation).effects
+            return [effect for effect in simulate(world, operation).effects if effect.crosses]
         except MntscopeError:
             # Tables that no kernel wrote may hold paths that no system call takes.
-            return ()
-        crossing = [effect for effect in effects if effect.crosses]
-        if world is not self.snapshot:
-            crossing = [effect for effect in crossing if effect.namespace == self.host.label]
-        crossing.sort(key=lambda effect: effect.namespace != self.host.label)
-        return tuple(crossing[:MOST_EFFECTS])
+            return []
 
     def predicted_in_turn(self, *operations: Operation) -> tuple[Effect, ...]:
         """What the last of *operations*, all of one namespace, does to that and to the host, when all are carried out.
