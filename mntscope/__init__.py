@@ -228,9 +228,9 @@ def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
         if name == "__version__":
-            from mntscope.base.own_version import own_version
+            from mntscope.base.own_version import VERSION
 
-            return own_version()
+            return VERSION
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 

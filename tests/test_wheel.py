@@ -6,19 +6,17 @@ import subprocess
 import sys
 import sysconfig
 import tarfile
-import tomllib
 import venv
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from mntscope.base.own_version import VERSION
 from tests.release.contents import distributions, without_other_trees
 from tests.support.repository import ROOT
 
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-
-MAN = f"mntscope-{PROJECT['project']['version']}.data/data/share/man/man1"
+MAN = f"mntscope-{VERSION}.data/data/share/man/man1"
 
 READS_THE_GRAMMAR = """
 import importlib.resources, mntscope, mntscope.parse
@@ -90,7 +88,7 @@ def test_the_source_distribution_can_be_tested(built: Path) -> None:
 
 
 def test_the_installed_command_tells_its_version(installed: Path, tmp_path: Path) -> None:
-    expected = f"mntscope {PROJECT['project']['version']}\n"
+    expected = f"mntscope {VERSION}\n"
     assert run(installed / "mntscope", "--version", cwd=tmp_path) == expected
     assert run(installed / "python", "-m", "mntscope", "--version", cwd=tmp_path) == expected
 

@@ -1,14 +1,7 @@
 """Which mntscope this is."""
 
-from __future__ import annotations
+VERSION = "0.1.0"
+"""The one place that says so: what is installed is described by it (``pyproject.toml``).
 
-
-def own_version() -> str:
-    """Its version, as its installation has it; ``unknown`` where it runs without having been installed."""
-    # It takes longer to import than the rest of a command.
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("mntscope")
-    except PackageNotFoundError:
-        return "unknown"
+To ask the installation would take longer than most commands do.
+"""

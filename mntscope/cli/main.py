@@ -147,9 +147,9 @@ def _command_meant(word: str, argv: Sequence[str]) -> str:
 
 
 def _show_version() -> int:
-    from mntscope.base.own_version import own_version
+    from mntscope.base.own_version import VERSION
 
-    write_standard_output(f"mntscope {own_version()}\n")
+    write_standard_output(f"mntscope {VERSION}\n")
     return 0
 
 

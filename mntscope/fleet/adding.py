@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from mntscope.base.display import Shown
-from mntscope.base.own_version import own_version
+from mntscope.base.own_version import VERSION
 from mntscope.base.records import dataclass
 from mntscope.fleet.manifest import Manifest, begin
 from mntscope.fleet.parts import Made, Part
@@ -63,7 +63,7 @@ def add(
     begin(place)
     place.tidy()
     manifest = Manifest(place)
-    done = manifest.done(own_version())
+    done = manifest.done(VERSION)
     new = [one for one in given if one.number not in done]
     # What was bad then is still bad: it is told again.
     for one in given:

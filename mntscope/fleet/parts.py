@@ -17,7 +17,7 @@ from typing import IO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mntscope.base.own_version import own_version
+from mntscope.base.own_version import VERSION
 from mntscope.base.records import NamedTuple
 from mntscope.errors import MntscopeError
 from mntscope.fleet.manifest import MANIFEST, Entry, entry_text
@@ -89,7 +89,7 @@ def make(part: Part) -> Made:
         files.finish()
     if entries:
         with place.written(f"{MANIFEST}/{part.name}.json") as file:
-            file.write(entry_text(entries, sorted(files.days), own_version()))
+            file.write(entry_text(entries, sorted(files.days), VERSION))
     bad = [Bad(entry.url, entry.why) for entry in entries if entry.why is not None]
     return Made(len(entries) - len(bad), (*bad, *passing))
 

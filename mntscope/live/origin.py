@@ -13,7 +13,7 @@ from contextlib import suppress
 
 from mntscope.base import machine_id
 from mntscope.base.os_release import pretty_name
-from mntscope.base.own_version import own_version
+from mntscope.base.own_version import VERSION
 from mntscope.base.records import NamedTuple
 from mntscope.errors import MntscopeError
 from mntscope.kernel import syscalls
@@ -52,7 +52,7 @@ def whose(proc: Proc, host: int | None, *, identify: bool) -> Whose:
         host_name=name or os.fsdecode(theirs) or None,
         machine_id=machine_id.derived(identity) if identify else None,
         time=seconds,
-        mntscope=own_version() if identify else None,
+        mntscope=VERSION if identify else None,
     )
     return Whose(origin, pretty_name(distribution))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from mntscope.base.own_version import own_version
+from mntscope.base.own_version import VERSION
 from mntscope.model import Origin
 from mntscope.output.document import Facts, Word, Words, name, together
 from mntscope.output.origin import machine, utc
@@ -49,7 +49,7 @@ def _of(snapshot: Snapshot) -> Iterator[tuple[str, Words]]:
 
 def _versions(snapshots: Sequence[Snapshot]) -> str:
     """Which one wrote this, and which one captured, where that was another."""
-    own = own_version()
+    own = VERSION
     others = dict.fromkeys(version for each in snapshots if (version := each.origin.mntscope) not in (None, own))
     return f"{own}; captured by {' and '.join(map(str, others))}" if others else own
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from importlib import import_module
 
+from mntscope.base.entry_points import entry_points
 from mntscope.base.suggestion import did_you_mean
 from mntscope.errors import UsageError
 from mntscope.rules.rule import Rule
@@ -48,11 +49,8 @@ def installed() -> tuple[Rule, ...]:
 
     :raises UsageError: a package's rule cannot be loaded, is no rule, or has an id that is taken or ours.
     """
-    # Looked up only here: it takes longer to import than all the rules.
-    from importlib.metadata import entry_points
-
     rules = list(RULES)
-    for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: (entry.name, entry.value)):
+    for entry in entry_points(ENTRY_POINTS):
         where = f"entry point {entry.name} = {entry.value}"
         try:
             loaded = entry.load()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mntscope.base.machine_id import derived
-from mntscope.base.own_version import own_version
+from mntscope.base.own_version import VERSION
 from mntscope.kernel import syscalls
 from mntscope.live import capture
 from mntscope.live import origin as live_origin
@@ -57,7 +57,7 @@ def test_this_machine_and_now(machine: Host, etc: Path) -> None:
     found = snapshot.origin
     assert found.time is not None
     assert before <= found.time <= time.time()
-    assert found == Origin(os.uname().nodename, derived(MACHINE_ID), found.time, own_version())
+    assert found == Origin(os.uname().nodename, derived(MACHINE_ID), found.time, VERSION)
     assert snapshot.distribution == "Of the machine"
 
 
@@ -68,7 +68,7 @@ def test_of_two_processes_only_the_name_and_the_time(machine: Host) -> None:
     assert snapshot.origin.time
     assert snapshot.distribution == machine.call(capture).distribution
     identified = machine.call(lambda: capture([target.inner], identify=True))
-    assert identified.origin.mntscope == own_version()
+    assert identified.origin.mntscope == VERSION
 
 
 def test_a_container_is_not_taken_for_its_machine(machine: Host, etc: Path) -> None:

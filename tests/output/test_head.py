@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from mntscope.archive import save
-from mntscope.base.own_version import own_version
+from mntscope.base.own_version import VERSION
 from mntscope.base.records import replace
 from mntscope.cli import main
 from mntscope.model import Origin
@@ -40,7 +40,7 @@ ASKED = {
 
 def captured(**origin: Any) -> Snapshot:
     box = TABLE.replace("22 1", "32 1").replace("25 22", "35 32")
-    known: dict[str, Any] = {"host_name": "web-1", "machine_id": ID, "time": 1_767_225_600, "mntscope": own_version()}
+    known: dict[str, Any] = {"host_name": "web-1", "machine_id": ID, "time": 1_767_225_600, "mntscope": VERSION}
     return replace(
         Snapshot((view("host", TABLE), view("box", box)), "host"),
         kernel="6.1.0-13-amd64",
@@ -72,7 +72,7 @@ def test_a_document_of_a_capture(tmp_path: Path, command: str, form: str) -> Non
         "Machine id": ID,
         "Captured": "2026-01-01 00:00:00 UTC",
         "Kernel": "Linux 6.1.0-13-amd64 (#1 SMP Debian 6.1.55-1)",
-        "mntscope": own_version(),
+        "mntscope": VERSION,
     }
     if form == "html":
         shown = re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", text)
@@ -104,7 +104,7 @@ def test_two_captures_are_told_apart(tmp_path: Path) -> None:
     text = written(tmp_path, "", ["diff", f"snapshot:{tmp_path}/a.gz", f"snapshot:{tmp_path}/b.gz"], "markdown")
     assert "- Before: `web-1`, Debian GNU/Linux 12 (bookworm), Linux 6.1.0-13-amd64, 2026-01-01 00:00:00 UTC\n" in text
     assert "- After: `web-2`, Debian GNU/Linux 12 (bookworm), Linux 6.1.0-13-amd64, 2026-01-01 00:01:00 UTC\n" in text
-    assert f"- mntscope: {own_version()}; captured by 0.0.1\n" in text
+    assert f"- mntscope: {VERSION}; captured by 0.0.1\n" in text
 
 
 def test_what_a_capture_does_not_tell_is_said(tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import sys
 import textwrap
+import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
@@ -299,6 +301,27 @@ def test_the_documented_rule_of_a_package_finds_what_it_should(tmp_path: Path, m
     (finding,) = audit(wrong, rules[-1:]).findings
     assert (finding.rule.id, finding.path) == ("SITE001", "/srv/backup")
     assert not audit(right, rules[-1:]).findings
+
+
+def test_an_archive_may_bring_rules_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package(tmp_path, "RULES = [1]", "site = site_rules:RULES")
+    archive = tmp_path / "site.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for path in [tmp_path / "site_rules.py", *(tmp_path / "site_rules-1.dist-info").iterdir()]:
+            file.write(path, path.relative_to(tmp_path))
+    monkeypatch.syspath_prepend(archive)
+    monkeypatch.delitem(__import__("sys").modules, "site_rules", raising=False)
+    with pytest.raises(UsageError, match=r"^entry point site = site_rules:RULES: int is no mntscope.rules.Rule"):
+        installed()
+
+
+def test_where_no_package_brings_rules_none_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    # To load what tells of packages takes as long as half the audit of a small machine.
+    (tmp_path / "other-1.dist-info").mkdir()
+    (tmp_path / "other-1.dist-info" / "entry_points.txt").write_text("[console_scripts]\nother = other:main\n")
+    monkeypatch.setattr("sys.path", [str(tmp_path), str(tmp_path / "missing")])
+    monkeypatch.setitem(sys.modules, "importlib.metadata", None)
+    assert installed() == RULES
 
 
 @pytest.mark.parametrize(

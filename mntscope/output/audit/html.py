@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from markupsafe import Markup
 
 from mntscope.base.counting import counted
-from mntscope.base.own_version import own_version
+from mntscope.base.own_version import VERSION
 from mntscope.base.records import NamedTuple
 from mntscope.graph import Severity
 from mntscope.graph.severity import SEVERITIES, worst
@@ -76,7 +76,7 @@ def _facts(report: AuditReport, page: Page) -> Facts:
     """What the page begins with; at least the kernel and the version, also where no command line asked for it."""
     kernel = report.audit.snapshot.kernel
     known = ("Kernel", f"Linux {kernel}" if kernel else "not known")
-    return head(page, [report.audit.snapshot]) or (known, ("mntscope", own_version()))
+    return head(page, [report.audit.snapshot]) or (known, ("mntscope", VERSION))
 
 
 class _Finding(NamedTuple):

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from mntscope.base.own_version import own_version
+from mntscope.base.own_version import VERSION
 from mntscope.errors import UsageError
 from mntscope.graph import Severity
 from mntscope.model import Mount
@@ -74,7 +74,7 @@ def log(
 ) -> str:
     """A log of one run of a command: what it found, and of what it has to warn."""
     run = {
-        "tool": {"driver": {"name": "mntscope", "version": own_version(), "rules": [*map(_rule, rules)]}},
+        "tool": {"driver": {"name": "mntscope", "version": VERSION, "rules": [*map(_rule, rules)]}},
         "automationDetails": {"id": f"mntscope/{command}/"},
         "columnKind": "unicodeCodePoints",
         "invocations": [

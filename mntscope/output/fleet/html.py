@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mntscope.base.counting import counted
-from mntscope.base.own_version import own_version
+from mntscope.base.own_version import VERSION
 from mntscope.base.records import NamedTuple
 from mntscope.graph.severity import SEVERITIES
 from mntscope.output.escape import shortened
@@ -62,7 +62,7 @@ def as_html(report: FleetReport, page: Page) -> str:
         f"Mounts of {counted(report.hosts, 'host')}",
         style=resource("fleet/page.css"),
         report=report,
-        version=own_version(),
+        version=VERSION,
         verdict=document.verdict(report),
         extent=document.extent(report),
         counts=counts,
