@@ -54,7 +54,8 @@ class _Later:
             else dataclasses.field(default=field.default, compare=field.compare, repr=field.repr)
             for name, field in fields.items()
         }
-        twin |= {"__annotations__": owner.__annotations__, "__module__": owner.__module__}
+        annotations = {name: text for made in reversed(owner.__mro__) for name, text in _annotations(made).items()}
+        twin |= {"__annotations__": {name: annotations[name] for name in fields}, "__module__": owner.__module__}
         made: Any = dataclasses.dataclass(frozen=True)(type(owner.__name__, (), twin))
         found = inspect.signature(made) if self.name == "__signature__" else getattr(made, self.name)
         setattr(owner, self.name, found)
@@ -62,20 +63,29 @@ class _Later:
 
 
 def _dataclass(*, frozen: Literal[True], slots: Literal[True]) -> Any:  # noqa: ARG001 - what all of these are
-    """As :func:`dataclasses.dataclass`: of a class without bases that are dataclasses, and without ClassVars."""
+    """As :func:`dataclasses.dataclass`; bases that are dataclasses must be of these."""
     return _made
 
 
 def _made(cls: type) -> type:
     body = dict(cls.__dict__)
-    fields = {name: _field_of(body.pop(name, _Field())) for name in body["__annotations__"]}
+    own = [name for name, text in _annotations(cls).items() if not text.startswith("ClassVar")]
+    fields: dict[str, _Field] = getattr(cls, "__frozen__", {}) | {
+        name: _field_of(body.pop(name, _Field())) for name in own
+    }
     body.pop("__dict__", None)
     body.pop("__weakref__", None)
     names = tuple(fields)
-    body = {**_METHODS, **body, "__slots__": names, "__match_args__": names, "__frozen__": fields, "__calls__": {}}
+    body = {**_METHODS, **body, "__slots__": own, "__match_args__": names, "__frozen__": fields, "__calls__": {}}
     body["__defaults__"] = {name: field.default for name, field in fields.items() if not field.required}
     body |= {name: _Later() for name in ("__dataclass_fields__", "__dataclass_params__", "__signature__")}
     return type(cls)(cls.__name__, cls.__bases__, body)
+
+
+def _annotations(cls: type) -> dict[str, str]:
+    """Those of the class itself, as text."""
+    found: dict[str, str] = vars(cls).get("__annotations__", {})
+    return found
 
 
 def _field_of(given: Any) -> _Field:
@@ -151,7 +161,8 @@ def draft_of(made: type) -> type:
     To fill a frozen record, ``object.__setattr__`` would have to be called for each field. Plain assignments to the
     same slots, after which it is said that the object is that record, take a quarter of the time.
     """
-    return type("_Draft", made.__bases__, {"__slots__": made.__slots__})  # type: ignore[attr-defined]
+    own: Any = made
+    return type("_Draft", own.__bases__, {"__slots__": own.__slots__, "__setattr__": object.__setattr__})
 
 
 _METHODS = {name: method for name, method in vars(_Frozen).items() if callable(method)}

@@ -7,9 +7,9 @@ them. The dicts are ``{"op": NAME, "ns": LABEL, ...}`` with the fields of the re
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, ClassVar, Literal
 
+from mntscope.base.records import dataclass
 from mntscope.errors import UsageError
 
 FLAGS = ("nosuid", "nodev", "noexec", "noatime", "nodiratime", "relatime", "nosymfollow")
@@ -27,7 +27,7 @@ class Operation:
 
     def to_dict(self) -> dict[str, Any]:
         """The plain dict; :func:`operation` reads it back."""
-        return {"op": self.op, **asdict(self)}
+        return {"op": self.op, **{name: getattr(self, name) for name in self.__match_args__}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +259,8 @@ def operation(described: Operation | Mapping[str, Any]) -> Operation:
     """
     if isinstance(described, Operation):
         return described
+    from dataclasses import MISSING, fields
+
     kind = OPERATIONS.get(str(described.get("op")))
     if kind is None:
         raise UsageError(f"no operation {described.get('op')!r}", hint=f"there are {', '.join(OPERATIONS)}")

@@ -9,11 +9,12 @@ import pickle
 import subprocess
 import sys
 import typing
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from mntscope.base.records import NamedTuple, dataclass, field, replace
+from mntscope.propagation.operations import MountNew
 
 # At runtime mntscope.base.records has its own; type checkers see those of the standard library in either case.
 
@@ -152,6 +153,36 @@ def test_the_standard_library_takes_it_for_a_dataclass() -> None:
     match record:
         case Light("a", number):
             assert number == 3
+
+
+def test_a_record_may_add_fields_to_another() -> None:
+    @dataclass(frozen=True, slots=True)
+    class Base:
+        kind: ClassVar[str] = ""
+        name: str
+
+    @dataclass(frozen=True, slots=True)
+    class Longer(Base):
+        kind = "longer"
+        size: int = 1
+
+    @dataclass(frozen=True, slots=True)
+    class Same(Base):
+        kind = "same"
+
+    for number in range(300):
+        longer = Longer("a", number)
+        assert (longer.kind, longer.name, longer.size) == ("longer", "a", number)
+        assert (Same("a").kind, Same("a").name) == ("same", "a")
+        assert longer == Longer(name="a", size=number) != Longer("b", number)
+        assert replace(longer, name="b") == Longer("b", number)
+        frozen: Any = longer
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            frozen.name = "b"
+    assert [each.name for each in dataclasses.fields(Longer)] == ["name", "size"]
+    assert str(inspect.signature(Longer)) == "(name: 'str', size: 'int' = 1) -> None"
+    assert Base("a") != Same("a")
+    assert pickle.loads(pickle.dumps(MountNew("A", "proc", "proc", "/proc"))).target == "/proc"
 
 
 def test_what_is_called_often_goes_on_as_before() -> None:
