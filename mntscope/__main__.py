@@ -20,8 +20,9 @@ def main() -> int:
         # Whoever started it may have it ignore them, as nohup does and a shell that runs it behind others.
         if getsignal(number) == default:
             signal(number, _end)
-    # Collecting garbage is for programs that last: of what a command loads and reads nothing becomes garbage.
-    gc.set_threshold(100_000)
+    # Collecting garbage is for programs that last: of what a command loads and reads nothing becomes garbage. And what
+    # is looked through in a fork is copied, page by page.
+    gc.set_threshold(1_000_000)
     from mntscope.cli import main as run
 
     return run()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import re
 import sys
@@ -99,6 +100,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Watch until the time is over, something leaks, or a signal comes; the exit code."""
+    # This is a command that lasts (mntscope.__main__).
+    gc.set_threshold(100_000)
     from mntscope.watch.check import Prediction
     from mntscope.watch.recording import Recorder
     from mntscope.watch.service import Commands, Metrics, notify

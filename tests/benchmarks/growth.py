@@ -67,7 +67,7 @@ def _forked(prepare: Prepare, snapshot: Snapshot, told: Callable[[str], None]) -
         try:
             signal.alarm(PATIENCE)
             # As the command does at its start.
-            gc.set_threshold(100_000)
+            gc.set_threshold(1_000_000)
             ask = prepare(snapshot)
             begun = time.perf_counter()
             ask()
