@@ -8,7 +8,7 @@ they are stacked there; else those that are related by their peer groups; else a
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
 
 from mntscope.base.display import Framed, Records, Shown
@@ -257,8 +257,8 @@ class _Comparison:
         self.target = target
         self.membership = _type if anew else _membership
         # By path, and from the lowest to the topmost of each stack.
-        self.host_mounts = [mount for node in host.path_tree() for mount in node.mounts]
-        self.target_mounts = [mount for node in target.path_tree() for mount in node.mounts]
+        self.host_mounts = host.by_path()
+        self.target_mounts = target.by_path()
         self.partner: dict[int, int] = {}
         """The host's mount for a mount of the target, both as indexes."""
         in_place = self.match(_in_place_anew, _in_place_anew) if anew else self.match(_in_place, _in_place)
@@ -293,7 +293,7 @@ class _Comparison:
         for index in sorted(pairs):
             stacks[self.target_mounts[index].mount_point].append(index)
         moved: set[int] = set()
-        for stack in stacks.values():
+        for stack in [stack for stack in stacks.values() if len(stack) > 1]:
             kept = _longest_rising([pairs[index] for index in stack])
             moved.update(index for place, index in enumerate(stack) if place not in kept)
         return moved
@@ -303,26 +303,34 @@ class _Comparison:
         found: list[Change] = []
         covers = self.covers()
         for index, target in enumerate(self.target_mounts):
-            hidden = self.target.hidden(target)
-            if index not in self.partner:
-                found.append(Change("added", target.mount_point, None, target, covers.get(index), hidden))
-                continue
-            host = self.host_mounts[self.partner[index]]
-            if index in self.moved:
-                found.append(Change("moved", target.mount_point, host, target, covers.get(index), hidden))
-            if (host.options, host.super_options) != (target.options, target.super_options):
-                found.append(Change("remounted", target.mount_point, host, target, hidden=hidden))
-            if self.membership(host) != self.membership(target):
-                found.append(Change("propagation-changed", target.mount_point, host, target, hidden=hidden))
+            for kind, host in self.differences(index):
+                covered = covers.get(index) if kind in ("added", "moved") else None
+                hidden = self.target.hidden(target)
+                found.append(Change(kind, target.mount_point, host, target, covered, hidden))
         seen_twice = set(self.partner.values())
         alone = (mount for index, mount in enumerate(self.host_mounts) if index not in seen_twice)
         return (*found, *(Change("removed", mount.mount_point, mount, None) for mount in alone))
 
+    def differences(self, index: int) -> Iterator[tuple[Kind, Mount | None]]:
+        """In what a mount of the target differs from the host's, and from which of these."""
+        if index not in self.partner:
+            yield "added", None
+            return
+        host, target = self.host_mounts[self.partner[index]], self.target_mounts[index]
+        if index in self.moved:
+            yield "moved", host
+        if (host.options, host.super_options) != (target.options, target.super_options):
+            yield "remounted", host
+        if self.membership(host) != self.membership(target):
+            yield "propagation-changed", host
+
     def covers(self) -> dict[int, Mount]:
         """For each mount of the target the nearest mount of the host in the stack beneath it."""
-        indexes = {mount: index for index, mount in enumerate(self.target_mounts)}
+        heights = Counter(mount.mount_point for mount in self.target_mounts)
+        stacked = [(index, mount) for index, mount in enumerate(self.target_mounts) if heights[mount.mount_point] > 1]
+        indexes = {mount: index for index, mount in stacked}
         nearest: dict[int, Mount] = {}
-        for index, mount in enumerate(self.target_mounts):
+        for index, mount in stacked:
             parent = self.target.parent(mount)
             if parent is None or parent.mount_point != mount.mount_point:
                 continue

@@ -197,6 +197,11 @@ class MountTree:
         stacks = self.shape.stacks
         return tuple([PathNode(path, depth, self._named(stacks[path])) for path, depth in self.shape.path_tree])
 
+    def by_path(self) -> list[Mount]:
+        """The mounts in the order of :meth:`path_tree`."""
+        stacks, mounts = self.shape.stacks, self.mounts
+        return [mounts[index] for path, _ in self.shape.path_tree for index in stacks[path]]
+
     # How it is found
 
     @cached_property
