@@ -14,7 +14,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 
 from mntscope.base.records import NamedTuple
@@ -242,17 +242,34 @@ def statmount(mnt_id: int, mask: int, *, mnt_ns_id: int = 0, size: int = 4096) -
 
     :raises KernelError: EOVERFLOW where *size* is too small.
     """
-    import ctypes
-    import struct
+    answer = next(statmounts((mnt_id,), mask, mnt_ns_id=mnt_ns_id, size=size))
+    if isinstance(answer, KernelError):
+        raise answer
+    return answer
 
-    # Asked ten thousand times in a row: what _syscall() does beside it takes longer than the call itself.
+
+def statmounts(
+    mnt_ids: Iterable[int], mask: int, *, mnt_ns_id: int = 0, size: int = 4096
+) -> Iterator[bytes | KernelError]:
+    """statmount(2) of one mount after the other: what :func:`statmount` gives for each, or raises.
+
+    No kernel takes several at once. But what else there is to a call from Python takes as long as the call, and most of
+    it is done once here.
+    """
+    import ctypes
+    from struct import Struct
+
+    call, string_at, written = _libc().syscall, ctypes.string_at, Struct("=I").unpack_from
     buffer = ctypes.create_string_buffer(size)
-    request = _mnt_id_req(mnt_id, mask, mnt_ns_id)
-    number, length = ctypes.c_long(_NUMBERS["statmount"]), ctypes.c_size_t(size)
-    if _libc().syscall(number, request, buffer, length, ctypes.c_long(0)) < 0:
-        raise KernelError("statmount", ctypes.get_errno())
-    (written,) = struct.unpack_from("=I", buffer)
-    return ctypes.string_at(buffer, written)
+    request = ctypes.create_string_buffer(_mnt_id_req(0, mask, mnt_ns_id))
+    set_id = Struct("=Q").pack_into
+    number, length, flags = ctypes.c_long(_NUMBERS["statmount"]), ctypes.c_size_t(size), ctypes.c_long(0)
+    for mnt_id in mnt_ids:
+        set_id(request, _REQUESTED_ID, mnt_id)
+        if call(number, request, buffer, length, flags) < 0:
+            yield KernelError("statmount", ctypes.get_errno())
+        else:
+            yield string_at(buffer, *written(buffer))
 
 
 def statx(dirfd: int, path: AnyPath, flags: int, mask: int) -> bytes:
@@ -262,6 +279,10 @@ def statx(dirfd: int, path: AnyPath, flags: int, mask: int) -> bytes:
     buffer = ctypes.create_string_buffer(256)
     call("statx", dirfd, path, flags, mask, buffer, where=path)
     return buffer.raw
+
+
+_REQUESTED_ID = 8
+"""Where ``struct mnt_id_req`` has it."""
 
 
 def _mnt_id_req(mnt_id: int, param: int, mnt_ns_id: int) -> bytes:

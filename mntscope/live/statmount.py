@@ -41,6 +41,9 @@ _PROPAGATE_FROM, _SUPPORTED_MASK = 96, 144
 _STRINGS = 512
 """Where the strings begin, to which the fields that are texts point."""
 
+_MOST = 1024
+"""Bytes of most answers; who needs more is asked again."""
+
 _IN_PATHS = PATH_SPECIAL.encode()
 
 MANY = 1000
@@ -137,8 +140,7 @@ def _part(numbers: Sequence[int], known: bytes) -> bytes:
     """A hash of what is answered for these mounts, and their lines unless it is *known*."""
     answers: list[tuple[bytes, int, int]] = []
     groups, masters = set(), {}
-    for number in numbers:
-        answer = _statmount(number)
+    for number, answer in zip(numbers, _statmounts(numbers), strict=True):
         if answer is not None:
             mask, group, master = _SHARING.unpack_from(answer)
             # Else it cannot be reached from the root directory (any more), and mountinfo would not show it.
@@ -162,9 +164,15 @@ def _numbers() -> Iterator[int]:
         last = numbers[-1]
 
 
+def _statmounts(numbers: Sequence[int]) -> Iterator[bytes | None]:
+    """The answer for each mount, as :func:`_statmount` has it."""
+    for number, answer in zip(numbers, syscalls.statmounts(numbers, _MASK, size=_MOST), strict=True):
+        yield _statmount(number) if isinstance(answer, KernelError) else answer
+
+
 def _statmount(number: int, mask: int = _MASK, *, mnt_ns_id: int = 0) -> bytes | None:
     """The answer for a mount; ``None`` if it has gone since it was listed."""
-    size = 1024
+    size = _MOST
     while True:
         try:
             return syscalls.statmount(number, mask, mnt_ns_id=mnt_ns_id, size=size)
