@@ -132,6 +132,16 @@ def test_a_bug_shows_its_traceback_where_asked_to(command: ModuleType, monkeypat
         main(["diff"])
 
 
+def test_what_profiles_a_command_tells_of_it_where_asked_to() -> None:
+    # A command ends its process, and would end that with it.
+    command = [sys.executable, "-m", "cProfile", "-m", "mntscope", "--version"]
+    done = subprocess.run(
+        command, env={**os.environ, "MNTSCOPE_DEBUG": "1"}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith(f"mntscope {version('mntscope')}\n")
+    assert "function calls" in done.stdout
+
+
 def test_an_interrupt_is_silent(command: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     failing(command, KeyboardInterrupt())
     assert main(["diff"]) == 130

@@ -120,7 +120,10 @@ ENVIRONMENT: Listed = (
     ("LANG", "which is C where it is not set either"),
     ("TERM", "if it is dumb, no colours"),
     ("NOTIFY_SOCKET", "where mntscope-watch(1) tells systemd that it is ready, as sd_notify(3) has it"),
-    ("MNTSCOPE_DEBUG", "if it is not empty, an internal error is shown with its traceback"),
+    (
+        "MNTSCOPE_DEBUG",
+        "if it is not empty, an internal error is shown with its traceback, and what profiles a command can tell of it",
+    ),
 )
 STATE: Listed = (("XDG_STATE_HOME", "where users other than root have their journals: in mntscope below it"),)
 DATA: Listed = (("XDG_DATA_HOME", "where rootless containers have their state; otherwise ~/.local/share"),)
