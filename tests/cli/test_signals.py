@@ -145,7 +145,8 @@ def how_long(host: Host, directory: Path, command: str) -> float:
         try:
             process.wait(LONGEST)
         except subprocess.TimeoutExpired:
-            process.kill()
+            # With the program that it runs.
+            os.killpg(process.pid, signal.SIGKILL)
         host.kill(place.target)
         return time.monotonic() - begun
 
