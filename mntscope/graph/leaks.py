@@ -289,14 +289,9 @@ class _LeakSearch:
             return None
         receives = reach is not None and reach.low <= positions[0] < reach.high
         sends = (theirs := graph.reach(other)) is not None and theirs.low <= _sent_to(source, reach) < theirs.high
-        path = other.mount_point
-        if reach is not None and receives:
-            # As leak_between() has it of several.
-            shows, leads_into = self.host.tree.shown(other, path)
-            severity = severity_at(path, whole=True, visible=leads_into)
-            via: Via = "peer" if positions[0] < reach.slaves else "slave"
-            return [_LeakAtPlace(root, "both" if sends else "out", via, (path,), (other,), not shows, severity, True)]
-        return [_LeakAtPlace(root, "in", "slave", (path,), (other,), False, "low", True)] if sends else []
+        if not (receives or sends):
+            return []
+        return [self.leak_between(root, reach, positions if receives else [], positions if sends else [])]
 
     def leaks_at(self, path: str) -> Iterator[Leak]:
         """The leak of the event at *path*, of the mount that contains it; at most one."""
