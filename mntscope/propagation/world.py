@@ -51,6 +51,12 @@ class Changes:
         """Whether a filesystem was changed, which every mount of it shows."""
 
 
+def free_id(snapshot: Snapshot) -> int:
+    """The lowest mount ID above all that its views show: that of the first mount that is made."""
+    mounts = [mount for view in snapshot.views for mount in view.mounts]
+    return 1 + max((max(mount.mount_id, mount.parent_id) for mount in mounts), default=0)
+
+
 class World:
     """Every mount of a snapshot, the root directories it was seen from, and what had to be assumed."""
 
@@ -75,7 +81,7 @@ class World:
         self.steps = 0
         """How many it has taken so far: :meth:`count_steps`."""
         mounts = [mount for view in snapshot.views for mount in view.mounts]
-        self._next_id = 1 + max((max(m.mount_id, m.parent_id) for m in mounts), default=0)
+        self._next_id = free_id(snapshot)
         self._next_minor = 1 + max((int(m.device.partition(":")[2]) for m in mounts), default=0)
         self._next_group = 1
 

@@ -10,6 +10,7 @@ from collections.abc import Hashable, Sequence
 from mntscope.base.records import NamedTuple, replace
 from mntscope.model import Mount, View
 from mntscope.propagation import Effect, Operation
+from mntscope.propagation.world import free_id
 from mntscope.snapshot import Snapshot
 
 
@@ -34,11 +35,6 @@ class Predicted(NamedTuple):
             return mount
         parent_id = mount.parent_id + (shift if mount.parent_id >= self.free else 0)
         return replace(mount, mount_id=mount.mount_id + shift, parent_id=parent_id)
-
-
-def free_id(world: Snapshot) -> int:
-    """The ID that the first new mount of a simulation gets (:meth:`~mntscope.propagation.world.World.new_id`)."""
-    return 1 + max((max(mount.mount_id, mount.parent_id) for view in world.views for mount in view.mounts), default=0)
 
 
 def likeness(world: Snapshot, operation: Operation) -> Hashable | None:

@@ -16,7 +16,8 @@ from mntscope.graph import Leak, MountTree, PeerGraph, host_first, leaks_to
 from mntscope.graph.names import THE_HOST, GroupNames
 from mntscope.model import Process, View
 from mntscope.propagation import Effect, Operation, Simulation, simulate, simulate_all
-from mntscope.rules.alike import Predicted, free_id, likeness
+from mntscope.propagation.world import free_id
+from mntscope.rules.alike import Predicted, likeness
 from mntscope.rules.host_paths import HostPaths
 from mntscope.rules.leaking_tree import LeakingTree, leaking_trees
 from mntscope.rules.roles import Role, role_of
