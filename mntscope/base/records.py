@@ -98,30 +98,25 @@ class _Frozen:
 
     __frozen__: dict[str, _Field]
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
+    def __init__(self: Any, *arguments: Any, **named: Any) -> None:
         made = _definition_of(self)
-        fields = made.__frozen__
-        given = {**dict(zip(fields, arguments)), **named}  # noqa: B905 - too many are found out below
-        values = {**made.__defaults__, **given}
-        right = len(given) == len(arguments) + len(named) and values.keys() == fields.keys()
-        if not right or _called_often(made, "__init__"):
+        values = _values(made.__frozen__, made.__defaults__, arguments, named)
+        if values is None or _called_often(made, "__init__"):
             # Of arguments that are wrong, it says what is.
             _compiled(made, "__init__")(self, *arguments, **named)
             return
-        for name, value in values.items():
-            object.__setattr__(self, name, value)
-        if (post_init := getattr(self, "__post_init__", None)) is not None:
-            post_init()
+        self.__setstate__(values)
+        if hasattr(made, "__post_init__"):
+            self.__post_init__()
 
     def __eq__(self, other: object) -> Any:
-        made = _definition_of(self)
-        if _called_often(made, "__eq__"):
-            return _compiled(made, "__eq__")(self, other)
+        if often := _compiled_if_often(self, "__eq__"):
+            return often(self, other)
         return _compared(self) == _compared(other) if other.__class__ is self.__class__ else NotImplemented
 
     def __hash__(self) -> Any:
-        made = _definition_of(self)
-        return _compiled(made, "__hash__")(self) if _called_often(made, "__hash__") else hash(_compared(self))
+        often = _compiled_if_often(self, "__hash__")
+        return often(self) if often else hash(_compared(self))
 
     def __repr__(self) -> str:
         facts = (f"{name}={getattr(self, name)!r}" for name, field in self.__frozen__.items() if field.repr)
@@ -145,9 +140,8 @@ class _Frozen:
             object.__setattr__(self, name, value)
 
     def __replace__(self, /, **changes: Any) -> Any:
-        made = _definition_of(self)
-        if _called_often(made, "__replace__"):
-            return _compiled(made, "__replace__")(self, **changes)
+        if often := _compiled_if_often(self, "__replace__"):
+            return often(self, **changes)
         return self.__class__(**{**dict(zip(self.__frozen__, self.__getstate__(), strict=True)), **changes})
 
 
@@ -175,6 +169,22 @@ def _definition_of(record: object) -> Any:
 
 def _compared(record: Any) -> tuple[Any, ...]:
     return tuple([getattr(record, name) for name, field in record.__frozen__.items() if field.compare])
+
+
+def _values(
+    fields: Iterable[str], defaults: dict[str, Any], arguments: tuple[Any, ...], named: dict[str, Any]
+) -> list[Any] | None:
+    """What a call gives to each of the *fields*; ``None`` where its arguments are wrong."""
+    given = {**dict(zip(fields, arguments)), **named}  # noqa: B905 - too many are found out below
+    values = {**defaults, **given}
+    if len(given) < len(arguments) + len(named) or values.keys() != set(fields):
+        return None
+    return [values[field] for field in fields]
+
+
+def _compiled_if_often(record: object, name: str) -> Any:
+    made = _definition_of(record)
+    return _compiled(made, name) if _called_often(made, name) else None
 
 
 def _called_often(made: Any, name: str) -> bool:
@@ -270,13 +280,10 @@ class _Tuple:
 
     def __new__(cls, *arguments: Any, **named: Any) -> Any:
         made: Any = next(base for base in cls.__mro__ if "_fields" in vars(base))
-        fields = made._fields
-        given = {**dict(zip(fields, arguments)), **named}  # noqa: B905 - too many are found out below
-        values = {**made._field_defaults, **given}
-        right = len(given) == len(arguments) + len(named) and values.keys() == set(fields)
+        values = _values(made._fields, made._field_defaults, arguments, named)
         new: Any = tuple.__new__
-        if right and not _called_often(made, "__new__"):
-            return new(cls, [values[field] for field in fields])
+        if values is not None and not _called_often(made, "__new__"):
+            return new(cls, values)
         there: dict[str, Any] = {"new": new}
         names = ", ".join(made._fields)
         exec(f"def __new__(_cls, {names}):\n return new(_cls, ({names},))", there)  # noqa: S102 - names of fields

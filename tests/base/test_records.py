@@ -222,6 +222,18 @@ def test_what_is_called_often_goes_on_as_before() -> None:
         assert str(inspect.signature(Couple)) == "(first: 'str', second: 'int' = 2)"
 
 
+def test_what_a_subclass_does_does_not_hang_on_how_often_it_did_it() -> None:
+    @dataclass(frozen=True, slots=True)
+    class Plain:
+        name: str
+
+    class Checked(Plain):
+        def __post_init__(self) -> None:
+            raise ValueError("a record without __post_init__ calls none")
+
+    assert {Checked("a").name for _ in range(300)} == {"a"}
+
+
 def test_a_class_may_be_made_of_it() -> None:
     class Named(Light):
         def __init__(self) -> None:
