@@ -13,6 +13,10 @@ import gc
 from _signal import SIG_DFL, SIGINT, SIGTERM, default_int_handler, getsignal, signal  # type: ignore[import-not-found]
 from os import _exit
 
+COLLECTS_AT = 1_000_000
+"""Objects after which garbage is collected. That is for programs that last: of what a command loads and reads nothing
+becomes garbage. And what is looked through in a fork is copied, page by page."""
+
 
 def main() -> int:
     """Run the command line of this process, which ends with it; its exit code."""
@@ -20,9 +24,7 @@ def main() -> int:
         # Whoever started it may have it ignore them, as nohup does and a shell that runs it behind others.
         if getsignal(number) == default:
             signal(number, _end)
-    # Collecting garbage is for programs that last: of what a command loads and reads nothing becomes garbage. And what
-    # is looked through in a fork is copied, page by page.
-    gc.set_threshold(1_000_000)
+    gc.set_threshold(COLLECTS_AT)
     from mntscope.cli import main as run
 
     return run()

@@ -140,14 +140,13 @@ def _part(numbers: Sequence[int], known: bytes) -> bytes:
     """A hash of what is answered for these mounts, and their lines unless it is *known*."""
     answers: list[tuple[bytes, int, int]] = []
     groups, masters = set(), {}
-    for number, answer in zip(numbers, _statmounts(numbers), strict=True):
-        if answer is not None:
-            mask, group, master = _SHARING.unpack_from(answer)
-            # Else it cannot be reached from the root directory (any more), and mountinfo would not show it.
-            if mask & syscalls.STATMOUNT_MNT_POINT:
-                answers.append((answer, group, master))
-                groups.add(group)
-                masters[master] = number
+    for number, answer in _answers(numbers):
+        mask, group, master = _SHARING.unpack_from(answer)
+        # Else it cannot be reached from the root directory (any more), and mountinfo would not show it.
+        if mask & syscalls.STATMOUNT_MNT_POINT:
+            answers.append((answer, group, master))
+            groups.add(group)
+            masters[master] = number
     dominant = {master: _propagate_from(masters[master], master) for master in masters.keys() - groups - {0}}
     hashed = (hash((tuple(answers), tuple(sorted(dominant.items())))) & (1 << 8 * _HASH) - 1).to_bytes(_HASH, "little")
     if hashed == known:
@@ -164,10 +163,12 @@ def _numbers() -> Iterator[int]:
         last = numbers[-1]
 
 
-def _statmounts(numbers: Sequence[int]) -> Iterator[bytes | None]:
-    """The answer for each mount, as :func:`_statmount` has it."""
-    for number, answer in zip(numbers, syscalls.statmounts(numbers, _MASK, size=_MOST), strict=True):
-        yield _statmount(number) if isinstance(answer, KernelError) else answer
+def _answers(numbers: Sequence[int]) -> Iterator[tuple[int, bytes]]:
+    """Each of these mounts that is still there, and the answer for it."""
+    for number, first in zip(numbers, syscalls.statmounts(numbers, _MASK, size=_MOST), strict=True):
+        answer = _statmount(number) if isinstance(first, KernelError) else first
+        if answer is not None:
+            yield number, answer
 
 
 def _statmount(number: int, mask: int = _MASK, *, mnt_ns_id: int = 0) -> bytes | None:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from itertools import product
 from math import inf
 
+from mntscope.__main__ import COLLECTS_AT
 from mntscope.output.writers.page import Page
 from mntscope.snapshot import Snapshot
 from tests.benchmarks.worlds import SHAPES
@@ -67,7 +68,7 @@ def _forked(prepare: Prepare, snapshot: Snapshot, told: Callable[[str], None]) -
         try:
             signal.alarm(PATIENCE)
             # As the command does at its start.
-            gc.set_threshold(1_000_000)
+            gc.set_threshold(COLLECTS_AT)
             ask = prepare(snapshot)
             begun = time.perf_counter()
             ask()

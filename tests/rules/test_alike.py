@@ -107,8 +107,7 @@ def test_copies_are_alike_and_what_they_create_is_numbered_apart() -> None:
     asked = [MountNew(twin.label, "tmpfs", "example", "/") for twin in twins]
     pairs = [whole.with_views([host, twin]) for twin in twins]
     assert likeness(pairs[0], asked[0]) == likeness(pairs[1], asked[1]) is not None
-    machine_ = Machine(whole)
-    (one,), (other,) = map(machine_.predicted, asked)
+    (one,), (other,) = map(Machine(whole).predicted, asked)
     assert one.after is not None
     assert other.after is not None
     assert one.after.mount_id not in {mount.mount_id for mount in twins[0].mounts}

@@ -293,7 +293,7 @@ def test_the_documented_rule_of_a_package_finds_what_it_should(tmp_path: Path, m
     (declared,) = re.findall(r'^\[project\.entry-points\."mntscope\.rules"\]\n(\w+ = )"(.*)"$', page, re.MULTILINE)
     package(tmp_path, module, "".join(declared))
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(__import__("sys").modules, "site_rules", raising=False)
+    monkeypatch.delitem(sys.modules, "site_rules", raising=False)
     rules = installed()
     assert rules[:-1] == RULES
     wrong = tables("20 1 8:1 / / rw shared:1\n21 20 0:9 / /srv/backup rw,nosuid")
@@ -310,7 +310,7 @@ def test_an_archive_may_bring_rules_too(tmp_path: Path, monkeypatch: pytest.Monk
         for path in [tmp_path / "site_rules.py", *(tmp_path / "site_rules-1.dist-info").iterdir()]:
             file.write(path, path.relative_to(tmp_path))
     monkeypatch.syspath_prepend(archive)
-    monkeypatch.delitem(__import__("sys").modules, "site_rules", raising=False)
+    monkeypatch.delitem(sys.modules, "site_rules", raising=False)
     with pytest.raises(UsageError, match=r"^entry point site = site_rules:RULES: int is no mntscope.rules.Rule"):
         installed()
 
@@ -338,6 +338,6 @@ def test_a_package_that_brings_no_rules_is_named(
 ) -> None:
     package(tmp_path, textwrap.dedent(module), "site = site_rules:RULES")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(__import__("sys").modules, "site_rules", raising=False)
+    monkeypatch.delitem(sys.modules, "site_rules", raising=False)
     with pytest.raises(UsageError, match=f"^entry point site = site_rules:RULES: {message}"):
         installed()
