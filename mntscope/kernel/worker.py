@@ -53,6 +53,10 @@ of the world, answers sooner; and a command may meet several that do not."""
 PATIENT = 30.0
 """Seconds for what only the kernel has a part in: it is busy then, not waiting."""
 
+_BREATH = 0.1
+"""Seconds that a wait lasts in one piece. A signal that comes just before poll(2) does not end it, and what Python is
+to do about it has to wait as long."""
+
 MOST_DESCRIPTORS = 250
 """SCM_MAX_FD is 253 (include/net/scm.h)."""
 
@@ -250,7 +254,7 @@ class Child:
         poll = select.poll()
         poll.register(self._answer, select.POLLIN)
         begun = time.monotonic()
-        while not poll.poll(seconds * 1000):
+        while not _ready(poll, seconds):
             if self._alarmed or time.monotonic() - begun > PATIENT or not _out_of_turn(self.pid, seconds):
                 self.end()
                 raise NoAnswerError(f"it did not answer within {seconds:g} s", where=where)
@@ -278,6 +282,16 @@ class Child:
         os.close(self._answer)
         os.close(self._last)
         said_all(self.pid)
+
+
+def _ready(poll: select.poll, seconds: float) -> bool:
+    """Whether something comes within so many *seconds*."""
+    given_up = time.monotonic() + seconds
+    while not poll.poll(1000 * min(seconds, _BREATH)):
+        seconds = given_up - time.monotonic()
+        if seconds <= 0:
+            return False
+    return True
 
 
 def _out_of_turn(pid: int, seconds: float) -> bool:

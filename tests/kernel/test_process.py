@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import ast
 import os
 import signal
@@ -14,7 +15,7 @@ import pytest
 import mntscope
 from mntscope.errors import NoAnswerError
 from mntscope.kernel.process import close_all_but, dies_with, end, fork
-from mntscope.kernel.worker import PATIENT, in_child
+from mntscope.kernel.worker import PATIENT, Child, in_child
 
 PACKAGE = Path(mntscope.__file__).parent
 
@@ -156,6 +157,33 @@ def test_a_child_that_others_keep_from_the_processor_is_waited_for(crowded: None
     # It has a quarter of a processor, so that takes a second.
     assert in_child(busy, seconds=0.4) == b"done"
     assert time.monotonic() - began > 0.4, "it was not kept waiting"
+
+
+def test_a_signal_that_comes_just_before_a_wait_is_heard_while_it_lasts() -> None:
+    """As one does that the kernel delivers on the way into poll(2), which then is not ended by it."""
+
+    class HeardError(Exception):
+        pass
+
+    def hear(*_: object) -> None:
+        raise HeardError
+
+    def note() -> None:
+        # That a signal has come, for the main thread to deal with; it sends none.
+        time.sleep(0.3)
+        _thread.interrupt_main(signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, hear)
+    child = Child(lambda _: time.sleep(5))
+    try:
+        _thread.start_new_thread(note, ())
+        began = time.monotonic()
+        with pytest.raises(HeardError):
+            child.answer(4)
+        assert time.monotonic() - began < 2
+    finally:
+        child.end()
+        signal.signal(signal.SIGUSR1, before)
 
 
 def test_a_child_that_never_ends_is_given_up_when_it_has_had_its_time() -> None:
